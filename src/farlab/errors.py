@@ -1,0 +1,192 @@
+"""Every failure that can be expected: one class each, with a slug, an exit status and a hint.
+
+    FarlabError
+    ├── Internal            1   internal           a bug of ours, or a local program that broke
+    ├── PortBusy            1   port-busy          `--port` is taken on this machine
+    ├── Usage               2   usage              words, values or configuration that cannot be
+    ├── NoSession           3   no-session         nothing of that name runs
+    ├── Unreachable         4   unreachable        the host does not answer, or `ssh` broke on the way
+    ├── LinkLost            4   link-lost          the link ended in the middle of something
+    ├── Authentication      5   authentication     the host refused every key, password or code
+    ├── CannotAsk           5   cannot-ask         `ssh` has a question and nobody is there to answer
+    ├── HostKeyUnknown      5   host-key-unknown   never seen before, and not accepted
+    ├── HostKeyChanged      5   host-key-changed   not the key that is in `known_hosts`
+    ├── NoPython            6   no-python          no Python ≥ 3.6 on the host
+    ├── NoJupyter           6   no-jupyter         the chosen environment has no Jupyter
+    ├── NoEnvironment       6   no-environment     `--env` names nothing on the host
+    ├── NoDirectory         6   no-directory       `--dir` is not a directory there
+    ├── DiskFull            6   disk-full          disk or quota on the host is full
+    ├── HostLacks           6   host-lacks         something else is missing or not ours there
+    ├── ShellFailed         7   shell-failed       the login shell or a `setup` line ended early
+    ├── ShellStuck          7   shell-stuck        the login shell never came to our command
+    ├── ServerFailed        7   server-failed      the server ended before it answered
+    ├── NotAnswering        7   not-answering      a session is alive but does not answer
+    ├── Elsewhere           7   elsewhere          the session runs on another node of this host
+    ├── Scheduler           8   scheduler          the batch system refused
+    ├── TimedOut            9   timed-out          it took longer than `--timeout`
+    └── Interrupted       130   interrupted        Ctrl-C
+
+Slugs and exit statuses are a contract: additions only. Each slug has its section in `docs/errors.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class FarlabError(Exception):
+    """An expected failure.
+
+    `message` says what was tried, on which host; `detail` holds the other program's own words, verbatim
+    (shown only after control characters are stripped); `hint` is what to type next.
+    """
+
+    slug: ClassVar[str] = "internal"
+    exit_status: ClassVar[int] = 1
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, detail: str = "", hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+        self.hint = self.default_hint if hint is None else hint
+
+    def as_json(self) -> dict[str, str]:
+        """The `error` object of a `--json` document."""
+        return {"code": self.slug, "message": self.message, "detail": self.detail, "hint": self.hint}
+
+
+class Internal(FarlabError):
+    slug = "internal"
+    default_hint = "this is a bug; `farlab logs HOST --keeper` may tell more"
+
+
+class PortBusy(FarlabError):
+    slug = "port-busy"
+    default_hint = "leave `--port` out to get a free one"
+
+
+class Usage(FarlabError):
+    slug = "usage"
+    exit_status = 2
+    default_hint = "`farlab --help`"
+
+
+class NoSession(FarlabError):
+    slug = "no-session"
+    exit_status = 3
+    default_hint = "`farlab list` shows every session known here"
+
+
+class Unreachable(FarlabError):
+    slug = "unreachable"
+    exit_status = 4
+
+
+class LinkLost(FarlabError):
+    slug = "link-lost"
+    exit_status = 4
+
+
+class Authentication(FarlabError):
+    slug = "authentication"
+    exit_status = 5
+
+
+class CannotAsk(FarlabError):
+    slug = "cannot-ask"
+    exit_status = 5
+
+
+class HostKeyUnknown(FarlabError):
+    slug = "host-key-unknown"
+    exit_status = 5
+
+
+class HostKeyChanged(FarlabError):
+    slug = "host-key-changed"
+    exit_status = 5
+
+
+class NoPython(FarlabError):
+    slug = "no-python"
+    exit_status = 6
+
+
+class NoJupyter(FarlabError):
+    slug = "no-jupyter"
+    exit_status = 6
+
+
+class NoEnvironment(FarlabError):
+    slug = "no-environment"
+    exit_status = 6
+
+
+class NoDirectory(FarlabError):
+    slug = "no-directory"
+    exit_status = 6
+
+
+class DiskFull(FarlabError):
+    slug = "disk-full"
+    exit_status = 6
+
+
+class HostLacks(FarlabError):
+    slug = "host-lacks"
+    exit_status = 6
+
+
+class ShellFailed(FarlabError):
+    slug = "shell-failed"
+    exit_status = 7
+
+
+class ShellStuck(FarlabError):
+    slug = "shell-stuck"
+    exit_status = 7
+
+
+class ServerFailed(FarlabError):
+    slug = "server-failed"
+    exit_status = 7
+
+
+class NotAnswering(FarlabError):
+    slug = "not-answering"
+    exit_status = 7
+
+
+class Elsewhere(FarlabError):
+    slug = "elsewhere"
+    exit_status = 7
+
+
+class Scheduler(FarlabError):
+    slug = "scheduler"
+    exit_status = 8
+
+
+class TimedOut(FarlabError):
+    slug = "timed-out"
+    exit_status = 9
+
+
+class Interrupted(FarlabError):
+    slug = "interrupted"
+    exit_status = 130
+
+
+def every_error() -> tuple[type[FarlabError], ...]:
+    """Every expected failure, in the order of the table above."""
+    return tuple(FarlabError.__subclasses__())
+
+
+def from_json(error: Mapping[str, object]) -> FarlabError:
+    """The error that `as_json` wrote, of the right class; an unknown code becomes `Internal`."""
+    by_slug = {cls.slug: cls for cls in every_error()}
+    cls = by_slug.get(str(error.get("code")), Internal)
+    hint = str(error.get("hint") or "")
+    return cls(str(error.get("message") or "failed"), detail=str(error.get("detail") or ""), hint=hint or None)

@@ -1,0 +1,179 @@
+"""The values that travel between the parts: what was asked for, what is known, what came out. No behaviour."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from .errors import Usage
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+
+
+class App(StrEnum):
+    """What the server shows; `connect --app`."""
+
+    LAB = "lab"
+    NOTEBOOK = "notebook"
+    NBCLASSIC = "nbclassic"
+    SERVER = "server"
+
+
+class State(StrEnum):
+    """The keeper's states, ARCHITECTURE section 7."""
+
+    CONNECTING = "connecting"
+    ASKING = "asking"
+    STARTING = "starting"
+    UP = "up"
+    SILENT = "silent"
+    DOWN = "down"
+    BLOCKED = "blocked"
+    ENDED = "ended"
+    NO_KEEPER = "no-keeper"
+    """Nothing runs here; the session on the host may."""
+
+
+class QuestionKind(StrEnum):
+    """What `ssh` wants to know, so that a terminal knows whether to hide what is typed."""
+
+    SECRET = "secret"  # noqa: S105 - the name of a kind, not a password
+    YES_NO = "yes-no"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question of `ssh`, in its own words (`prompt` may have several lines)."""
+
+    prompt: str
+    kind: QuestionKind = QuestionKind.SECRET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which session: what the person would type after `ssh`, and the session's name."""
+
+    host: str
+    name: str = "main"
+    ssh_config: str | None = None
+    """`ssh -F FILE`, absolute; None means ssh's own default."""
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise Usage(
+                f"`{self.name}` cannot be a session's name",
+                hint="letters, digits, `-` and `_`, beginning with a letter or digit, 32 at most",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the person wants a session to be; None means "not given": the session's own, or the default."""
+
+    directory: str | None = None
+    environment: str | None = None
+    setup: tuple[str, ...] = ()
+    app: App | None = None
+    notebook: str | None = None
+    port: int | None = None
+    timeout: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One step of a wait: what it waits for, in plain words ("starting JupyterLab")."""
+
+    stage: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """What `connect` reached. Its fields are the keys of `connect --json`."""
+
+    host: str
+    name: str
+    node: str
+    app: str
+    url: str
+    address: str
+    """The same place for programs that do not resolve `*.localhost`: `http://127.0.0.1:PORT`."""
+    port: int
+    token: str = field(repr=False)
+    reused: bool
+    launcher: str
+    transport: str
+    pid: int
+    directory: str
+    environment: str
+    server: str
+    seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
+    """What the person should know: another port than last time, another directory than asked for, no tmux …"""
+    open_url: str = field(default="", repr=False)
+    """A one-time address for a browser, without the token. Not part of the JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """One kernel of a server, as `/api/kernels` and `/api/sessions` tell."""
+
+    id: str
+    name: str
+    state: str
+    notebook: str
+    last_activity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStatus:
+    """One session as seen from here and, where a link stands, from the host. Fields are the keys of `status --json`."""
+
+    host: str
+    name: str
+    state: State
+    since: float = 0.0
+    """Unix time at which `state` was entered."""
+    port: int | None = None
+    url: str = field(default="", repr=False)
+    node: str = ""
+    app: str = ""
+    launcher: str = ""
+    transport: str = ""
+    server: str = ""
+    pid: int | None = None
+    directory: str = ""
+    environment: str = ""
+    kernels: tuple[Kernel, ...] | None = None
+    """None: not asked, or the server did not answer."""
+    keeper_pid: int | None = None
+    streams: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    bytes_held: int = 0
+    outages: int = 0
+    reason: str = ""
+    """Why it is not up: the error's message, or how the server ended."""
+    foreign: bool = False
+    """A server on the host that farlab did not start (`list --host`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminated:
+    """What `terminate` did. `was_running` is False where the session had ended before."""
+
+    host: str
+    name: str
+    was_running: bool
+    kernels: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected:
+    """What `disconnect` did: the keeper that ended."""
+
+    host: str
+    name: str
+    port: int | None
