@@ -1,0 +1,194 @@
+"""`farlab-askpass`: the program that `ssh` runs to ask something. It carries the question to whoever is attached.
+
+    ssh ── argv[1]: the prompt ──> farlab-askpass ── one JSON line over a private Unix socket ──> keeper, or the CLI
+    ssh <── stdout: the answer ─── farlab-askpass <── one JSON line: {"answer": "…"} or {"cancel": true} ──
+
+Rules: it waits for as long as the person needs; it ends when `ssh` does; exit status 0 is an answer, 1 is none; it
+tells nothing to a socket that is not ours. It must start fast and run as a bare file (`python -I -S askpass.py`), so
+it imports little, from the standard library alone.
+
+Sources: ssh(1), ENVIRONMENT (`SSH_ASKPASS`; `SSH_ASKPASS_REQUIRE` since 8.4); readpass.c of OpenSSH 9.2 (the first
+line counts, 1023 bytes at most; `SSH_ASKPASS_PROMPT` is `confirm`, `none` or absent).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Mapping
+
+SOCKET = "FARLAB_ASKPASS_SOCKET"
+"""Path of the private Unix socket where the one who knows a person listens."""
+LINK = "FARLAB_ASKPASS_LINK"
+"""Which link asks, in the asker's own words; handed back in each question."""
+
+SECRET, YES_NO, NOTICE = "secret", "yes-no", "notice"  # the values of model.QuestionKind, which costs an import
+_PROGRAM = "farlab-askpass"
+_LONGEST_ANSWER = 1023  # bytes, readpass.c
+_LONGEST_REPLY = 65536
+_YES_NO_MARKS = ("(yes/no", "please type 'yes'", "add key ", "allow use of key", "allow shared connection")
+
+
+def classify(prompt: str, hint: str = "") -> str:
+    """What kind of question this is: a value of `model.QuestionKind`.
+
+    `hint` is `SSH_ASKPASS_PROMPT`; clients before 8.4 set none, so the words count too. Whatever is not known to be
+    harmless is a secret, so that it is not shown while it is typed.
+    """
+    if hint == "none":
+        return NOTICE
+    words = prompt.strip().lower()
+    if hint == "confirm" or any(mark in words for mark in _YES_NO_MARKS[:2]) or words.startswith(_YES_NO_MARKS[2:]):
+        return YES_NO
+    return SECRET
+
+
+def environment(base: Mapping[str, str], socket_path: str, link: str, program: str) -> dict[str, str]:
+    """The environment for an `ssh` (and the jump hosts' it starts) that asks through `program`.
+
+    `DISPLAY` matters to clients before 8.4 alone: they run askpass only where one is set, and no terminal is there.
+    The one given here cannot be connected to.
+    """
+    ours = {"SSH_ASKPASS": program, "SSH_ASKPASS_REQUIRE": "force", SOCKET: socket_path, LINK: link}
+    return {"DISPLAY": ":farlab", **base, **ours}
+
+
+def silent_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """The environment for an `ssh` that must not ask: every question is declined at once.
+
+    `BatchMode=yes` alone does not reach the `ssh` that `ProxyJump` starts, which would ask on `/dev/tty`.
+    """
+    refuse = next((path for path in ("/bin/false", "/usr/bin/false") if os.path.exists(path)), "/bin/false")
+    kept = {name: value for name, value in base.items() if name not in (SOCKET, LINK)}
+    return {**kept, "SSH_ASKPASS": refuse, "SSH_ASKPASS_REQUIRE": "force"}
+
+
+def find_program() -> str | None:
+    """Absolute path of the `farlab-askpass` that was installed with this Python, or None."""
+    import sysconfig  # slow, and needed on this side of ssh only
+
+    directories = [sysconfig.get_path("scripts"), os.path.dirname(sys.executable)]
+    if os.sep in sys.argv[0]:  # not `-c`, which would mean the current directory
+        directories += [os.path.dirname(os.path.abspath(sys.argv[0])), os.path.dirname(os.path.realpath(sys.argv[0]))]
+    for directory in directories:
+        path = os.path.join(os.path.abspath(directory), _PROGRAM)
+        if directory and os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def write_program(directory: str) -> str:
+    """Write a `farlab-askpass` (0700) into a private directory of ours and return its absolute path.
+
+    A shell script, not a Python one: a `#!` line ends after 127 or 255 bytes and cannot be quoted.
+    Raises OSError where that is impossible, PermissionError where the file system runs no programs (`noexec`).
+    """
+    words = (sys.executable, "-I", "-S", os.path.abspath(__file__))
+    script = b"#!/bin/sh\nexec " + b" ".join(_quoted(word) for word in words) + b' "$@"\n'
+    path = os.path.join(os.path.abspath(directory), _PROGRAM)
+    unfinished = f"{path}.{os.getpid()}"
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700)
+    with open(descriptor, "wb") as file:
+        file.write(script)
+    os.chmod(unfinished, 0o700)
+    os.replace(unfinished, path)
+    if not os.access(path, os.X_OK):
+        os.unlink(path)
+        raise PermissionError(f"`{directory}` is on a file system that runs no programs (noexec)")
+    return path
+
+
+def main() -> int:
+    """Ask what argv[1] says and print the answer. Returns the exit status: 0 for an answer, else 1."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    prompt = os.fsencode(sys.argv[1] if len(sys.argv) > 1 else "").decode("utf-8", "replace")
+    hint = os.environ.get("SSH_ASKPASS_PROMPT", "")
+    kind = classify(prompt, hint)
+    if kind == NOTICE:
+        signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))  # how ssh says that the key was touched
+    question = {"op": "ask", "prompt": prompt, "kind": kind, "link": os.environ.get(LINK, "")}
+    try:
+        answer = _ask(os.environ.get(SOCKET, ""), question)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{_PROGRAM}: cannot ask: {error}\n")
+        return 1
+    if answer is None or (hint == "confirm" and answer.strip().lower() != "yes"):
+        return 1  # an empty answer to `confirm` would count as a yes
+    return _print(answer)
+
+
+def _ask(path: str, question: dict[str, str]) -> str | None:
+    """The answer, or None where the person declined or nobody is left to ask."""
+    with contextlib.closing(_connect(path)) as connection:
+        connection.sendall(json.dumps(question).encode("ascii") + b"\n")
+        line = _line(connection)
+    reply = json.loads(line) if line else None
+    answer = reply.get("answer") if isinstance(reply, dict) else None
+    return answer if isinstance(answer, str) else None
+
+
+def _connect(path: str) -> socket.socket:
+    """Connect to a socket that only we can have made and only we can open. Raises OSError."""
+    found = os.lstat(path)
+    if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise PermissionError(f"`{path}` is not a private socket of ours")
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(path)
+        if _peer_user(connection) not in (None, os.geteuid()):
+            raise PermissionError(f"somebody else listens on `{path}`")
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _peer_user(connection: socket.socket) -> int | None:
+    """Who listens there: `struct ucred` is three ints, pid, uid, gid (unix(7)). None where the system has no such."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[4:8], sys.byteorder)
+
+
+def _line(connection: socket.socket) -> bytes:
+    """The first line that comes, however late; empty where none will: the other side or `ssh` has gone."""
+    parent = os.getppid()
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    received = b""
+    while b"\n" not in received:
+        if not poll.poll(1000):
+            if os.getppid() != parent:
+                return b""
+            continue
+        chunk = connection.recv(4096)
+        received += chunk
+        if not chunk or len(received) > _LONGEST_REPLY:
+            return b""
+    return received.partition(b"\n")[0]
+
+
+def _print(answer: str) -> int:
+    encoded = answer.encode("utf-8", "surrogateescape").split(b"\n")[0].rstrip(b"\r")
+    if len(encoded) > _LONGEST_ANSWER:
+        sys.stderr.write(f"{_PROGRAM}: the answer is longer than the {_LONGEST_ANSWER} bytes that ssh takes\n")
+        return 1
+    sys.stdout.buffer.write(encoded + b"\n")
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _quoted(word: str) -> bytes:
+    """One word for `sh`, whatever is in it."""
+    return b"'" + os.fsencode(word).replace(b"'", b"'\\''") + b"'"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
