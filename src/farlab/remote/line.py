@@ -88,11 +88,19 @@ class Line(object):
         """Whether a link is attached (it may not have said anything yet)."""
         return bool(self._token & 1)
 
-    def attach(self):
-        """Opener: a new link stands; it replaces any older one. Returns its token."""
-        self._begin_link()
+    def greeting(self):
+        """Opener: the HELLO of a link that is made beside the present one, as bytes; see `attach`."""
         hello = {"version": frames.VERSION, "line": self.id, "received": self.received, "new": self._introduced}
-        self._control.append(frames.encode_text(frames.HELLO, hello))
+        return frames.encode_text(frames.HELLO, hello)
+
+    def attach(self, greeted=False):
+        """Opener: a new link stands; it replaces any older one. Returns its token.
+
+        `greeted`: `greeting()` has been sent over it already, and maybe answered, while an older link stood.
+        """
+        self._begin_link()
+        if not greeted:
+            self._control.append(self.greeting())
         if self._introduced:  # nothing was ever answered: all of it again, from frame 1
             self._replay = deque(self._unacked)
             self._may_count = True
@@ -102,6 +110,7 @@ class Line(object):
         """Answerer: a new link stands whose first frame was `hello`. Returns its token."""
         known = self._met = self._met or hello.get("new") is True
         peer = frames.count_of(hello, "received") if known else 0
+        peer = max(peer, self.acked)  # a greeting may be older than what an older link acknowledged
         self._check_ack(peer)
         self._begin_link()
         self._ack(peer)
