@@ -186,11 +186,19 @@ class Line(object):
             self._ready(stream)
 
     def reset(self, stream_id):
-        """Give a stream up in both directions, with all that is queued on it."""
+        """Give a stream up in both directions, with all that is queued on it.
+
+        The other end never hears of one whose OPEN was still waiting: a request that nobody waits for any
+        more must not reach the server.
+        """
         stream = self.streams.get(stream_id)
-        if stream is not None:
-            self._forget(stream)
+        if stream is None:
+            return
+        self._forget(stream)
+        if stream.announced:
             self._order(frames.RESET, stream_id)
+        else:
+            self._unorder(stream_id)
 
     def message(self, value):
         """Send one small JSON object to the other end, before any data."""
@@ -261,6 +269,11 @@ class Line(object):
             raise ValueError("too long")
         self._orders.append((frames.HEAD.pack(kind << 24 | len(payload), stream_id), payload))
         self.held += frames.HEAD.size + len(payload)
+
+    def _unorder(self, stream_id):
+        for frame in [frame for frame in self._orders if _stream_of(frame) == stream_id]:
+            self._orders.remove(frame)
+            self.held -= sum(map(len, frame))
 
     def _ready(self, stream):
         """Put a stream with something to send, and leave to send it, in its queue."""
