@@ -1,0 +1,298 @@
+"""Carries bytes between a line and real descriptors, on an event loop. Both ends run this very file.
+
+Rules: standard library, Python 3.6. The loop is anything with asyncio's `add_reader`, `remove_reader`,
+`add_writer` and `remove_writer`: asyncio itself on the laptop, `reactor.Reactor` on the host. Every descriptor
+is non-blocking and owned from the moment it is handed over. Back-pressure, not loss: a socket is read only while
+the line wants more of its stream, and what a socket does not take keeps its window closed.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections import deque
+
+from farlab.remote import frames
+from farlab.remote.frames import ProtocolError
+
+CHUNK = 256 * 1024
+"""Bytes read at once."""
+_MOST_BUFFERS = 64
+"""Buffers given to one `writev` (the limit is 1024 on Linux and macOS)."""
+_ABORT = struct.pack("ii", 1, 0)
+
+
+class _End(object):
+    """The socket at this end of one stream; `sock` is None until there is one."""
+
+    __slots__ = ("eof", "id", "out", "reading", "sock", "writing")
+
+    def __init__(self, stream_id, sock):
+        self.id = stream_id
+        self.sock = sock
+        self.out = deque()  # what the socket has not taken yet
+        self.eof = False  # the other end has no more
+        self.reading = self.writing = False
+
+
+class Carrier(object):
+    """One line, its link's descriptors and its streams' sockets.
+
+    `on_event(event)` gets what is not the carrier's own affair: OPEN, MESSAGE, PONG and UP.
+    `on_lost(reason)` is called when the link ends or breaks the protocol; `reason` is a str.
+    """
+
+    def __init__(self, loop, line, on_event, on_lost):
+        self.line = line
+        self.bytes_in = self.bytes_out = 0  # over all links
+        self._loop = loop
+        self._on_event = on_event
+        self._on_lost = on_lost
+        self._ends = {}
+        self._paused = set()
+        self._token = None
+        self._in = self._out = -1
+        self._unwritten = []
+        self._blocked = False
+
+    # the link --------------------------------------------------------------------------------------------
+
+    def carry(self, token, read_fd, write_fd, brought=b""):
+        """The link `token` of the line is on these descriptors from now on; `brought` came over it already."""
+        self.drop()
+        self._token, self._in, self._out = token, read_fd, write_fd
+        self._loop.add_reader(read_fd, self._read_link)
+        self._received(brought)
+        self.pump()
+
+    def drop(self):
+        """Let go of the link's descriptors and close them."""
+        if self._token is None:
+            return
+        self._loop.remove_reader(self._in)
+        if self._blocked:
+            self._loop.remove_writer(self._out)
+        for fd in {self._in, self._out}:
+            os.close(fd)
+        self.line.detach(self._token)
+        self._token, self._unwritten, self._blocked = None, [], False
+
+    def close(self):
+        """Let go of everything."""
+        self.drop()
+        for end in list(self._ends.values()):
+            self._close(end)
+
+    def _lost(self, reason):
+        if self._token is not None:
+            self.drop()
+            self._on_lost(reason)
+
+    def _read_link(self):
+        try:
+            data = os.read(self._in, CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lost(os.strerror(error.errno))
+            return
+        if not data:
+            self._lost("the link ended")
+            return
+        self._received(data)
+        self.pump()
+
+    def _received(self, data):
+        self.bytes_in += len(data)
+        try:
+            events = self.line.receive(self._token, data)
+        except ProtocolError as error:
+            self._lost("protocol: %s" % error)
+            return
+        for event in events:
+            end = self._ends.get(event.stream)
+            if end is None:
+                if event.kind == frames.DATA:
+                    self.line.reset(event.stream)
+                elif event.kind not in (frames.EOF, frames.RESET):
+                    self._on_event(event)
+            elif event.kind == frames.DATA:
+                self._deliver(end, event.data)
+            elif event.kind == frames.EOF:
+                end.eof = True
+                self._finish(end)
+            elif event.kind == frames.RESET:
+                self._close(end, abort=True)
+
+    def pump(self):
+        """Send what the line has, as far as the link takes it; then read sockets again that had to wait."""
+        while self._token is not None and not self._blocked:
+            if not self._unwritten:
+                self._unwritten = self.line.data_to_send(self._token)
+                if not self._unwritten:
+                    break
+            self._write_link()
+        if self._paused:
+            for stream_id in [each for each in self._paused if self.line.wants(each)]:
+                self._paused.discard(stream_id)
+                self._resume(self._ends[stream_id])
+
+    def _write_link(self):
+        try:
+            size = os.writev(self._out, self._unwritten[:_MOST_BUFFERS])
+        except BlockingIOError:
+            self._blocked = True
+            self._loop.add_writer(self._out, self._link_writable)
+            return
+        except OSError as error:
+            self._lost(os.strerror(error.errno))
+            return
+        self.bytes_out += size
+        count = 0
+        for buffer in self._unwritten:
+            if size < len(buffer):
+                break
+            size -= len(buffer)
+            count += 1
+        del self._unwritten[:count]
+        if size:
+            self._unwritten[0] = memoryview(self._unwritten[0])[size:]
+
+    def _link_writable(self):
+        self._loop.remove_writer(self._out)
+        self._blocked = False
+        self.pump()
+
+    # the streams -----------------------------------------------------------------------------------------
+
+    def join(self, stream_id, sock):
+        """Join a socket to a stream. `sock` None: a socket is being made; call again when it is there."""
+        end = self._ends.get(stream_id)
+        if end is None:
+            end = self._ends[stream_id] = _End(stream_id, sock)
+        else:
+            end.sock = sock
+        if sock is not None:
+            sock.setblocking(False)
+            self._write(end)
+            if self._ends.get(stream_id) is end:
+                self._resume(end)
+
+    def waits(self, stream_id):
+        """Whether the stream is still there and waits for its socket."""
+        end = self._ends.get(stream_id)
+        return end is not None and end.sock is None
+
+    def give_up(self, stream_id):
+        """Reset a stream and close its socket, here and there."""
+        self.line.reset(stream_id)
+        end = self._ends.get(stream_id)
+        if end is not None:
+            self._close(end, abort=True)
+
+    def _resume(self, end):
+        if end.id not in self.line.streams or end.reading:
+            return
+        if self.line.wants(end.id):
+            end.reading = True
+            self._loop.add_reader(end.sock.fileno(), self._read, end)
+        else:
+            self._paused.add(end.id)
+
+    def _pause(self, end):
+        if end.reading:
+            end.reading = False
+            self._loop.remove_reader(end.sock.fileno())
+
+    def _read(self, end):
+        try:
+            data = end.sock.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = None
+        if data is None or (not data and not self.line.linked):
+            self.give_up(end.id)  # nobody is there any more who could want the answer
+        elif not data:
+            self._pause(end)
+            self.line.send_eof(end.id)
+            self._finish(end)
+        else:
+            self.line.send(end.id, data)
+            if not self.line.wants(end.id):
+                self._pause(end)
+                self._paused.add(end.id)
+        self.pump()
+
+    def _deliver(self, end, data):
+        if not end.out and end.sock is not None:
+            try:
+                size = end.sock.send(data)
+            except BlockingIOError:
+                size = 0
+            except OSError:
+                self.give_up(end.id)
+                return
+            if size:
+                self.line.consumed(end.id, size)
+            if size == len(data):
+                return
+            data = data[size:]
+        end.out.append(bytes(data))  # a copy: a view would keep the whole of what was read in memory
+        self._wait_writable(end)
+
+    def _wait_writable(self, end):
+        if end.out and end.sock is not None and not end.writing:
+            end.writing = True
+            self._loop.add_writer(end.sock.fileno(), self._write, end)
+
+    def _write(self, end):
+        while end.out:
+            try:
+                size = end.sock.send(end.out[0])
+            except BlockingIOError:
+                break
+            except OSError:
+                self.give_up(end.id)
+                self.pump()
+                return
+            self.line.consumed(end.id, size)
+            if size < len(end.out[0]):
+                end.out[0] = end.out[0][size:]
+                break
+            end.out.popleft()
+        if end.out:
+            self._wait_writable(end)
+        else:
+            self._stop_writing(end)
+            self._finish(end)
+        self.pump()
+
+    def _stop_writing(self, end):
+        if end.writing:
+            end.writing = False
+            self._loop.remove_writer(end.sock.fileno())
+
+    def _finish(self, end):
+        """Hand on a half close once all has been written; close when both directions have ended."""
+        if end.sock is None or end.out or not end.eof:
+            return
+        if end.id not in self.line.streams:
+            self._close(end)
+            return
+        try:
+            end.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
+
+    def _close(self, end, abort=False):
+        del self._ends[end.id]
+        self._paused.discard(end.id)
+        if end.sock is None:
+            return
+        self._pause(end)
+        self._stop_writing(end)
+        if abort and end.sock.family != socket.AF_UNIX:  # so that a cut answer does not look complete
+            end.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+        end.sock.close()
