@@ -1,0 +1,137 @@
+"""The layer that all hosts of a bed share: accounts, homes, sshd, PAM, Jupyter on PATH.
+
+An overlay over this machine's `/`: what is not written here is as on this machine. Nothing outside `layer` and
+`homes` is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from .people import LAB_BIN, ONE_TIME_SECRET, PEOPLE, Person
+
+HERE = Path(__file__).parent
+# crypt(3) of people.PASSWORD, few rounds because logins in tests should not take long
+_PASSWORD_HASH = (
+    "$6$rounds=1000$farlabbed$Bv3Fy0CgnnjUmRGl9hswm8aQ38vN8kDlUtIuxTI5glJGJTOB0R/3TxMQV9Md/SwlRHV6k24FFDzVwvqFixsEf1"
+)
+_SSHD = """Port 22
+Port 2222
+HostKey /etc/ssh/ssh_host_ed25519_key
+AuthorizedKeysFile /etc/ssh/keys/%u .ssh/authorized_keys
+UsePAM yes
+UseDNS no
+PasswordAuthentication no
+KbdInteractiveAuthentication yes
+PubkeyAuthentication yes
+PrintMotd no
+AcceptEnv LANG LC_*
+Subsystem sftp /usr/lib/openssh/sftp-server
+LogLevel VERBOSE
+# room for tests that connect many times a second
+MaxStartups 100:30:200
+Match User bob
+    Banner /etc/issue.net
+Match User otto,hal
+    AuthenticationMethods keyboard-interactive
+Match User pia
+    PasswordAuthentication yes
+    AuthenticationMethods password
+Match User max
+    MaxSessions 1
+    DisableForwarding yes
+Match User rita
+    SetEnv XDG_RUNTIME_DIR=/run/user/2021
+"""
+_PAM = """auth substack common-auth
+auth [success=1 default=ignore] pam_succeed_if.so quiet user notingroup codes
+auth required pam_oath.so usersfile=/etc/users.oath window=10 digits=6
+auth required pam_permit.so
+account required pam_nologin.so
+@include common-account
+session optional pam_loginuid.so
+@include common-session
+@SYSTEMD@session required pam_limits.so
+session required pam_env.so
+@include common-password
+"""
+_CODES_GROUP = 2900
+
+
+def make(layer: Path, homes: Path, *, lab: Path, hosts: str, keys: dict[str, str], systemd: bool = False) -> None:
+    """Write the layer. `keys`: public key by person, "" for everybody else who logs in by key."""
+    etc = layer / "etc"
+    etc.mkdir(parents=True)
+    _accounts(etc)
+    _ssh(etc, keys)
+    _write(etc / "hosts", hosts)
+    _write(etc / "issue.net", "Authorized users only.  All activity is logged.\n")
+    _write(etc / "pam.d/sshd", _PAM.replace("@SYSTEMD@", "session optional pam_systemd.so\n" if systemd else ""))
+    _write(
+        etc / "users.oath",
+        f"HOTP/T30/6 otto - {ONE_TIME_SECRET}\nHOTP/E/6 hal - {ONE_TIME_SECRET}\n",
+        mode=0o600,
+    )
+    _write(layer / "sbin/host-init" if not Path("/sbin").is_symlink() else layer / "usr/sbin/host-init",
+           (HERE / "host_init.py").read_text())
+    _jupyter_on_path(layer / "usr/local/bin", lab)
+    for person in PEOPLE.values():
+        make_home(homes, person, lab)
+
+
+def make_home(homes: Path, person: Person, lab: Path) -> None:
+    """The person's home as it is on the first day; what was there goes."""
+    home = homes / Path(person.home_path).relative_to("/home")
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    home.chmod(0o700)
+    if person.shell.endswith("bash") and not person.rc:
+        for skeleton in (".bashrc", ".profile", ".bash_logout"):
+            if (source := Path("/etc/skel") / skeleton).exists():
+                shutil.copyfile(source, home / skeleton)
+    for name, text in person.rc.items():
+        _write(home / name, text.replace(LAB_BIN, f"{lab}/bin"))
+    for directory, directories, files in os.walk(home):
+        for entry in (".", *directories, *files):
+            os.chown(os.path.join(directory, entry), person.uid, person.uid)
+
+
+def _accounts(etc: Path) -> None:
+    """The machine's system accounts, then ours: passwd(5), shadow(5), group(5)."""
+    people = PEOPLE.values()
+    passwd = [f"{p.name}:x:{p.uid}:{p.uid}:{p.what}:{p.home_path}:{p.shell}" for p in people]
+    shadow = [f"{p.name}:{_PASSWORD_HASH}:19000:0:99999:7:::" for p in people]
+    group = [f"{p.name}:x:{p.uid}:" for p in people] + [f"codes:x:{_CODES_GROUP}:otto,hal"]
+    system = system_lines("passwd")
+    locked = [f"{line.split(':')[0]}:*:19000:0:99999:7:::" for line in system]
+    _write(etc / "passwd", "\n".join([*system, *passwd]) + "\n")
+    _write(etc / "shadow", "\n".join([*locked, *shadow]) + "\n", mode=0o600)
+    _write(etc / "group", "\n".join([*system_lines("group"), *group]) + "\n")
+
+
+def system_lines(name: str) -> list[str]:
+    """The lines of this machine's `passwd` or `group` that belong to the system, not to people."""
+    lines = Path("/etc", name).read_text().splitlines()
+    return [line for line in lines if line.count(":") >= 3 and not 1000 <= int(line.split(":")[2]) < 60000]
+
+
+def _ssh(etc: Path, keys: dict[str, str]) -> None:
+    bare = ",".join(person.name for person in PEOPLE.values() if person.bare_path)
+    _write(etc / "ssh/sshd_config", _SSHD + f"Match User {bare}\n    SetEnv PATH=/usr/bin:/bin\n")
+    for person in PEOPLE.values():
+        if person.name not in ("otto", "hal", "pia"):
+            _write(etc / "ssh/keys" / person.name, keys.get(person.name, keys[""]))
+
+
+def _jupyter_on_path(directory: Path, lab: Path) -> None:
+    directory.mkdir(parents=True)
+    for program in sorted((lab / "bin").glob("jupyter*")):
+        (directory / program.name).symlink_to(program)
+
+
+def _write(path: Path, text: str, *, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)

@@ -1,0 +1,283 @@
+"""A host of the bed, and how to do things inside it without ssh."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import network, processes
+from .people import PEOPLE
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+CGROUPS = Path("/sys/fs/cgroup/unified" if Path("/sys/fs/cgroup/unified").is_dir() else "/sys/fs/cgroup")
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NOT_OURS = {"sshd", "systemd", "(sd-pam)", "dbus-daemon", "bindfs"}
+"""What runs under a person's uid for the bed's own sake."""
+
+
+class BedBroken(Exception):
+    """The bed itself, not what is tested in it, does not work."""
+
+
+def wait_for(what: str, fact: Callable[[], Any], *, timeout: float = 10.0, pause: float = 0.01) -> Any:
+    """Look until `fact()` is true, and return it; raise `BedBroken` when the deadline has passed."""
+    deadline = time.monotonic() + timeout
+    while not (value := fact()):
+        if time.monotonic() > deadline:
+            raise BedBroken(f"waited {timeout:g} s in vain: {what}")
+        time.sleep(pause)
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What the hosts of one bed have in common."""
+
+    bed: str
+    directory: Path
+    lab: Path
+    """The virtual environment that is the hosts' Jupyter."""
+    leash: int
+    """Read end of a pipe that ends when the process that made the bed has ended."""
+    nfs_like: bool = False
+    systemd: frozenset[str] = frozenset()
+
+    def homes(self, host: str) -> Path:
+        """login, node1 and node2 share /home, as a cluster does; bastion has its own."""
+        return self.directory / ("bastion-home" if host == "bastion" else "home")
+
+
+class Host:
+    """One remote host: network, UTS, IPC, mount and PID namespaces of its own, sshd, people."""
+
+    def __init__(self, site: Site, name: str) -> None:
+        self.site = site
+        self.name = name
+        self.place = network.PLACES[name]
+        self.directory = site.directory / "hosts" / name
+        self.directory.mkdir(parents=True)
+        self._outer: subprocess.Popen[bytes] | None = None
+        self._init: processes.Process | None = None
+
+    @property
+    def ssh_alias(self) -> str:
+        """What a laptop types after `ssh` (as alice); `PERSON@alias` and, for login, `PERSON` alone work too."""
+        return self.name
+
+    @property
+    def namespace(self) -> str:
+        return f"{self.site.bed}-{self.name}"
+
+    @property
+    def pid(self) -> int:
+        """The machine's number of the host's PID 1."""
+        if self._init is None:
+            raise BedBroken(f"{self.name} is not up")
+        return self._init.pid
+
+    @property
+    def is_up(self) -> bool:
+        return self._init is not None and processes.is_alive(self._init.pid, self._init.started)
+
+    def boot(self) -> None:
+        """Power on, cables in, until sshd listens. The disk is what it was; `/tmp`, `/run` and the boot id are new."""
+        self.start()
+        self.wait_until_up()
+
+    def start(self) -> None:
+        """The first half of `boot`, so that several hosts can start at once."""
+        if self.is_up:
+            raise BedBroken(f"{self.name} is up already")
+        network.plug(self.site.bed, self.name, connected=True)
+        (self.directory / "boot_id").write_text(f"{uuid.uuid4()}\n")
+        systemd = self.name in self.site.systemd
+        unshare = ["unshare", "--uts", "--ipc", "--mount", "--pid", "--fork", "--kill-child"]
+        enter = ["nsenter", f"--net=/run/netns/{self.namespace}", *unshare, *(["--cgroup"] if systemd else [])]
+        if systemd:  # a branch of the cgroup tree of its own
+            self._cgroup.mkdir(exist_ok=True)
+            enter = ["sh", "-c", f'echo $$ > {self._cgroup}/cgroup.procs && exec "$@"', "sh", *enter]
+        with (self.directory / "boot.log").open("ab") as log:
+            self._outer = subprocess.Popen(
+                [*enter, "bash", str(HERE / "host-boot.sh")],
+                stdin=self.site.leash, stdout=log, stderr=log, start_new_session=True, env=self._boot_environment(),
+            )
+
+    def _boot_environment(self) -> dict[str, str]:
+        return {
+            "PATH": ROOT_PATH,
+            "NAME": self.name,
+            "DIR": str(self.directory),
+            "GOLDEN": str(self.site.directory / "golden"),
+            "LAB": str(self.site.lab),
+            "HIDDEN": f"/root /mnt {REPOSITORY}",
+            "NFS_LIKE": "yes" if self.site.nfs_like else "",
+            "SYSTEMD": "yes" if self.name in self.site.systemd else "",
+        }
+
+    def wait_until_up(self) -> None:
+        """The second half of `boot`."""
+        self._init = wait_for(f"PID 1 of {self.name}", self._find_init)
+        pid = self._init.pid
+        wait_for(f"sshd of {self.name}", lambda: self._started() and "tcp 0.0.0.0:22" in processes.listening(pid))
+        if self.name in self.site.systemd:
+            wait_for("logind", lambda: self.path("/run/booted").exists(), timeout=30)
+
+    def _started(self) -> bool:
+        if self._outer is None or self._outer.poll() is not None:
+            raise BedBroken(f"{self.name} did not boot:\n{(self.directory / 'boot.log').read_text()}")
+        return True
+
+    def _find_init(self) -> processes.Process | None:
+        if not self._started() or self._outer is None:
+            return None
+        children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children").read_text().split()
+        return processes.find(int(children[0])) if children else None
+
+    def crash(self) -> None:
+        """Every process of the host ends at once. Its kernel lives on and closes its connections, as in a panic with
+        reboot; `power_cut` does not even do that."""
+        if self._init is None or self._outer is None:
+            return
+        init, outer, self._init, self._outer = self._init, self._outer, None, None
+        processes.end(init.pid, init.started)
+        outer.wait(10)
+        wait_for(f"end of {self.name}", lambda: not processes.is_alive(init.pid, init.started))
+        self._remove_cgroup()
+
+    def power_cut(self) -> None:
+        """`crash` without a last word on any wire. `boot` plugs the host in again."""
+        network.plug(self.site.bed, self.name, connected=False)
+        self.crash()
+
+    @property
+    def _cgroup(self) -> Path:
+        return CGROUPS / self.namespace
+
+    def _remove_cgroup(self) -> None:
+        def removed() -> bool:
+            for directory, _, _ in os.walk(self._cgroup, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
+            return not self._cgroup.exists()
+
+        if self.name in self.site.systemd:
+            wait_for("cgroup removed", removed)
+
+    def path(self, inside: str) -> Path:
+        """A path of the host (with all its mounts) as this machine's root can open it."""
+        return Path(f"/proc/{self.pid}/root{inside}")
+
+    def home(self, user: str) -> Path:
+        """The person's home, as this machine's root can open it, also while the host is down."""
+        return self.site.homes(self.name) / Path(PEOPLE[user].home_path).relative_to("/home")
+
+    def command(self, user: str, argv: Sequence[str], env: dict[str, str] | None = None) -> list[str]:
+        """The argv that runs `argv` inside the host as `user` (or root), in the home, without any login shell."""
+        person = PEOPLE.get(user)
+        home = person.home_path if person else "/root"
+        become = [f"--reuid={user}", f"--regid={user}", "--init-groups"] if person else ["--clear-groups"]
+        words = {"HOME": home, "USER": user, "LOGNAME": user, "TERM": "xterm", "LANG": "C.UTF-8",
+                 "SHELL": person.shell if person else "/bin/bash", "PATH": SYSTEM_PATH if person else ROOT_PATH,
+                 **(env or {})}
+        return ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/",
+                "setpriv", *become,
+                "env", "-i", "-C", home, *(f"{name}={value}" for name, value in words.items()), *argv]
+
+    def run(self, user: str, argv: Sequence[str], *, input: str = "", timeout: float = 30.0,  # noqa: A002
+            env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a program inside the host without ssh, to its end."""
+        return subprocess.run(self.command(user, argv, env), input=input, text=True, capture_output=True,
+                              timeout=timeout, errors="replace")
+
+    def popen(self, user: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Start a program inside the host; killing what this returns does not end the program itself."""
+        options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen(self.command(user, argv), **options)
+
+    def processes(self, user: str | None = None) -> list[processes.Process]:
+        """What people (or that one) run on the host, sshd's own processes left out. Numbers are the machine's."""
+        if self._init is None:
+            return []
+        uids = {PEOPLE[user].uid} if user else {person.uid for person in PEOPLE.values()}
+        return [process for process in processes.every()
+                if process.pids == self._init.pids and process.uid in uids and process.name not in NOT_OURS]
+
+    def listening(self) -> set[str]:
+        """What is listened on, as `tcp 127.0.0.1:8888` or `unix /tmp/x`."""
+        return processes.listening(self.pid)
+
+    def ends_connections(self) -> None:
+        """Reset every SSH connection the host has."""
+        network.cut_connections(self.site.bed, self.name)
+
+    def plug(self, *, connected: bool) -> None:
+        """Pull the host's cables, or put them back."""
+        network.plug(self.site.bed, self.name, connected=connected)
+
+    @contextlib.contextmanager
+    def hide(self, *programs: str) -> Iterator[None]:
+        """Make the host a host without these programs, for a while: `with host.hide("tmux"):`, also `"python3*"`."""
+        script = """set -e; mkdir -p -m 700 /var/hidden
+            for name in "$@"; do for dir in /usr/local/bin /usr/bin /bin /usr/local/sbin /usr/sbin; do
+                [ -L "$dir" ] || for file in "$dir"/$name; do if [ -e "$file" ] || [ -L "$file" ]; then
+                    mv "$file" /var/hidden/; echo "$dir/${file##*/}"; fi; done
+            done; done"""
+        moved = self._must("sh", "-c", script, "sh", *programs).split()
+        if not moved:
+            raise BedBroken(f"nothing to hide on {self.name}: {programs}")
+        try:
+            yield
+        finally:
+            for path in moved:
+                self._must("mv", f"/var/hidden/{Path(path).name}", path)
+
+    @contextlib.contextmanager
+    def full_home(self, user: str, *, free_kib: int = 0) -> Iterator[None]:
+        """The person's home is a full file system of its own, for a while; `free_kib` are left."""
+        person, size_kib = PEOPLE[user], 1024
+        options = f"size={size_kib}k,uid={person.uid},gid={person.uid},mode=700"
+        self._must("mount", "-t", "tmpfs", "-o", options, "full", person.home_path)
+        try:
+            with self.path(f"{person.home_path}/filler").open("wb", buffering=0) as filler:
+                with contextlib.suppress(OSError):
+                    while filler.write(b"0" * 4096):
+                        pass
+                filler.truncate(filler.tell() - free_kib * 1024)
+            yield
+        finally:
+            self._must("umount", "-l", person.home_path)
+
+    @contextlib.contextmanager
+    def other_host_key(self) -> Iterator[None]:
+        """The host shows another key than the one in every `known_hosts`, for a while."""
+        key = "/etc/ssh/ssh_host_ed25519_key"
+        self._must("cp", "-p", key, f"{key}.pub", "/var")
+        try:
+            self._must("sh", "-c", f"rm {key} && ssh-keygen -q -t ed25519 -N '' -f {key}")
+            self.restart_sshd()
+            yield
+        finally:
+            self._must("sh", "-c", f"mv /var/ssh_host_ed25519_key* {Path(key).parent}")
+            self.restart_sshd()
+
+    def restart_sshd(self) -> None:
+        """A new sshd with the configuration and keys of now. Connections that stand go on, as on any host."""
+        old = int(self.path("/run/sshd.pid").read_text())
+        self._must("sh", "-c", f"kill {old}; while kill -0 {old} 2>/dev/null; do :; done; exec /usr/sbin/sshd"
+                   " -E /var/log/sshd.log")
+        wait_for("sshd", lambda: "tcp 0.0.0.0:22" in self.listening())
+
+    def _must(self, *argv: str) -> str:
+        ran = self.run("root", argv)
+        if ran.returncode:
+            raise BedBroken(f"{self.name}: {' '.join(argv)}: {ran.stderr}")
+        return ran.stdout

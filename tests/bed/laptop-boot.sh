@@ -1,0 +1,27 @@
+#!/bin/sh
+# Becomes the process that holds one laptop's mount namespace until its bed has gone (standard input is the leash).
+#
+#   DIR      the laptop's directory: etc/ (its passwd, group, hosts, resolv.conf), tmp/
+#   CLOSED   directories of this machine that an ordinary user may not enter, and in which
+#   NEEDED   lies what the laptop must read: Python, farlab
+set -e
+mount --make-rprivate /
+for file in passwd group hosts resolv.conf; do
+    if [ -e "/etc/$file" ]; then mount --bind "$DIR/etc/$file" "/etc/$file"; fi
+done
+number=0
+for path in $NEEDED; do
+    number=$((number + 1))
+    mkdir -p "$DIR/needed/$number"
+    mount --bind "$path" "$DIR/needed/$number"
+done
+for path in $CLOSED; do mount -t tmpfs -o mode=755 tmpfs "$path"; done
+number=0
+for path in $NEEDED; do
+    number=$((number + 1))
+    mkdir -p "$path"
+    mount --bind "$DIR/needed/$number" "$path"
+done
+mount --bind "$DIR/tmp" /tmp
+: > "$DIR/ready"
+exec cat >/dev/null

@@ -1,0 +1,113 @@
+"""Fixtures for every test: the bed, its hosts, laptops, and the check that nothing is left behind. See README.md."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bed import Bed, Host, Laptop, leftovers
+
+GRACE = 3.0
+"""Seconds that a program has to go away after its test."""
+_standing: list[Bed] = []
+_report = pytest.StashKey[pytest.TestReport]()
+_left_out = pytest.StashKey[int]()
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    """Five machines: `bed.login`, `bed.bastion`, `bed.node1`, `bed.node2` and the wires to the laptop. One per worker."""
+    with Bed() as bed:
+        _standing.append(bed)
+        yield bed
+        _standing.remove(bed)
+
+
+@pytest.fixture
+def host(bed: Bed) -> Host:
+    """The host most tests need one of: `login`."""
+    return bed.login
+
+
+@pytest.fixture
+def new_laptop(bed: Bed) -> Callable[..., Laptop]:
+    """Makes laptops, as many as a test needs; each is a fresh home with keys, `ssh_config` and `known_hosts`."""
+    return bed.add_laptop
+
+
+@pytest.fixture
+def laptop(new_laptop: Callable[..., Laptop]) -> Laptop:
+    """A fresh laptop of an ordinary person."""
+    return new_laptop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """After each test no process, listening socket or file of it is left, on the laptops or on any host.
+
+    What was there before the test (a session that a wider fixture keeps) is not the test's.
+    """
+    name = uuid.uuid4().hex
+    monkeypatch.setenv("FARLAB_TEST", name)
+    bed: Bed | None = request.getfixturevalue("bed") if "bed" in request.fixturenames else None
+    laptops = list(bed.laptops) if bed else []
+    before = leftovers.take(f"FARLAB_TEST={name}", bed)
+    yield
+    left = _wait_until_clean(f"FARLAB_TEST={name}", bed, before)
+    if left:
+        leftovers.reap(left)
+    for laptop in [laptop for laptop in bed.laptops if laptop not in laptops] if bed else []:
+        bed.scrap(laptop)
+    report = request.node.stash.get(_report, None)
+    if left and (report is None or report.passed):
+        pytest.fail(f"left behind, {GRACE:g} s after the test:\n{left}", pytrace=False)
+
+
+def _wait_until_clean(marker: str, bed: Bed | None, before: leftovers.Snapshot) -> leftovers.Snapshot:
+    """Mend the bed, then look until nothing is left or the grace is over; returns what is left."""
+    if bed:
+        bed.mend()
+    deadline = time.monotonic() + GRACE
+    while (left := leftovers.take(marker, bed).since(before)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call":
+        item.stash[_report] = report
+    return report
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped test fails the run")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, and count, what needs root where we are an ordinary user."""
+    if os.geteuid() == 0:
+        return
+    bedded = [item for item in items if "bed" in getattr(item, "fixturenames", ())]
+    config.stash[_left_out] = len(bedded)
+    config.hook.pytest_deselected(items=bedded)
+    items[:] = [item for item in items if item not in bedded]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if count := config.stash.get(_left_out, 0):
+        terminalreporter.write_line(f"left out: {count} tests that need root (they make network namespaces and mounts)")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With `--no-skips`, a run that skipped anything has failed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if session.config.getoption("--no-skips") and skipped and session.exitstatus == 0:
+        session.exitstatus = 1
+        reporter.write_line(f"\n{len(skipped)} skipped: {', '.join(report.nodeid for report in skipped)}")
