@@ -17,7 +17,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +27,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 POLICY = Path("/usr/sbin/policy-rc.d")
 PACKAGES = """
     openssh-server openssh-client iproute2 iputils-ping nftables procps psmisc netcat-openbsd socat util-linux
-    bash zsh fish tcsh ksh dash tmux expect libpam-oath oathtool gcc libc6-dev python3 python3-venv
+    bash zsh fish tcsh ksh dash tmux expect libpam-oath oathtool python3 python3-venv
     chromium bindfs autossh xclip curl dbus libpam-systemd
 """.split()
 
@@ -96,6 +95,8 @@ def venv(extra: str) -> None:
 
 
 def _project() -> dict:
+    import tomllib  # not in older Pythons, to which `main` has a word to say
+
     return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 
 
