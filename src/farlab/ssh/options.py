@@ -24,7 +24,6 @@ ALIVE_COUNT_MAX = 6
 an `ssh` that lives through an outage saves a person with a second factor the next code."""
 
 _OURS = (
-    "RemoteCommand=none",
     "PermitLocalCommand=no",
     "ClearAllForwardings=yes",
     "ForwardAgent=no",
@@ -32,11 +31,12 @@ _OURS = (
     "Tunnel=no",
     "ControlMaster=no",
 )
-_LATER = (  # OpenSSH 8.7; against the same words in a configuration file
-    "SessionType=default",
-    "StdinNull=no",
-    "ForkAfterAuthentication=no",
-)
+_LATER = {  # option of ours → the keywords of `-G` that show that this `ssh` knows it
+    "RemoteCommand=none": frozenset({"remotecommand", "sessiontype"}),  # 7.6; `-G` names it only where it is set
+    "SessionType=default": frozenset({"sessiontype"}),  # 8.7, as are the next two
+    "StdinNull=no": frozenset({"stdinnull"}),
+    "ForkAfterAuthentication=no": frozenset({"forkafterauthentication"}),
+}
 _BANNED_IN_HOST = frozenset("'`\"$\\;&<>|(){}")  # as OpenSSH 9.6 itself, ssh.c valid_hostname()
 _BANNED_IN_USER = frozenset("'`\"$;&<>|(){}")  # a backslash may stand in DOMAIN\user
 _LONGEST_HOST = 300
@@ -180,9 +180,9 @@ def _patience(resolved: Resolved) -> list[str]:
 
 
 def _later(resolved: Resolved | None) -> list[str]:
-    """Those of the later options that this `ssh` knows."""
-    known = resolved.keywords if resolved else frozenset[str]()
-    return [option for option in _LATER if option.partition("=")[0].lower() in known]
+    """Those of the later options that this `ssh` knows; only the oldest where nobody asked it."""
+    keywords = frozenset({"remotecommand"}) if resolved is None else resolved.keywords
+    return [option for option, signs in _LATER.items() if signs & keywords]
 
 
 def _config(target: Target) -> list[str]:

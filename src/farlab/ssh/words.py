@@ -1,0 +1,365 @@
+"""The table of what `ssh` and login shells say, and what each of it means. Pure data; the order matters.
+
+`{host}` is what the person typed, other names are groups of the pattern. A rule with `may_ask` set holds only
+where somebody can (True) or cannot (False) be asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import (
+    Authentication,
+    CannotAsk,
+    DiskFull,
+    FarlabError,
+    HostKeyChanged,
+    HostKeyUnknown,
+    HostLacks,
+    Internal,
+    LinkLost,
+    Unreachable,
+    Usage,
+)
+
+MULTILINE = re.MULTILINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One thing that can be said, and the error that it is."""
+
+    pattern: re.Pattern[str]
+    error: type[FarlabError]
+    message: str
+    hint: str
+    needs: re.Pattern[str] | None = None
+    """Holds only where this is found too."""
+    may_ask: bool | None = None
+
+
+def fill(template: str, words: Mapping[str, str]) -> str:
+    """Put words into the `{places}` of a template; all other braces stay."""
+    return re.sub(r"\{(\w+)\}", lambda place: words.get(place[1], place[0]), template)
+
+
+def _rule(
+    pattern: str, error: type[FarlabError], message: str, hint: str, *, needs: str = "", may_ask: bool | None = None
+) -> Rule:
+    needed = re.compile(needs, MULTILINE) if needs else None
+    found = re.compile(pattern, MULTILINE)
+    return Rule(pattern=found, error=error, message=message, hint=hint, needs=needed, may_ask=may_ask)
+
+
+def _mismatch(what: str, keyword: str) -> Rule:
+    return _rule(
+        rf"^Unable to negotiate with .*no matching {what} found\. Their offer: (?P<offer>[^,\s]+)",
+        Unreachable,
+        f"`{{host}}` and this `ssh` have no {what} in common",
+        f"one of them is old: update it, or allow `{keyword} +{{offer}}` for this host in `~/.ssh/config`",
+    )
+
+
+_SECRETS = r"^\S+: Permission denied \([^)\n]*(?:password|keyboard-interactive)[^)\n]*\)"
+_DENIED = r"^(?:\S+: )?Permission denied \("
+_CHANGED = r"^(?:\S+ )?[Hh]ost key for \S+ has changed and you have requested strict checking"
+_CONNECT = r"^ssh: connect to (?:host|address) (?P<place>\S+) port (?P<port>\d+): "
+
+SHELL: tuple[Rule, ...] = (
+    _rule(
+        r"No space left on device|(?:Disk )?[Qq]uota exceeded",
+        DiskFull,
+        "the disk or your quota on `{host}` is full",
+        "`ssh {host} 'df -h ~ /tmp; quota -s'` shows which; make room there and try again",
+    ),
+    _rule(
+        r"^This account is (?:currently )?not available|^This service allows sftp connections only"
+        r"|^This account is restricted|^Interactive (?:login|shell) (?:is )?(?:disabled|not)",
+        HostLacks,
+        "your account on `{host}` may not run commands",
+        "ask its administrators for a login shell, or name another host",
+    ),
+    _rule(
+        r"Password change required but no TTY|^WARNING: Your password has expired",
+        Authentication,
+        "your password on `{host}` has expired",
+        "`ssh {host}` in a terminal lets you choose a new one",
+    ),
+    _rule(
+        r"^Access denied: user \S+ .*has no active jobs",
+        HostLacks,
+        "`{host}` lets only people in who have a job running there",
+        "start a job on that node first, or connect to the login node",
+    ),
+    _rule(
+        r"[Ff]ork: .*(?:temporarily unavailable|Cannot allocate memory)|[Cc]annot fork|^No more processes",
+        HostLacks,
+        "`{host}` cannot start more processes for you",
+        "`ssh {host}` may fail too: end what runs there, or wait",
+    ),
+    _rule(
+        r"^(?:\S*sh: )?(?:\S+ )?(?:\d+: )?(?:exec: )?(?:sh|exec|/bin/sh): (?:command )?not found|^exec: sh: not found",
+        HostLacks,
+        "the login shell on `{host}` does not find `sh`",
+        "`ssh {host} 'echo $PATH'` shows where it looks: an rc file there may have broken `PATH`",
+    ),
+)
+
+SSH: tuple[Rule, ...] = (
+    _rule(
+        r"^ssh_askpass: exec\((?P<program>[^)\n]*)\): (?P<why>.*)$",
+        CannotAsk,
+        "`ssh` wants to ask something about `{host}` and cannot run `{program}`: {why}",
+        "`ssh-add` first, so that nothing has to be asked; farlab may have to be installed anew",
+    ),
+    _rule(
+        r"^Timeout, server \S+ not responding|^Connection to \S+ closed by remote host"
+        r"|^client_loop: send disconnect|^packet_write_wait: |^Write failed: Broken pipe"
+        r"|^(?:Read from remote host|client_loop:) .*(?:reset|timed out|Broken pipe)",
+        LinkLost,
+        "the link to `{host}` broke",
+        "the session there goes on: `farlab connect {host}` finds it again",
+    ),
+    # configuration
+    _rule(
+        r"^command-line:? line 0: (?P<why>.*)$",
+        Internal,
+        "this `ssh` does not take farlab's options: {why}",
+        "`ssh -V` shows its version; farlab needs OpenSSH 7.4 or newer",
+    ),
+    _rule(
+        r"^Bad owner or permissions on (?P<file>.+)$",
+        Usage,
+        "`ssh` does not trust `{file}`: others may write to it",
+        "`chmod 600 {file}`",
+    ),
+    _rule(
+        r"^Can't open user config file (?P<file>.+?): (?P<why>.*)$",
+        Usage,
+        "`ssh` cannot read `{file}`: {why}",
+        "name an existing file with `-F`",
+    ),
+    _rule(
+        r"^(?P<file>[^\n:]+?):? line (?P<line>\d+): ",
+        Usage,
+        "`ssh` does not accept line {line} of `{file}`",
+        "correct that line, or put `IgnoreUnknown` with the option's name above it; `ssh -G {host}` checks the file",
+        needs=r"terminating, \d+ bad configuration",
+    ),
+    _rule(
+        r"^hostname contains invalid characters|^ssh: Could not resolve hostname -",
+        Usage,
+        "`ssh` does not take `{host}` for a host",
+        "give what you would type after `ssh`: an alias of `~/.ssh/config`, or `user@host`",
+    ),
+    # host keys
+    _rule(
+        r"^ *(?P<remedy>ssh-keygen .*-R .*)$",  # Debian and its children say how
+        HostKeyChanged,
+        "`{host}` shows another host key than it had before",
+        "ask its administrators; if they confirm that it was changed, forget the old one with `{remedy}`",
+        needs=_CHANGED,
+    ),
+    _rule(
+        r"ost key for (?P<place>\S+) has changed and you have requested strict checking",
+        HostKeyChanged,
+        "`{host}` shows another host key than it had before",
+        "ask its administrators; if they confirm that it was changed, forget the old one with "
+        "`ssh-keygen -R '{place}'`",
+    ),
+    _rule(
+        r"REVOKED HOST KEY DETECTED|was revoked and you have requested strict checking",
+        HostKeyChanged,
+        "the host key of `{host}` has been revoked",
+        "do not connect; ask its administrators",
+    ),
+    _rule(
+        r"^No \S+ host key is known for (?P<place>\S+) and you have requested strict checking",
+        HostKeyUnknown,
+        "the host key of `{host}` is not known here, and your configuration forbids asking",
+        "add the key its administrators publish to `~/.ssh/known_hosts` (the name there is `{place}`)",
+    ),
+    _rule(
+        r"^Host key verification failed",
+        HostKeyUnknown,
+        "the host key of `{host}` is not known here, and nobody could be asked",
+        "run `farlab connect {host}` in a terminal, compare the fingerprint, and say yes",
+        may_ask=False,
+    ),
+    _rule(
+        r"^Host key verification failed",
+        HostKeyUnknown,
+        "the host key of `{host}` was not accepted",
+        "compare the fingerprint with the one its administrators publish, then `farlab connect {host}` again",
+    ),
+    # the way to the server
+    _rule(
+        r"^ssh: Could not resolve hostname (?P<place>[^:\s]+|\S+?): Temporary failure",
+        Unreachable,
+        "cannot look up the name `{place}`",
+        "is this machine online? `ssh -v {host}` tells more",
+    ),
+    _rule(
+        r"^ssh: Could not resolve hostname (?P<place>\S+?): ",
+        Unreachable,
+        "cannot find a machine called `{place}`",
+        "is the name right, and are you on its network or VPN? `ssh -G {host}` shows what your configuration makes "
+        "of it",
+    ),
+    _rule(
+        _CONNECT + "Connection refused",
+        Unreachable,
+        "cannot reach `{host}`: nothing listens on port {port} of `{place}`",
+        "is the port right, and the machine up? `ssh -G {host}` shows which port your configuration names",
+    ),
+    _rule(
+        _CONNECT + "(?:Connection|Operation) timed out",
+        Unreachable,
+        "cannot reach `{host}`: `{place}` does not answer on port {port}",
+        "are you on its network or VPN, and is the machine up? `ssh -v {host}` shows every step",
+    ),
+    _rule(
+        _CONNECT + "(?P<why>No route to host|Host is down|Host is unreachable)",
+        Unreachable,
+        "cannot reach `{host}`: no way to `{place}`",
+        "are you on its network or VPN, and is the machine up? `ssh -v {host}` shows every step",
+    ),
+    _rule(
+        _CONNECT + "Network is (?:unreachable|down)",
+        Unreachable,
+        "cannot reach `{host}`: this machine has no network that leads to `{place}`",
+        "is it online, and is the VPN up?",
+    ),
+    _rule(
+        _CONNECT + "(?P<why>.*)$",
+        Unreachable,
+        "cannot reach `{host}`: {why}",
+        "`ssh -v {host}` shows every step; a firewall on this machine can be the reason",
+    ),
+    _rule(
+        r"^(?:kex|ssh)_exchange_identification: .*banner line|^Bad remote protocol version|^Protocol major versions"
+        r"|^(?:kex|ssh)_exchange_identification: No banner|^ssh_dispatch_run_fatal: .*(?:corrupted|invalid|incorrect)",
+        Unreachable,
+        "what answers at `{host}` does not speak SSH",
+        "is the port right? `ssh -G {host}` shows which your configuration names",
+    ),
+    _rule(
+        r"^Connection timed out during banner exchange|^Connection to \S+ port \d+ timed out",
+        Unreachable,
+        "`{host}` takes the connection and then says nothing",
+        "it may be overloaded or about to start: try again in a minute; `ssh -v {host}` shows every step",
+    ),
+    _rule(
+        r"^(?:kex|ssh)_exchange_identification: ",
+        Unreachable,
+        "`{host}` closes the connection before a login",
+        "too many logins at once (`MaxStartups`), or this address is shut out for some minutes after failed ones: "
+        "wait, then `ssh -v {host}`",
+    ),
+    _mismatch("key exchange method", "KexAlgorithms"),
+    _mismatch("host key type", "HostKeyAlgorithms"),
+    _mismatch("cipher", "Ciphers"),
+    _mismatch("MAC", "MACs"),
+    # who you are
+    _rule(
+        r"Too many authentication failures",
+        Authentication,
+        "`{host}` ended the login after too many keys",
+        "name one key for it in `~/.ssh/config`: `IdentityFile …` and `IdentitiesOnly yes`; `ssh-add -l` lists those "
+        "that are offered",
+    ),
+    _rule(
+        r"^Your account has expired|^.*account (?:is|has been) (?:locked|disabled)",
+        HostLacks,
+        "your account on `{host}` has expired or is locked",
+        "ask its administrators",
+    ),
+    _rule(
+        r"^System is (?:going down|booting up)|^.*[Uu]nprivileged users are not permitted to log in",
+        Unreachable,
+        "`{host}` is starting or going down, and lets nobody in",
+        "try again in some minutes",
+    ),
+    *SHELL,
+    _rule(
+        r"^Load key \"(?P<file>[^\"\n]+)\": bad permissions",
+        Authentication,
+        "`{host}` refused the login, and `ssh` ignored the key `{file}` because others may read it",
+        "`chmod 600 {file}`",
+        needs=_DENIED,
+    ),
+    _rule(
+        r"^sign_and_send_pubkey: signing failed.*(?:device not found|requires? (?:PIN|user)|invalid format)",
+        Authentication,
+        "`{host}` refused the login: the security key did not sign",
+        "is it plugged in? touch it when it blinks; `ssh -v {host}` shows which key is meant",
+    ),
+    _rule(
+        r"^sign_and_send_pubkey: signing failed.*agent refused",
+        Authentication,
+        "`{host}` refused the login: your key agent did not sign",
+        "unlock it, or `ssh-add` the key again; `ssh-add -l` lists what it holds",
+    ),
+    _rule(
+        _SECRETS,
+        CannotAsk,
+        "`{host}` wants a password or a code, and nobody is here to be asked",
+        "run `farlab connect {host}` in a terminal",
+        may_ask=False,
+    ),
+    _rule(
+        r"^no such identity: (?P<file>.+?): No such file",
+        Authentication,
+        "`{host}` accepted no key, and `{file}` does not exist",
+        "correct `IdentityFile` for it in `~/.ssh/config`; `ssh-add -l` lists the keys of your agent",
+        needs=_DENIED,
+    ),
+    _rule(
+        r"^\S+: Permission denied \([^)\n]*publickey",
+        CannotAsk,
+        "`{host}` accepted no key that is unlocked, and nobody is here to be asked for a passphrase",
+        "`ssh-add` the key first, or run `farlab connect {host}` in a terminal",
+        may_ask=False,
+    ),
+    _rule(
+        _SECRETS,
+        Authentication,
+        "`{host}` did not accept the password or code",
+        "try again with `farlab connect {host}`; `ssh -v {host}` shows which user name and ways are tried",
+    ),
+    _rule(
+        _DENIED,
+        Authentication,
+        "`{host}` accepted none of your keys",
+        "`ssh-add -l` lists what your agent holds, `ssh -G {host}` which user name and `IdentityFile` are tried, "
+        "`ssh-copy-id {host}` puts a key there",
+    ),
+    # inside the connection
+    _rule(
+        r"^mux_client_\w+: .*(?:refused by peer|failed)|^Control socket connect\(|^muxclient: ",
+        Unreachable,
+        "your shared connection (`ControlMaster`) to `{host}` gives no further session",
+        "end a session that uses it, or the connection itself with `ssh -O exit {host}`",
+    ),
+    _rule(
+        r"^(?:PTY allocation|exec|shell) request failed on channel|^channel 0: open failed",
+        HostLacks,
+        "`{host}` let you in and refuses to run a command",
+        "`ssh {host} true` shows the same; ask its administrators whether commands are allowed (`MaxSessions`, "
+        "`ForceCommand`)",
+    ),
+    _rule(
+        r"^No user exists for uid|^You don't exist, go away",
+        Internal,
+        "`ssh` does not know who you are on this machine",
+        "`id` tells whether this machine knows your user",
+    ),
+    _rule(
+        r"^(?:Connection (?:closed|reset) by|Received disconnect from|Disconnected from|Connection to \S+ closed)",
+        Unreachable,
+        "`{host}` ended the connection during the login",
+        "a policy there may refuse your account; `ssh -v {host}` shows every step",
+    ),
+)
