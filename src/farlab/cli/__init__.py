@@ -1,0 +1,92 @@
+"""The command line: words in, one call of `api`, one result for `render`. One file a verb.
+
+Rule: everything that ends a command ends here, once: an error of any kind becomes text or a JSON document and a status.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from .. import render
+from ..config import nearest
+from ..errors import FarlabError, Internal, Interrupted, Usage
+from .call import Voice
+from .verbs import Farlab
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "_FARLAB_COMPLETE" in os.environ:
+        Farlab().main(args=words, prog_name="farlab", complete_var="_FARLAB_COMPLETE")
+    voice = first_voice(words, os.environ)
+    _survive_any_text()
+    try:
+        return _run(words, voice)
+    except BrokenPipeError:  # `farlab logs gpu1 | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(words: list[str], voice: Voice) -> int:
+    import click
+
+    try:
+        with Farlab().make_context("farlab", words, obj=voice) as context:
+            return int(context.command.invoke(context) or 0)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        return _fail(_usage(error), voice)
+    except FarlabError as error:
+        return _fail(error, voice)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail(Interrupted("interrupted"), voice)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # the top: what arrives here is a bug, and is said so in one line
+        return _fail(Internal(f"{type(error).__name__}: {error}".rstrip(": ")), voice, cause=error)
+
+
+def _fail(error: FarlabError, voice: Voice, cause: Exception | None = None) -> int:
+    if voice.verbose and cause is not None:
+        import traceback
+
+        render.say(render.clean("".join(traceback.format_exception(cause)).rstrip()))
+    if error.message or voice.json:
+        render.fail(error, as_json=voice.json)
+    return error.exit_status
+
+
+def first_voice(words: Sequence[str], environ: Mapping[str, str]) -> Voice:
+    """How to speak before the words are understood, so that a usage error, too, can be a JSON document."""
+    options = words[: words.index("--")] if "--" in words else words
+    yes = ("1", "true", "yes", "on")
+    debug = environ.get("FARLAB_DEBUG", "") not in ("", "0")
+    json = [word == "--json" for word in options if word in ("--json", "--no-json")]
+    verbose = "-v" in options or "--verbose" in options or environ.get("FARLAB_VERBOSE", "").lower() in yes
+    return Voice(json=json[-1] if json else environ.get("FARLAB_JSON", "").lower() in yes, verbose=verbose or debug)
+
+
+def _usage(error: Exception) -> Usage:
+    """What click found wrong, in our style."""
+    import click
+
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "farlab"
+    hint = f"`{path} --help`"
+    if isinstance(error, click.NoSuchOption):
+        meant = nearest(error.option_name, error.possibilities or ())
+        return Usage(f"`{path}` has no option `{error.option_name}`", hint=meant or hint)
+    message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    message = message.replace("'", "`").rstrip(".")
+    return Usage(message[:1].lower() + message[1:], hint=hint)
+
+
+def _survive_any_text() -> None:
+    """A file name that is no text, or a terminal that knows no `…`, is shown somehow and never raises."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,114 @@
+"""One call of a verb: its settings, and the values that the API wants made from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..config import KEYS, Config, Settings, Value, parse, resolve
+from ..errors import FarlabError, NoDirectory, NoEnvironment, PortBusy, Usage
+from ..model import App, Target, Wish
+
+
+@dataclass(slots=True, kw_only=True)
+class Voice:
+    """How to speak. Guessed from the raw words first, corrected once the settings are known."""
+
+    json: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The settings of one call of a verb."""
+
+    settings: Settings
+    voice: Voice
+    words: Mapping[str, Value] = field(default_factory=dict)
+    """What stood on the command line, arguments that are no settings too."""
+
+    @property
+    def host(self) -> str:
+        """The host. Raises `Usage` where nobody named one."""
+        host = self.settings.text("host")
+        if host is None:
+            hint = 'name one, as you would after `ssh`, or put `host = "…"` under `[defaults]` in the configuration'
+            raise Usage("no host was given and none is configured", hint=hint)
+        return host
+
+    def target(self) -> Target:
+        """Which session."""
+        name = self.settings.text("name") or "main"
+        return Target(host=self.host, name=name, ssh_config=self._ssh_config())
+
+    def wish(self) -> Wish:
+        """What the session shall be."""
+        settings, app = self.settings, self.settings.text("app")
+        return Wish(
+            directory=settings.text("dir"),
+            environment=settings.text("env"),
+            setup=settings.lines("setup"),
+            app=App(app) if app else None,
+            notebook=settings.text("notebook"),
+            port=settings.whole("port"),
+            timeout=settings.number("timeout") or Wish().timeout,
+        )
+
+    @contextmanager
+    def blame(self) -> Iterator[None]:
+        """Where an error is about a setting that was not on the command line, its hint says where it came from."""
+        try:
+            yield
+        except FarlabError as error:
+            subject = _SUBJECTS.get(type(error))
+            origin = self.settings.origin(subject) if subject else ""
+            if origin and not origin.startswith("`--"):
+                error.hint = "; ".join(filter(None, (error.hint, f"asked for by {origin}")))
+            raise
+
+    def _ssh_config(self) -> str | None:
+        file = self.settings.text("ssh-config")
+        if file is None:
+            return None
+        path = Path(file).expanduser().absolute()
+        if not path.is_file() and not path.is_fifo() and not path.is_char_device():
+            raise Usage(f"{self.settings.origin('ssh-config')}: there is no file `{path}`", hint="")
+        return str(path)
+
+
+_SUBJECTS: Mapping[type[FarlabError], str] = {NoDirectory: "dir", NoEnvironment: "env", PortBusy: "port"}
+
+
+def settle(keys: Iterable[str], words: Mapping[str, Value], voice: Voice) -> Call:
+    """Put the words of the command line above the environment and the configuration file."""
+    typed = {key: value for key, value in words.items() if key in KEYS}
+    settings = resolve(keys, words=typed, environ=os.environ, config=load_config(os.environ))
+    voice.json = settings.flag("json")
+    voice.verbose = voice.verbose or settings.flag("verbose")
+    return Call(settings=settings, voice=voice, words=words)
+
+
+def load_config(environ: Mapping[str, str]) -> Config:
+    """`config.toml`; without one, nothing. Raises `Usage` for what cannot be understood."""
+    file = config_file(environ)
+    try:
+        text = file.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        if environ.get("FARLAB_CONFIG"):
+            raise Usage(f"`FARLAB_CONFIG` in the environment: there is no file `{file}`", hint="") from None
+        return Config()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Usage(f"cannot read `{file}`", detail=str(error), hint="") from error
+    return parse(text, str(file))
+
+
+def config_file(environ: Mapping[str, str]) -> Path:
+    """Where the configuration is: `FARLAB_CONFIG`, else where this system keeps such files."""
+    if environ.get("FARLAB_CONFIG"):
+        return Path(environ["FARLAB_CONFIG"]).expanduser().absolute()
+    from platformdirs import user_config_path
+
+    return user_config_path("farlab") / "config.toml"

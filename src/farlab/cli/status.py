@@ -1,0 +1,28 @@
+"""`farlab status`."""
+
+from __future__ import annotations
+
+from .. import api, render
+from ..errors import Interrupted
+from ..model import SessionStatus
+from .call import Call
+from .options import verb
+
+EXAMPLES = (
+    ("farlab status gpu1", "the session `main` on gpu1, in full"),
+    ("farlab status gpu1 --follow", "now, and each change until Ctrl-C"),
+    ("farlab status gpu1 --follow --json", "the same for a program: one document a line"),
+)
+
+
+@verb("host", "follow", examples=EXAMPLES)
+def status(call: Call) -> SessionStatus | None:
+    """Show one session in full: its state and since when, server, kernels, traffic and outages."""
+    target = call.target()
+    if not call.settings.flag("follow"):
+        return api.status(target)
+    try:
+        render.follow(api.follow_status(target), as_json=call.voice.json)
+    except KeyboardInterrupt:
+        raise Interrupted("", hint="") from None  # the way to end it: nothing to say
+    return None

@@ -1,0 +1,28 @@
+"""`farlab terminate`, also `farlab stop` and `farlab -t`."""
+
+from __future__ import annotations
+
+from .. import api
+from ..model import Terminated
+from .call import Call
+from .options import verb
+from .person import Person
+
+EXAMPLES = (
+    ("farlab terminate gpu1", "end the session `main` on gpu1"),
+    ("farlab -t gpu1", "the same, shorter; so is `farlab stop gpu1`"),
+    ("farlab terminate gpu1 --name second", "another one"),
+    ("farlab terminate gpu1 --yes", "even where kernels are busy"),
+)
+
+
+@verb("host", "yes", examples=EXAMPLES)
+def terminate(call: Call) -> Terminated:
+    """End the session on HOST: the server, its kernels, and everything that ran here for it.
+
+    Busy kernels are named and asked about first. Nothing else on the host is touched, and nothing is left behind.
+    """
+    target = call.target()
+    with Person(call) as person:
+        confirm = None if call.settings.flag("yes") else person.confirm
+        return api.terminate(target, confirm=confirm, ask=person.ask, tell=person.tell)

@@ -1,0 +1,302 @@
+"""Results, errors and waiting, as text or as JSON. The only module that prints.
+
+Rules: data goes to stdout, all else to stderr. With `--json` stdout holds exactly one document, `{"farlab": 1, …}`.
+What came from a host is washed of control characters before it is put into a text; JSON escapes them instead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields, is_dataclass, replace
+from enum import Enum
+from functools import singledispatch
+from typing import Literal, TextIO, TypeVar
+
+from .errors import FarlabError
+from .model import Connected, Disconnected, Progress, SessionStatus, Terminated
+from .results import Address, Command, Done, Lines, Opened, Script, Sessions
+from .wording import STATES, change_text, error_text, progress_text, text
+
+VERSION = 1
+"""Of the JSON documents. Additions do not change it."""
+
+T = TypeVar("T")
+
+
+# --- text from elsewhere ---------------------------------------------------------------------------------------------
+
+_SEQUENCE = re.compile(
+    r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC, which can set titles and the clipboard
+    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c]*(?:\x1b\\|\x9c)"  # DCS, SOS, PM, APC
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\x1b[ -/]*[0-~]"  # the short ones
+)
+"""ECMA-48, and what xterm makes of it."""
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""C0 but newline and tab, DEL, C1, and Unicode's invisible characters, those that turn text around among them."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """`text` without anything that moves a terminal or misleads a reader. Newlines and tabs stay."""
+    text = _SEQUENCE.sub("", text.replace("\r\n", "\n"))
+    return _SURROGATE.sub("\ufffd", _CONTROL.sub("", text.replace("\r", "\n")))
+
+
+def clean_line(text: str) -> str:
+    """`clean`, and on one line."""
+    return " ".join(clean(text).split("\n")).replace("\t", " ")
+
+
+def washed(value: T) -> T:
+    """`value` with `clean_line` applied to every text in it, however deep."""
+    return _washed(value)  # type: ignore[return-value]  # same type out as in, which no checker can follow here
+
+
+def _washed(value: object) -> object:
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return clean_line(value)
+    if isinstance(value, tuple):
+        return tuple(_washed(item) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _washed(getattr(value, field.name)) for field in fields(value)})
+    return value
+
+
+# --- the streams -----------------------------------------------------------------------------------------------------
+
+
+def show(result: object, *, as_json: bool = False) -> None:
+    """Print what a verb returned: notes to stderr, the rest to stdout."""
+    if as_json:
+        out(document(payload(result)))
+        return
+    for note in getattr(result, "notes", ()):
+        say(f"note: {clean_line(note)}")
+    if isinstance(result, Lines):
+        for line in result.lines:
+            out(clean(line).rstrip("\n"))
+    elif isinstance(result, Script):
+        out(result.value)
+    elif isinstance(result, Sessions) and result.sessions:
+        out(table(washed(result.sessions), width=_width(sys.stdout), color=has_color(sys.stdout)))
+    elif shown := text(washed(result)):
+        out(shown)
+
+
+def follow(changes: Iterable[SessionStatus], *, as_json: bool = False) -> None:
+    """Print a status and then each change of it: a line of text, or a document, for each."""
+    for number, status in enumerate(changes):
+        if as_json or not number:
+            show(status, as_json=as_json)
+        else:
+            out(change_text(washed(status), time.strftime("%H:%M:%S")))
+
+
+def fail(error: FarlabError, *, as_json: bool = False) -> None:
+    """Print an error: text to stderr, JSON to stdout."""
+    if as_json:
+        out(document({"error": error.as_json()}, ok=False))
+    else:
+        say(error_text(_washed_error(error), color=has_color(sys.stderr)))
+
+
+def _washed_error(error: FarlabError) -> FarlabError:
+    return FarlabError(clean_line(error.message), detail=clean(error.detail), hint=clean_line(error.hint))
+
+
+def out(line: str) -> None:
+    """A line to stdout."""
+    _write(sys.stdout, line + "\n")
+
+
+def say(line: str) -> None:
+    """A line to stderr."""
+    _write(sys.stderr, line + "\n")
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is not None:  # Python's own value for a descriptor that was closed before it started
+        stream.write(text)
+        stream.flush()
+
+
+def has_color(stream: TextIO | None) -> bool:
+    """Whether `stream` is a terminal that is wanted in colour. See no-color.org."""
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+    return wanted and stream is not None and stream.isatty()
+
+
+def table(sessions: tuple[SessionStatus, ...], *, width: int | None = None, color: bool = False) -> str:
+    """The sessions as a table: `width` columns wide, or as wide as it likes."""
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("host", "session", "state", "address", "directory"):
+        grid.add_column(heading, overflow="fold")
+    for session in sessions:
+        state = "not farlab's" if session.foreign else STATES[session.state]
+        address = session.url.partition("?")[0]
+        cells = (session.host, session.name, state, address, session.directory)
+        grid.add_row(*(Text(cell or "-") for cell in cells))
+    page = StringIO()
+    colors: Literal["standard"] | None = "standard" if color else None
+    Console(file=page, width=width or 1000, force_terminal=color, color_system=colors).print(grid)
+    return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def document(content: Mapping[str, object], *, ok: bool = True) -> str:
+    """One JSON document on one line, all ASCII: nothing in it can move a terminal."""
+    import json
+
+    return json.dumps({"farlab": VERSION, "ok": ok, **content}).replace("\x7f", "\\u007f")
+
+
+@singledispatch
+def payload(result: object) -> Mapping[str, object]:
+    """The keys that a result adds to its document."""
+    raise TypeError(type(result).__name__)
+
+
+@payload.register
+def _(result: Connected) -> Mapping[str, object]:
+    return _without(_renamed(asdict(result)), "open_url")
+
+
+@payload.register
+def _(result: SessionStatus) -> Mapping[str, object]:
+    return {**_renamed(asdict(result)), "url": without_token(result.url)}
+
+
+@payload.register
+def _(result: Sessions) -> Mapping[str, object]:
+    return {"sessions": [payload(session) for session in result.sessions]}
+
+
+@payload.register
+def _(result: Lines) -> Mapping[str, object]:
+    return {"lines": list(result.lines)}
+
+
+@payload.register
+def _(result: Script) -> Mapping[str, object]:
+    return {result.key: result.value}
+
+
+@payload.register(Address | Command | Opened | Terminated | Disconnected | Done)
+def _(result: Address | Command | Opened | Terminated | Disconnected | Done) -> Mapping[str, object]:
+    return asdict(result)
+
+
+def _renamed(content: dict[str, object]) -> dict[str, object]:
+    return {("dir" if key == "directory" else key): value for key, value in content.items()}
+
+
+def _without(content: dict[str, object], key: str) -> dict[str, object]:
+    return {name: value for name, value in content.items() if name != key}
+
+
+def without_token(url: str) -> str:
+    """`url` without its query, where Jupyter takes the token from."""
+    return url.partition("?")[0]
+
+
+# --- waiting ---------------------------------------------------------------------------------------------------------
+
+
+class Waiting:
+    """Shows on stderr what is being waited for.
+
+    On a terminal one line that is drawn again and again, from the first second on, and wiped at the end.
+    In a pipe, or with `verbose`, one plain line for each stage.
+    """
+
+    def __init__(self, who: str, *, verbose: bool = False, stream: TextIO | None = None) -> None:
+        self._who = clean_line(who)
+        self._stream = sys.stderr if stream is None else stream
+        self._is_live = not verbose and self._stream is not None and self._stream.isatty() and _can_move()
+        self._began = time.monotonic()
+        self._stage: tuple[str, float] | None = None
+        self._drawn = False
+        self._is_paused = False
+        self._lock = threading.RLock()
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def tell(self, progress: Progress) -> None:
+        """A new stage; the same stage again only changes its words."""
+        what = clean_line(progress.text)
+        with self._lock:
+            if self._stage is not None and self._stage[0] == what:
+                return
+            self._stage = (what, time.monotonic())
+        if not self._is_live:
+            _write(self._stream, progress_text(self._who, what) + "\n")
+        elif self._thread is None:
+            self._thread = threading.Thread(target=self._draw_until_done, daemon=True)
+            self._thread.start()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The line is wiped and stays away, for a question."""
+        with self._lock:
+            self._is_paused = True
+            self._wipe()
+        try:
+            yield
+        finally:
+            self._is_paused = False
+
+    def close(self) -> None:
+        """Wipe the line for good."""
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._wipe()
+
+    def draw(self, now: float) -> None:
+        """Draw the line as it is at `now` (monotonic)."""
+        with self._lock:
+            if self._stage is not None and not self._is_paused and now - self._began >= 1.0:
+                what, since = self._stage
+                line = progress_text(self._who, what, now - since, _width(self._stream))
+                _write(self._stream, f"\r\x1b[K{line}")
+                self._drawn = True
+
+    def _draw_until_done(self) -> None:
+        while not self._done.wait(0.25):
+            self.draw(time.monotonic())
+
+    def _wipe(self) -> None:
+        if self._drawn:
+            _write(self._stream, "\r\x1b[K")
+            self._drawn = False
+
+
+def _can_move() -> bool:
+    return os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _width(stream: TextIO | None) -> int | None:
+    """The columns of a terminal; None for what is none."""
+    if stream is None:
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,181 @@
+"""Results and errors in a person's words.
+
+Rule: pure; values in, text out. Every text in a result is washed already
+(`render.washed`), so that nothing here can forget to.
+"""
+
+from __future__ import annotations
+
+import shlex
+from functools import singledispatch
+
+from .errors import FarlabError
+from .model import Connected, Disconnected, Kernel, SessionStatus, State, Terminated
+from .results import Address, Command, Done, Opened, Sessions
+
+DETAIL_LINES = 40
+"""How much of another program's words an error shows."""
+
+
+@singledispatch
+def text(result: object) -> str:
+    """A result as a person reads it. Its texts are washed already."""
+    raise TypeError(type(result).__name__)
+
+
+APPS = {"lab": "JupyterLab", "notebook": "Jupyter Notebook", "nbclassic": "classic notebook", "server": "Jupyter"}
+
+
+@text.register
+def _(result: Connected) -> str:
+    how = "running already, found in" if result.reused else "started in"
+    took = f"{how} {result.seconds.get('total', 0.0):.1f} s"
+    where = f"`{result.host}`" + (f", in `{result.directory}`" if result.directory else "")
+    ending = command("terminate", result.host, result.name)
+    return f"{APPS.get(result.app, result.app)} on {where}, {took}\n\n  {result.url}\n\nto end it: `{ending}`"
+
+
+@text.register
+def _(result: Terminated) -> str:
+    kernels = {0: "", 1: ", with 1 kernel"}.get(result.kernels, f", with {result.kernels} kernels")
+    if not result.was_running:
+        return f"session `{result.name}` on `{result.host}` had ended already; what was left of it is gone"
+    return f"ended session `{result.name}` on `{result.host}`{kernels}"
+
+
+@text.register
+def _(result: Disconnected) -> str:
+    again = command("connect", result.host, result.name)
+    return f"disconnected; session `{result.name}` on `{result.host}` goes on, `{again}` brings it back"
+
+
+@text.register
+def _(result: Address) -> str:
+    return result.url
+
+
+@text.register
+def _(result: Opened) -> str:
+    return "" if result.opened else result.url
+
+
+@text.register
+def _(result: Command) -> str:
+    return shlex.join(result.command)
+
+
+@text.register
+def _(result: Done) -> str:
+    return ""
+
+
+@text.register
+def _(result: Sessions) -> str:
+    if result.host is not None:
+        return f"no session and no other Jupyter server of yours on `{result.host}`"
+    return "no session known here; `farlab connect HOST` starts one"
+
+
+@text.register
+def _(result: SessionStatus) -> str:
+    rows = [(label, value) for label, value in _rows(result) if value]
+    head = f"session `{result.name}` on `{result.host}`: {state_text(result)}"
+    return "\n".join([head, *(f"  {label:<12}{value}" for label, value in rows)])
+
+
+def _rows(session: SessionStatus) -> list[tuple[str, str]]:
+    kernels = None if session.kernels is None else [kernel_text(kernel) for kernel in session.kernels]
+    process = f"pid {session.pid}" if session.pid else ""
+    place = f"in {session.launcher}" if session.launcher else ""
+    streams = _count(session.streams, "stream")
+    traffic = f"{size_text(session.bytes_in)} in, {size_text(session.bytes_out)} out, {streams}"
+    held = f", {size_text(session.bytes_held)} held back" if session.bytes_held else ""
+    outages = f", {_count(session.outages, 'outage')}" if session.outages else ""
+    return [
+        ("address", session.url.partition("?")[0]),
+        ("node", "" if session.node == session.host else session.node),
+        ("server", ", ".join(filter(None, (session.server or session.app, process, place)))),
+        ("directory", session.directory),
+        ("environment", session.environment),
+        ("kernels", "" if kernels is None else "; ".join(kernels) or "none"),
+        ("traffic", traffic + held + outages if session.keeper_pid else ""),
+        ("keeper", f"pid {session.keeper_pid}" if session.keeper_pid else ""),
+    ]
+
+
+STATES = {
+    State.CONNECTING: "connecting",
+    State.ASKING: "`ssh` has a question",
+    State.STARTING: "starting",
+    State.UP: "up",
+    State.SILENT: "silent, making a second link",
+    State.DOWN: "down, trying again",
+    State.BLOCKED: "blocked",
+    State.ENDED: "ended",
+    State.NO_KEEPER: "not connected",
+}
+
+
+def state_text(session: SessionStatus) -> str:
+    """The state, why it is so, and what to type where that helps."""
+    if session.foreign:
+        return "not started by farlab"
+    why = f": {session.reason}" if session.reason else ""
+    again = session.state in (State.BLOCKED, State.ENDED, State.NO_KEEPER)
+    hint = f"; `{command('connect', session.host, session.name)}`" if again else ""
+    return STATES[session.state] + why + hint
+
+
+def kernel_text(kernel: Kernel) -> str:
+    """One kernel: the notebook it belongs to, or its kind, and what it does."""
+    return f"{kernel.notebook or kernel.name} ({kernel.state})"
+
+
+def change_text(session: SessionStatus, clock: str) -> str:
+    """One line of `status --follow`."""
+    return f"{clock}  {session.name} on {session.host}  {state_text(session)}"
+
+
+def error_text(error: FarlabError, *, color: bool = False) -> str:
+    """An error: what was tried, the other program's words, what to type next."""
+    head = f"{_styled('error:', '1;31', color)} {error.message}"
+    lines = error.detail.rstrip().splitlines()
+    skipped = [f"  | … {len(lines) - DETAIL_LINES} lines before"] if len(lines) > DETAIL_LINES else []
+    detail = [*skipped, *(f"  | {line}" for line in lines[-DETAIL_LINES:])]
+    hint = ["", f"{_styled('hint:', '1', color)} {error.hint}"] if error.hint else []
+    return "\n".join([head, *detail, *hint])
+
+
+def progress_text(who: str, what: str, seconds: float | None = None, width: int | None = None) -> str:
+    """What is being waited for and, with `seconds`, for how long; at most `width` columns."""
+    line = f"{who}: {what}"
+    if seconds is None:
+        return line
+    tail = f" … {seconds:.0f} s"
+    room = len(line) if width is None else max(width - 1 - len(tail), 0)
+    return line[:room] + tail
+
+
+def size_text(size: int) -> str:
+    """Bytes, in the unit that suits."""
+    if size < 1024:
+        return f"{size} B"
+    value, units = size / 1024, ["KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        units.pop(0)
+    return f"{value:.1f} {units[0]}"
+
+
+def command(verb: str, host: str, name: str = "main") -> str:
+    """What to type: `farlab VERB HOST`, with the name where it is not `main`."""
+    words = ["farlab", verb, host] + ([] if name == "main" else ["--name", name])
+    return shlex.join(words)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _styled(word: str, code: str, color: bool) -> str:
+    return f"\x1b[{code}m{word}\x1b[0m" if color else word
