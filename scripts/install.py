@@ -5,7 +5,7 @@
     lab        a virtual environment with JupyterLab by the system's Python, for the bed's hosts (root)
     dev, demo  this checkout's `.venv`, with those extras
 
-Standard library only: this runs before anything is installed. pip and apt are configured by their own files and variables.
+Standard library only: this runs before anything is installed. pip and apt follow their own files and variables.
 """
 
 from __future__ import annotations
@@ -25,11 +25,7 @@ VENV = REPOSITORY / ".venv"
 LAB = Path(os.environ.get("FARLAB_BED_LAB", "/opt/farlab-bed/lab"))
 SYSTEM_PYTHON = "/usr/bin/python3"
 POLICY = Path("/usr/sbin/policy-rc.d")
-PACKAGES = """
-    openssh-server openssh-client iproute2 iputils-ping nftables procps psmisc netcat-openbsd socat util-linux
-    bash zsh fish tcsh ksh dash tmux expect libpam-oath oathtool python3 python3-venv
-    chromium bindfs autossh xclip curl dbus libpam-systemd
-""".split()
+PACKAGES = (REPOSITORY / "scripts/debian-packages.txt").read_text().split()
 
 
 def run(*argv: str | Path, **options: object) -> None:
@@ -49,7 +45,9 @@ def packages() -> None:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         run("apt-get", "install", "-q", "-y", "--no-install-recommends", *missing, env=environment)
     if "openssh-server" in missing and shutil.which("systemctl"):
-        subprocess.run(["systemctl", "--quiet", "disable", "ssh.service", "ssh.socket"], check=False, capture_output=True)
+        subprocess.run(
+            ["systemctl", "--quiet", "disable", "ssh.service", "ssh.socket"], check=False, capture_output=True
+        )
 
 
 def _is_installed(name: str) -> bool:

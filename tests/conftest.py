@@ -20,7 +20,7 @@ _left_out = pytest.StashKey[int]()
 
 @pytest.fixture(scope="session")
 def bed() -> Iterator[Bed]:
-    """Five machines: `bed.login`, `bed.bastion`, `bed.node1`, `bed.node2` and the wires to the laptop. One per worker."""
+    """Four hosts, `bed.login`, `bed.bastion`, `bed.node1`, `bed.node2`, and the wires to the laptop. One per worker."""
     with Bed() as bed:
         _standing.append(bed)
         yield bed

@@ -1,4 +1,4 @@
-"""`PYTHONPATH=tests python -m bed [--delay MS] [--nfs-like] [--systemd HOST]`: a bed to play with, until its shell ends."""
+"""A bed to play with until its shell ends: `PYTHONPATH=tests python -m bed --help`."""
 
 from __future__ import annotations
 

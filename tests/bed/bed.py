@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from . import golden, network, processes
-from .hosts import HERE, BedBroken, Host, Site, wait_for
+from .hosts import HERE, BedError, Host, Site, wait_for
 from .laptop import Laptop, hosts_file, ssh_config
 from .people import PASSPHRASE, PEOPLE
 
@@ -36,9 +36,9 @@ class Bed:
 
     def __init__(self, *, nfs_like: bool = False, systemd: tuple[str, ...] = (), lab: Path = LAB) -> None:
         if os.geteuid() != 0:
-            raise BedBroken("a bed needs root: it makes network namespaces and mounts")
+            raise BedError("a bed needs root: it makes network namespaces and mounts")
         if not (lab / "bin/jupyter-lab").exists():
-            raise BedBroken(f"no JupyterLab in {lab}: run `scripts/install.py packages lab`, or set FARLAB_BED_LAB")
+            raise BedError(f"no JupyterLab in {lab}: run `scripts/install.py packages lab`, or set FARLAB_BED_LAB")
         clear_dead_beds()
         self._laptops_made = 0
         self.laptops: list[Laptop] = []
@@ -46,8 +46,14 @@ class Bed:
         self.name = f"fl{os.getpid()}x{next(_numbers)}"
         directory = BEDS / self.name
         _claim(directory)
-        self.site = Site(bed=self.name, directory=directory, lab=lab, leash=self._leash_read, nfs_like=nfs_like,
-                         systemd=frozenset(systemd))
+        self.site = Site(
+            bed=self.name,
+            directory=directory,
+            lab=lab,
+            leash=self._leash_read,
+            nfs_like=nfs_like,
+            systemd=frozenset(systemd),
+        )
         try:
             self._build()
         except BaseException:
@@ -61,8 +67,14 @@ class Bed:
         self._wan_program = self._start_wan()
         self.hosts = {name: Host(self.site, name) for name in network.PLACES}
         keys = self._make_keys()
-        golden.make(directory / "golden", directory / "home", lab=self.site.lab, keys=keys,
-                    hosts=hosts_file(from_laptop=False), systemd=bool(self.site.systemd))
+        golden.make(
+            directory / "golden",
+            directory / "home",
+            lab=self.site.lab,
+            keys=keys,
+            hosts=hosts_file(from_laptop=False),
+            systemd=bool(self.site.systemd),
+        )
         for person in PEOPLE.values():
             golden.make_home(directory / "bastion-home", person, self.site.lab)
         for host in self.hosts.values():
@@ -137,7 +149,11 @@ class Bed:
         with (self.site.directory / "wan.log").open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, str(HERE / "wan.py"), *ends, str(self.site.directory / "wan.sock")],
-                stdin=self.site.leash, stdout=log, stderr=log, env={}, start_new_session=True,
+                stdin=self.site.leash,
+                stdout=log,
+                stderr=log,
+                env={},
+                start_new_session=True,
             )
 
     def _make_keys(self) -> dict[str, str]:
@@ -148,10 +164,12 @@ class Bed:
         for host in self.hosts.values():
             (host.directory / "upper/etc/ssh").mkdir(parents=True)
             wanted[host.directory / "upper/etc/ssh/ssh_host_ed25519_key"] = ""
-        makers = [subprocess.Popen(["ssh-keygen", "-q", "-t", "ed25519", "-C", "bed", "-N", phrase, "-f", str(path)])
-                  for path, phrase in wanted.items()]
+        makers = [
+            subprocess.Popen(["ssh-keygen", "-q", "-t", "ed25519", "-C", "bed", "-N", phrase, "-f", str(path)])
+            for path, phrase in wanted.items()
+        ]
         if any(maker.wait() for maker in makers):
-            raise BedBroken("ssh-keygen failed")
+            raise BedError("ssh-keygen failed")
         known = []
         for host in self.hosts.values():
             key = (host.directory / "upper/etc/ssh/ssh_host_ed25519_key.pub").read_text()
@@ -171,7 +189,9 @@ class Bed:
     def __enter__(self) -> Bed:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -182,7 +202,7 @@ def _claim(directory: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "farlab-bed", str(directory)], check=True)
     me = processes.find(os.getpid())
     if me is None:
-        raise BedBroken("cannot find myself in /proc")
+        raise BedError("cannot find myself in /proc")
     (directory / "owner.json").write_text(json.dumps({"pid": me.pid, "started": me.started}))
 
 
@@ -211,6 +231,7 @@ def members(name: str) -> list[processes.Process]:
 
 def clear(name: str) -> None:
     """End every process of a bed (and no other), remove its wires, mounts and files."""
+
     def ended() -> bool:
         left = members(name)
         for process in left:

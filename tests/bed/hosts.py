@@ -24,16 +24,16 @@ NOT_OURS = {"sshd", "systemd", "(sd-pam)", "dbus-daemon", "bindfs"}
 """What runs under a person's uid for the bed's own sake."""
 
 
-class BedBroken(Exception):
+class BedError(Exception):
     """The bed itself, not what is tested in it, does not work."""
 
 
 def wait_for(what: str, fact: Callable[[], Any], *, timeout: float = 10.0, pause: float = 0.01) -> Any:
-    """Look until `fact()` is true, and return it; raise `BedBroken` when the deadline has passed."""
+    """Look until `fact()` is true, and return it; raise `BedError` when the deadline has passed."""
     deadline = time.monotonic() + timeout
     while not (value := fact()):
         if time.monotonic() > deadline:
-            raise BedBroken(f"waited {timeout:g} s in vain: {what}")
+            raise BedError(f"waited {timeout:g} s in vain: {what}")
         time.sleep(pause)
     return value
 
@@ -81,7 +81,7 @@ class Host:
     def pid(self) -> int:
         """The machine's number of the host's PID 1."""
         if self._init is None:
-            raise BedBroken(f"{self.name} is not up")
+            raise BedError(f"{self.name} is not up")
         return self._init.pid
 
     @property
@@ -96,7 +96,7 @@ class Host:
     def start(self) -> None:
         """The first half of `boot`, so that several hosts can start at once."""
         if self.is_up:
-            raise BedBroken(f"{self.name} is up already")
+            raise BedError(f"{self.name} is up already")
         network.plug(self.site.bed, self.name, connected=True)
         (self.directory / "boot_id").write_text(f"{uuid.uuid4()}\n")
         systemd = self.name in self.site.systemd
@@ -108,7 +108,11 @@ class Host:
         with (self.directory / "boot.log").open("ab") as log:
             self._outer = subprocess.Popen(
                 [*enter, "bash", str(HERE / "host-boot.sh")],
-                stdin=self.site.leash, stdout=log, stderr=log, start_new_session=True, env=self._boot_environment(),
+                stdin=self.site.leash,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=self._boot_environment(),
             )
 
     def _boot_environment(self) -> dict[str, str]:
@@ -133,7 +137,7 @@ class Host:
 
     def _started(self) -> bool:
         if self._outer is None or self._outer.poll() is not None:
-            raise BedBroken(f"{self.name} did not boot:\n{(self.directory / 'boot.log').read_text()}")
+            raise BedError(f"{self.name} did not boot:\n{(self.directory / 'boot.log').read_text()}")
         return True
 
     def _find_init(self) -> processes.Process | None:
@@ -185,18 +189,54 @@ class Host:
         person = PEOPLE.get(user)
         home = person.home_path if person else "/root"
         become = [f"--reuid={user}", f"--regid={user}", "--init-groups"] if person else ["--clear-groups"]
-        words = {"HOME": home, "USER": user, "LOGNAME": user, "TERM": "xterm", "LANG": "C.UTF-8",
-                 "SHELL": person.shell if person else "/bin/bash", "PATH": SYSTEM_PATH if person else ROOT_PATH,
-                 **(env or {})}
-        return ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/",
-                "setpriv", *become,
-                "env", "-i", "-C", home, *(f"{name}={value}" for name, value in words.items()), *argv]
+        words = {
+            "HOME": home,
+            "USER": user,
+            "LOGNAME": user,
+            "TERM": "xterm",
+            "LANG": "C.UTF-8",
+            "SHELL": person.shell if person else "/bin/bash",
+            "PATH": SYSTEM_PATH if person else ROOT_PATH,
+            **(env or {}),
+        }
+        return [
+            "nsenter",
+            f"--target={self.pid}",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--net",
+            "--pid",
+            "--root",
+            "--wd=/",
+            "setpriv",
+            *become,
+            "env",
+            "-i",
+            "-C",
+            home,
+            *(f"{name}={value}" for name, value in words.items()),
+            *argv,
+        ]
 
-    def run(self, user: str, argv: Sequence[str], *, input: str = "", timeout: float = 30.0,  # noqa: A002
-            env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self,
+        user: str,
+        argv: Sequence[str],
+        *,
+        stdin: str = "",
+        timeout: float = 30.0,
+        env: dict[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
         """Run a program inside the host without ssh, to its end."""
-        return subprocess.run(self.command(user, argv, env), input=input, text=True, capture_output=True,
-                              timeout=timeout, errors="replace")
+        return subprocess.run(
+            self.command(user, argv, env),
+            input=stdin,
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+            errors="replace",
+        )
 
     def popen(self, user: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a program inside the host; killing what this returns does not end the program itself."""
@@ -208,8 +248,11 @@ class Host:
         if self._init is None:
             return []
         uids = {PEOPLE[user].uid} if user else {person.uid for person in PEOPLE.values()}
-        return [process for process in processes.every()
-                if process.pids == self._init.pids and process.uid in uids and process.name not in NOT_OURS]
+        return [
+            process
+            for process in processes.every()
+            if process.pids == self._init.pids and process.uid in uids and process.name not in NOT_OURS
+        ]
 
     def listening(self) -> set[str]:
         """What is listened on, as `tcp 127.0.0.1:8888` or `unix /tmp/x`."""
@@ -233,7 +276,7 @@ class Host:
             done; done"""
         moved = self._must("sh", "-c", script, "sh", *programs).split()
         if not moved:
-            raise BedBroken(f"nothing to hide on {self.name}: {programs}")
+            raise BedError(f"nothing to hide on {self.name}: {programs}")
         try:
             yield
         finally:
@@ -272,12 +315,15 @@ class Host:
     def restart_sshd(self) -> None:
         """A new sshd with the configuration and keys of now. Connections that stand go on, as on any host."""
         old = int(self.path("/run/sshd.pid").read_text())
-        self._must("sh", "-c", f"kill {old}; while kill -0 {old} 2>/dev/null; do :; done; exec /usr/sbin/sshd"
-                   " -E /var/log/sshd.log")
+        self._must(
+            "sh",
+            "-c",
+            f"kill {old}; while kill -0 {old} 2>/dev/null; do :; done; exec /usr/sbin/sshd -E /var/log/sshd.log",
+        )
         wait_for("sshd", lambda: "tcp 0.0.0.0:22" in self.listening())
 
     def _must(self, *argv: str) -> str:
         ran = self.run("root", argv)
         if ran.returncode:
-            raise BedBroken(f"{self.name}: {' '.join(argv)}: {ran.stderr}")
+            raise BedError(f"{self.name}: {' '.join(argv)}: {ran.stderr}")
         return ran.stdout

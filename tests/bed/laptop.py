@@ -21,7 +21,7 @@ from typing import Any
 import pexpect
 
 from . import golden, network, processes
-from .hosts import HERE, REPOSITORY, ROOT_PATH, BedBroken, Site, wait_for
+from .hosts import HERE, REPOSITORY, ROOT_PATH, BedError, Site, wait_for
 from .people import PEOPLE
 
 UID, EVE_UID = 2500, 2501
@@ -64,18 +64,33 @@ class Laptop:
         """Added to the environment of everything started from now on."""
         closed, needed = unreadable([Path(sys.base_prefix), Path(sys.prefix), REPOSITORY])
         self._make_directories(knows_hosts=knows_hosts)
-        environment = {"PATH": ROOT_PATH, "DIR": str(self.directory),
-                       "CLOSED": " ".join(map(str, closed)), "NEEDED": " ".join(map(str, needed))}
+        environment = {
+            "PATH": ROOT_PATH,
+            "DIR": str(self.directory),
+            "CLOSED": " ".join(map(str, closed)),
+            "NEEDED": " ".join(map(str, needed)),
+        }
         with (self.directory / "boot.log").open("wb") as log:
             self._holder = subprocess.Popen(
-                ["nsenter", f"--net=/run/netns/{site.bed}-laptop", "unshare", "--mount", "sh", str(HERE / "laptop-boot.sh")],
-                stdin=site.leash, stdout=log, stderr=log, env=environment, start_new_session=True,
+                [
+                    "nsenter",
+                    f"--net=/run/netns/{site.bed}-laptop",
+                    "unshare",
+                    "--mount",
+                    "sh",
+                    str(HERE / "laptop-boot.sh"),
+                ],
+                stdin=site.leash,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
             )
         wait_for(f"laptop {number}: see {self.directory}/boot.log", self._is_ready)
 
     def _is_ready(self) -> bool:
         if self._holder.poll() is not None:
-            raise BedBroken((self.directory / "boot.log").read_text())
+            raise BedError((self.directory / "boot.log").read_text())
         return (self.directory / "ready").exists()
 
     def _make_directories(self, *, knows_hosts: bool) -> None:
@@ -108,7 +123,7 @@ class Laptop:
     def _make_etc(self) -> None:
         etc = self.directory / "etc"
         etc.mkdir()
-        people = {"lap": (UID, self.home), "eve": (EVE_UID, Path("/tmp"))}  # noqa: S108 - eve's home
+        people = {"lap": (UID, self.home), "eve": (EVE_UID, Path("/tmp"))}
         passwd = [f"{name}:x:{uid}:{uid}::{home}:/bin/bash" for name, (uid, home) in people.items()]
         group = [f"{name}:x:{uid}:" for name, (uid, _) in people.items()]
         (etc / "passwd").write_text("\n".join([*golden.system_lines("passwd"), *passwd]) + "\n")
@@ -134,19 +149,43 @@ class Laptop:
         words = {**self.env, **self.extra_env, **(env or {})}
         home = str(self.home)
         if user != "lap":
-            home = "/tmp"  # noqa: S108
+            home = "/tmp"
             words = {"PATH": self.env["PATH"], "HOME": home, "USER": user, "LANG": "C.UTF-8", **(env or {})}
-        return ["nsenter", f"--target={self._holder.pid}", "--mount", "--net", "setpriv", f"--reuid={uid}",
-                f"--regid={uid}", "--clear-groups", "env", "-i", "-C", home,
-                *(f"{name}={value}" for name, value in words.items()), *argv]
+        return [
+            "nsenter",
+            f"--target={self._holder.pid}",
+            "--mount",
+            "--net",
+            "setpriv",
+            f"--reuid={uid}",
+            f"--regid={uid}",
+            "--clear-groups",
+            "env",
+            "-i",
+            "-C",
+            home,
+            *(f"{name}={value}" for name, value in words.items()),
+            *argv,
+        ]
 
-    def run(self, *argv: str, input: str | None = None, timeout: float = 60.0,  # noqa: A002
-            env: dict[str, str] | None = None, user: str = "lap") -> Ran:
-        """Run a program to its end. Without `input` its standard input is empty."""
+    def run(
+        self,
+        *argv: str,
+        stdin: str = "",
+        timeout: float = 60.0,
+        env: dict[str, str] | None = None,
+        user: str = "lap",
+    ) -> Ran:
+        """Run a program to its end. `stdin` is what it reads."""
         started = time.monotonic()
-        stdin = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
-        ran = subprocess.run(self.command(argv, env, user=user), capture_output=True, text=True, errors="replace",
-                             timeout=timeout, **stdin)  # type: ignore[call-overload]
+        ran = subprocess.run(
+            self.command(argv, env, user=user),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            input=stdin,
+        )
         return Ran(argv=argv, code=ran.returncode, out=ran.stdout, err=ran.stderr, seconds=time.monotonic() - started)
 
     def farlab(self, *words: str, timeout: float = 60.0, env: dict[str, str] | None = None, tty: bool = False) -> Ran:
@@ -172,7 +211,9 @@ class Laptop:
         options.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.Popen(self.command(argv, env), **options)
 
-    def spawn(self, *argv: str, timeout: float = 30.0, env: dict[str, str] | None = None, **options: Any) -> pexpect.spawn:
+    def spawn(
+        self, *argv: str, timeout: float = 30.0, env: dict[str, str] | None = None, **options: Any
+    ) -> pexpect.spawn:
         """Start a program on a terminal of its own; `timeout` is for each `expect`."""
         whole = self.command(argv, env)
         return pexpect.spawn(whole[0], whole[1:], timeout=timeout, encoding="utf-8", dimensions=(40, 132), **options)
@@ -239,8 +280,11 @@ def hosts_file(*, from_laptop: bool) -> str:
 
 def ssh_config() -> str:
     """Every host by name (as alice), every person by name (on login), and `login6`, `login2222`."""
-    blocks = ["Host login6\n  HostName fd80::11\n  HostKeyAlias login", "Host login2222\n  HostName login\n  Port 2222"
-              "\n  HostKeyAlias login", "Host node1 node2\n  ProxyJump bastion"]
+    blocks = [
+        "Host login6\n  HostName fd80::11\n  HostKeyAlias login",
+        "Host login2222\n  HostName login\n  Port 2222\n  HostKeyAlias login",
+        "Host node1 node2\n  ProxyJump bastion",
+    ]
     blocks += [f"Host {name}\n  HostName login\n  User {name}" for name in PEOPLE]
     blocks += ["Match user kim\n  IdentityFile ~/.ssh/kim_ed25519\n  IdentitiesOnly yes"]
     blocks += ["Host *\n  User alice\n  GSSAPIAuthentication no"]

@@ -47,8 +47,11 @@ class Snapshot:
 
 def take(marker: str, bed: Bed | None) -> Snapshot:
     """Look at what carries `marker` in its environment anywhere, and at everything on the bed."""
-    running = {str(process): process for process in processes.every()
-               if process.pid != os.getpid() and processes.carries(process, marker)}
+    running = {
+        str(process): process
+        for process in processes.every()
+        if process.pid != os.getpid() and processes.carries(process, marker)
+    }
     files: dict[str, Path] = {}
     sockets: set[str] = set()
     if bed is not None:

@@ -49,7 +49,7 @@ PLACES = {
 LAPTOP = Place(number=2, on_wan=True, on_lan=False)
 
 
-class NetworkBroken(Exception):
+class NetworkError(Exception):
     """`ip` or the WAN program refused."""
 
 
@@ -58,7 +58,7 @@ def ip(*lines: str, namespace: str = "") -> None:
     where = ["-n", namespace] if namespace else []
     ran = subprocess.run(["ip", *where, "-batch", "-"], input="\n".join(lines), text=True, capture_output=True)
     if ran.returncode:
-        raise NetworkBroken(ran.stderr)
+        raise NetworkError(ran.stderr)
 
 
 def lay(bed: str) -> None:
@@ -109,8 +109,12 @@ def wifi(bed: str, *, on: bool) -> None:
 
 def roam(bed: str, address: str) -> None:
     """Give the laptop another IPv4 address; connections from the old one are dead without a word."""
-    ip("addr flush dev wan scope global", f"addr add {address}/24 dev wan", f"addr add {LAPTOP.wan6}/64 dev wan nodad",
-       namespace=f"{bed}-laptop")
+    ip(
+        "addr flush dev wan scope global",
+        f"addr add {address}/24 dev wan",
+        f"addr add {LAPTOP.wan6}/64 dev wan nodad",
+        namespace=f"{bed}-laptop",
+    )
 
 
 def laptop_address(bed: str) -> str:
@@ -166,5 +170,5 @@ class Wan:
             connection.sendall(" ".join(map(str, words)).encode() + b"\n")
             answer: dict[str, object] = json.loads(connection.makefile().readline())
         if "error" in answer:
-            raise NetworkBroken(f"wan {words}: {answer['error']}")
+            raise NetworkError(f"wan {words}: {answer['error']}")
         return answer

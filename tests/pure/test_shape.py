@@ -1,0 +1,99 @@
+"""The shape every file must have, as far as the import linter and ruff cannot see it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCE = REPOSITORY / "src/farlab"
+PURE = ("keeper/states.py", "ssh/options.py", "ssh/explain.py", "remote/line.py", "model.py", "errors.py")
+WORLD = {"os", "time", "socket", "subprocess", "asyncio", "select", "selectors", "threading"}
+LONGEST_MODULE, LONGEST_FUNCTION = 400, 40
+NOT_IN_3_6 = {
+    "dataclasses",
+    "contextvars",
+    "importlib.resources",
+    "importlib.metadata",
+    "graphlib",
+    "zoneinfo",
+    "tomllib",
+}
+LAPTOP_SIDE = {"bootstrap.py", "__init__.py"}
+"""Files of `remote/` that never run on the host."""
+
+files = pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=str(path.relative_to(REPOSITORY)))
+        for top in ("src", "tests", "bench", "scripts")
+        for path in sorted((REPOSITORY / top).rglob("*.py"))
+    ],
+)
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every absolute module name that is imported anywhere in a file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module or ""
+
+
+def too_long(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            if lines > LONGEST_FUNCTION:
+                yield f"{node.name} ({lines} lines)"
+
+
+@files
+def test_no_module_and_no_function_is_too_long(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= LONGEST_MODULE
+    assert list(too_long(ast.parse(text))) == []
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_the_pure_core_imports_nothing_that_touches_the_world(name: str) -> None:
+    path = SOURCE / name
+    if not path.exists():
+        return  # not written yet; the day it is, this holds it
+    touched = {module.partition(".")[0] for module in imported(ast.parse(path.read_text()))} & WORLD
+    assert touched == set()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.name)
+        for path in sorted((SOURCE / "remote").glob("*.py"))
+        if path.name not in LAPTOP_SIDE
+    ],
+)
+def test_what_runs_on_the_host_is_python_3_6(path: Path) -> None:
+    tree = ast.parse(path.read_text(), feature_version=(3, 6))
+    modules = set(imported(tree))
+    assert modules & NOT_IN_3_6 == set()
+    assert "annotations" not in {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        for alias in node.names
+    }
+
+
+@files
+def test_no_program_is_run_through_a_shell(path: Path) -> None:
+    shells = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.keyword) and node.arg == "shell"
+        if isinstance(node.value, ast.Constant) and node.value.value is True
+    ]
+    assert shells == []
