@@ -135,26 +135,36 @@ def has_color(stream: TextIO | None) -> bool:
     return wanted and stream is not None and stream.isatty()
 
 
+HEADINGS = ("host", "session", "state", "address", "directory")
+
+
 def table(sessions: tuple[SessionStatus, ...], *, width: int | None = None, color: bool = False) -> str:
-    """The sessions as a table: `width` columns wide, or as wide as it likes."""
+    """The sessions as a table. In `width` columns the directory gives way, the rest never does."""
     from io import StringIO
 
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    rows = [_cells(session) for session in sessions]
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("host", "session", "state", "address", "directory"):
-        grid.add_column(heading, overflow="fold")
-    for session in sessions:
-        state = "not farlab's" if session.foreign else STATES[session.state]
-        address = session.url.partition("?")[0]
-        cells = (session.host, session.name, state, address, session.directory)
-        grid.add_row(*(Text(cell or "-") for cell in cells))
+    widest = [max(map(cell_len, column)) for column in zip(HEADINGS, *rows, strict=True)]
+    for heading, least in zip(HEADINGS, (*widest[:-1], len(HEADINGS[-1])), strict=True):
+        grid.add_column(heading, min_width=least, no_wrap=heading != HEADINGS[-1])
+    for row in rows:
+        grid.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in row))
     page = StringIO()
     colors: Literal["standard"] | None = "standard" if color else None
-    Console(file=page, width=width or 1000, force_terminal=color, color_system=colors).print(grid)
+    room = max(width or sum(widest) + 8, sum(widest[:-1]) + len(HEADINGS[-1]) + 8)
+    Console(file=page, width=room, force_terminal=color, color_system=colors).print(grid)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+
+
+def _cells(session: SessionStatus) -> tuple[str, ...]:
+    state = "not farlab's" if session.foreign else STATES[session.state]
+    cells = (session.host, session.name, state, without_token(session.url), session.directory)
+    return tuple(cell or "-" for cell in cells)
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------
@@ -232,7 +242,7 @@ class Waiting:
         self._is_live = not verbose and self._stream is not None and self._stream.isatty() and _can_move()
         self._began = time.monotonic()
         self._stage: tuple[str, float] | None = None
-        self._drawn = False
+        self._drawn = ""
         self._is_paused = False
         self._lock = threading.RLock()
         self._done = threading.Event()
@@ -246,7 +256,7 @@ class Waiting:
                 return
             self._stage = (what, time.monotonic())
         if not self._is_live:
-            _write(self._stream, progress_text(self._who, what) + "\n")
+            _write(self._stream, f"{self._who}: {what}\n")
         elif self._thread is None:
             self._thread = threading.Thread(target=self._draw_until_done, daemon=True)
             self._thread.start()
@@ -275,8 +285,9 @@ class Waiting:
             if self._stage is not None and not self._is_paused and now - self._began >= 1.0:
                 what, since = self._stage
                 line = progress_text(self._who, what, now - since, _width(self._stream))
-                _write(self._stream, f"\r\x1b[K{line}")
-                self._drawn = True
+                if line != self._drawn:
+                    _write(self._stream, f"\r\x1b[K{line}")
+                self._drawn = line
 
     def _draw_until_done(self) -> None:
         while not self._done.wait(0.25):
@@ -285,7 +296,7 @@ class Waiting:
     def _wipe(self) -> None:
         if self._drawn:
             _write(self._stream, "\r\x1b[K")
-            self._drawn = False
+            self._drawn = ""
 
 
 def _can_move() -> bool:

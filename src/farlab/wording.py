@@ -7,6 +7,7 @@ Rule: pure; values in, text out. Every text in a result is washed already
 from __future__ import annotations
 
 import shlex
+from datetime import datetime
 from functools import singledispatch
 
 from .errors import FarlabError
@@ -83,15 +84,20 @@ def _(result: SessionStatus) -> str:
     return "\n".join([head, *(f"  {label:<12}{value}" for label, value in rows)])
 
 
+_PLACES = {"tmux": "in tmux", "systemd": "under systemd"}
+
+
 def _rows(session: SessionStatus) -> list[tuple[str, str]]:
     kernels = None if session.kernels is None else [kernel_text(kernel) for kernel in session.kernels]
     process = f"pid {session.pid}" if session.pid else ""
-    place = f"in {session.launcher}" if session.launcher else ""
+    place = _PLACES.get(session.launcher, session.launcher)
+    since = datetime.fromtimestamp(session.since).strftime("%Y-%m-%d %H:%M:%S") if session.since > 0 else ""
     streams = _count(session.streams, "stream")
     traffic = f"{size_text(session.bytes_in)} in, {size_text(session.bytes_out)} out, {streams}"
     held = f", {size_text(session.bytes_held)} held back" if session.bytes_held else ""
     outages = f", {_count(session.outages, 'outage')}" if session.outages else ""
     return [
+        ("since", since),
         ("address", session.url.partition("?")[0]),
         ("node", "" if session.node == session.host else session.node),
         ("server", ", ".join(filter(None, (session.server or session.app, process, place)))),
@@ -146,12 +152,10 @@ def error_text(error: FarlabError, *, color: bool = False) -> str:
     return "\n".join([head, *detail, *hint])
 
 
-def progress_text(who: str, what: str, seconds: float | None = None, width: int | None = None) -> str:
-    """What is being waited for and, with `seconds`, for how long; at most `width` columns."""
+def progress_text(who: str, what: str, seconds: float = 0.0, width: int | None = None) -> str:
+    """What is being waited for and, from the first second on, for how long; in less than `width` columns."""
     line = f"{who}: {what}"
-    if seconds is None:
-        return line
-    tail = f" … {seconds:.0f} s"
+    tail = f" … {int(seconds)} s" if seconds >= 1 else " …"
     room = len(line) if width is None else max(width - 1 - len(tail), 0)
     return line[:room] + tail
 

@@ -63,7 +63,7 @@ class Person:
             answer = self._terminal.ask("end them, losing what they have not saved? [y/N] ", is_secret=False)
         if answer is not None and answer.strip().lower() in ("y", "yes"):
             return True
-        self._refusal = Interrupted("everything was left as it is", hint="")
+        self._refusal = Interrupted("not ended: everything was left as it is", hint="")
         return False
 
     def _ask(self, question: Question) -> str | None:
