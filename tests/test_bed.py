@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pexpect
@@ -299,3 +299,47 @@ import signal; signal.pause()
     assert not list(Path("/run/netns").glob(f"{name}-*"))
     assert not [it for it in processes.every() if "1003" in it.argv and it.name == "sleep"]
     assert (BEDS / bed.name).exists()
+
+
+@pytest.fixture(scope="module")
+def other_bed() -> Iterator[Bed]:
+    """A second bed beside the first: login boots systemd, homes are as over NFS."""
+    with Bed(systemd=("login",), nfs_like=True) as other:
+        yield other
+
+
+def test_a_real_systemd_ends_what_people_run_unless_they_linger(other_bed: Bed) -> None:
+    laptop, login = other_bed.add_laptop(), other_bed.login
+    assert laptop.ssh("login", "systemctl is-system-running; echo $XDG_RUNTIME_DIR").out.split() == [
+        "running",
+        "/run/user/2001",
+    ]
+    start = "tmux new -d 'sleep 1004'; systemd-run --user sleep 1005"
+
+    def left() -> set[str]:
+        return {it.argv[-1] for it in login.processes("alice") if it.name == "sleep"}
+
+    assert laptop.ssh("login", start).code == 0
+    wait_for("the end of all", lambda: not left(), timeout=20)
+    assert laptop.ssh("login", f"loginctl enable-linger; {start}; sleep 0.5").code == 0
+    wait_for("the end of what is in the login session", lambda: left() == {"1005"}, timeout=20)
+    login.crash()
+    login.boot()
+    assert laptop.ssh("login", "true").code == 0
+
+
+def test_over_nfs_a_socket_of_another_host_refuses(other_bed: Bed) -> None:
+    listen = (
+        "import socket,time; s=socket.socket(1); s.bind('x.sock'); s.listen(); print(1, flush=True); time.sleep(60)"
+    )
+    connect = "import socket; socket.socket(1).connect('x.sock')"
+    server = other_bed.node1.popen("bob", ["/usr/bin/python3", "-c", listen], stdout=subprocess.PIPE)
+    assert server.stdout
+    assert server.stdout.readline() == b"1\n"
+    assert other_bed.node1.run("bob", ["/usr/bin/python3", "-c", connect]).returncode == 0
+    refused = other_bed.node2.run("bob", ["/usr/bin/python3", "-c", connect])
+    assert "ConnectionRefusedError" in refused.stderr, refused
+    for process in other_bed.node1.processes("bob"):
+        processes.end(process.pid, process.started)
+    server.wait(5)
+    server.stdout.close()

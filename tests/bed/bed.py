@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from . import golden, network, processes
-from .hosts import HERE, BedError, Host, Site, wait_for
+from .hosts import CGROUPS, HERE, BedError, Host, Site, remove_cgroup, wait_for
 from .laptop import Laptop, hosts_file, ssh_config
 from .people import PASSPHRASE, PEOPLE
 
@@ -244,6 +244,5 @@ def clear(name: str) -> None:
     while directory.is_mount():
         subprocess.run(["umount", "-l", str(directory)], check=True)
     shutil.rmtree(directory)
-    for cgroup in Path("/sys/fs/cgroup").glob(f"**/{name}-*"):
-        with contextlib.suppress(OSError):
-            cgroup.rmdir()
+    for cgroup in CGROUPS.glob(f"{name}-*"):
+        remove_cgroup(cgroup)

@@ -10,6 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
+from . import systemd as systemd_units
 from .people import LAB_BIN, ONE_TIME_SECRET, PEOPLE, Person
 
 HERE = Path(__file__).parent
@@ -74,10 +75,9 @@ def make(layer: Path, homes: Path, *, lab: Path, hosts: str, keys: dict[str, str
         f"HOTP/T30/6 otto - {ONE_TIME_SECRET}\nHOTP/E/6 hal - {ONE_TIME_SECRET}\n",
         mode=0o600,
     )
-    _write(
-        layer / "sbin/host-init" if not Path("/sbin").is_symlink() else layer / "usr/sbin/host-init",
-        (HERE / "host_init.py").read_text(),
-    )
+    _write(layer / "usr/local/sbin/host-init", (HERE / "host_init.py").read_text())
+    if systemd:
+        systemd_units.add(etc)
     _jupyter_on_path(layer / "usr/local/bin", lab)
     for person in PEOPLE.values():
         make_home(homes, person, lab)

@@ -54,4 +54,4 @@ exec chroot . /bin/sh -c '
     cd /; umount -l /.old
     exec >>/var/log/boot.log 2>&1
     /usr/sbin/sshd -E /var/log/sshd.log </dev/null
-    exec /usr/bin/python3 -I -S /sbin/host-init'
+    exec /usr/bin/python3 -I -S /usr/local/sbin/host-init'

@@ -38,6 +38,18 @@ def wait_for(what: str, fact: Callable[[], Any], *, timeout: float = 10.0, pause
     return value
 
 
+def remove_cgroup(top: Path) -> None:
+    """Remove a cgroup whose processes have been killed, with all below it."""
+
+    def is_removed() -> bool:
+        for directory, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
+        return not top.exists()
+
+    wait_for(f"removal of {top}", is_removed)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """What the hosts of one bed have in common."""
@@ -155,7 +167,8 @@ class Host:
         processes.end(init.pid, init.started)
         outer.wait(10)
         wait_for(f"end of {self.name}", lambda: not processes.is_alive(init.pid, init.started))
-        self._remove_cgroup()
+        if self.name in self.site.systemd:
+            remove_cgroup(self._cgroup)
 
     def power_cut(self) -> None:
         """`crash` without a last word on any wire. `boot` plugs the host in again."""
@@ -165,16 +178,6 @@ class Host:
     @property
     def _cgroup(self) -> Path:
         return CGROUPS / self.namespace
-
-    def _remove_cgroup(self) -> None:
-        def removed() -> bool:
-            for directory, _, _ in os.walk(self._cgroup, topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(directory)
-            return not self._cgroup.exists()
-
-        if self.name in self.site.systemd:
-            wait_for("cgroup removed", removed)
 
     def path(self, inside: str) -> Path:
         """A path of the host (with all its mounts) as this machine's root can open it."""
