@@ -24,17 +24,18 @@ KEPT = {"jupyter_cookie_secret", "notebook_cookie_secret"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What is there now: processes and files by a description that a person can read, and who listens."""
+    """What is there now, each with a description that a person can read."""
 
-    processes: dict[str, processes.Process]
-    files: dict[str, Path]
+    processes: dict[tuple[int, int], str]
+    """By number and start time: a process may change its name and stays the same."""
+    files: dict[Path, str]
     sockets: frozenset[str]
 
     def since(self, before: Snapshot) -> Snapshot:
         """What is here and was not there before."""
         return Snapshot(
-            processes={words: it for words, it in self.processes.items() if words not in before.processes},
-            files={words: it for words, it in self.files.items() if words not in before.files},
+            processes={key: words for key, words in self.processes.items() if key not in before.processes},
+            files={path: words for path, words in self.files.items() if path not in before.files},
             sockets=self.sockets - before.sockets,
         )
 
@@ -42,29 +43,25 @@ class Snapshot:
         return bool(self.processes or self.files or self.sockets)
 
     def __str__(self) -> str:
-        return "\n".join(sorted([*self.processes, *self.files, *self.sockets]))
+        return "\n".join(sorted([*self.processes.values(), *self.files.values(), *self.sockets]))
 
 
 def take(marker: str, bed: Bed | None) -> Snapshot:
     """Look at what carries `marker` in its environment anywhere, and at everything on the bed."""
-    running = {
-        str(process): process
-        for process in processes.every()
-        if process.pid != os.getpid() and processes.carries(process, marker)
-    }
-    files: dict[str, Path] = {}
+    running = {it.key: str(it) for it in processes.every() if it.pid != os.getpid() and processes.carries(it, marker)}
+    files: dict[Path, str] = {}
     sockets: set[str] = set()
     if bed is not None:
         holders = {laptop.holder for laptop in bed.laptops}
         for laptop in bed.laptops:
-            running |= {f"laptop: {it}": it for it in laptop.processes() if it.pid not in holders}
+            running |= {it.key: f"laptop: {it}" for it in laptop.processes() if it.pid not in holders}
             sockets |= {f"laptop: {words}" for words in processes.listening(laptop.holder)}
-            files |= {f"laptop: {path}": path for path in _files((laptop.runtime, laptop.tmp))}
+            files |= {path: f"laptop: {path}" for path in _files((laptop.runtime, laptop.tmp))}
         for host in bed.hosts.values():
             if host.is_up:
-                running |= {f"{host.name}: {process}": process for process in host.processes()}
+                running |= {it.key: f"{host.name}: {it}" for it in host.processes()}
                 sockets |= {f"{host.name}: {words}" for words in host.listening()}
-                files |= {f"{host.name}: {path}": path for path in _host_files(host)}
+                files |= {path: f"{host.name}: {path}" for path in _host_files(host)}
     return Snapshot(processes=running, files=files, sockets=frozenset(sockets))
 
 
@@ -88,8 +85,8 @@ def _files(tops: Iterable[Path]) -> Iterator[Path]:
 
 def reap(left: Snapshot) -> None:
     """End those very processes and remove those files, so that the next test starts clean."""
-    for process in left.processes.values():
-        processes.end(process.pid, process.started)
-    for path in left.files.values():
+    for pid, started in left.processes:
+        processes.end(pid, started)
+    for path in left.files:
         with contextlib.suppress(OSError):
             path.unlink()

@@ -6,7 +6,6 @@ Nothing here ends a process but `end`, which does so only while the process is s
 from __future__ import annotations
 
 import os
-import pwd
 import signal
 import socket
 import struct
@@ -31,6 +30,11 @@ class Process:
     """Inode of its network namespace; 0 where we may not look."""
     pids: int
     """Inode of its PID namespace; 0 where we may not look."""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What stays the same for the life of the process, and is nobody else's."""
+        return self.pid, self.started
 
     def __str__(self) -> str:
         words = " ".join(self.argv) or f"[{self.name}]"
@@ -133,11 +137,3 @@ def _address(column: str, family: socket.AddressFamily) -> str:
     words, port = column.split(":")
     raw = b"".join(struct.pack("=I", int(words[i : i + 8], 16)) for i in range(0, len(words), 8))
     return f"{socket.inet_ntop(family, raw)}:{int(port, 16)}"
-
-
-def user_name(uid: int) -> str:
-    """The machine's own name for a uid, or the number."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
