@@ -82,96 +82,115 @@ class NoSession(FarlabError):
 class Unreachable(FarlabError):
     slug = "unreachable"
     exit_status = 4
+    default_hint = "`ssh -v HOST` shows every step"
 
 
 class LinkLost(FarlabError):
     slug = "link-lost"
     exit_status = 4
+    default_hint = "the session on the host goes on; `farlab connect HOST` finds it again"
 
 
 class Authentication(FarlabError):
     slug = "authentication"
     exit_status = 5
+    default_hint = "`ssh-add -l` lists the keys of your agent; `ssh -v HOST` shows what is tried"
 
 
 class CannotAsk(FarlabError):
     slug = "cannot-ask"
     exit_status = 5
+    default_hint = "run `farlab connect HOST` in a terminal"
 
 
 class HostKeyUnknown(FarlabError):
     slug = "host-key-unknown"
     exit_status = 5
+    default_hint = "run `farlab connect HOST` in a terminal, compare the fingerprint, and say yes"
 
 
 class HostKeyChanged(FarlabError):
     slug = "host-key-changed"
     exit_status = 5
+    default_hint = "ask the administrators of the host before you go on"
 
 
 class NoPython(FarlabError):
     slug = "no-python"
     exit_status = 6
+    default_hint = "`ssh HOST 'command -v python3'` shows what a login finds there"
 
 
 class NoJupyter(FarlabError):
     slug = "no-jupyter"
     exit_status = 6
+    default_hint = "name an environment that has it with `--env`, or bring it with `--setup`"
 
 
 class NoEnvironment(FarlabError):
     slug = "no-environment"
     exit_status = 6
+    default_hint = "`ssh HOST 'conda env list'` lists conda's; a virtual environment is named by its directory"
 
 
 class NoDirectory(FarlabError):
     slug = "no-directory"
     exit_status = 6
+    default_hint = "`--dir` names a directory on the host; without a leading `/` it starts from your home there"
 
 
 class DiskFull(FarlabError):
     slug = "disk-full"
     exit_status = 6
+    default_hint = "`ssh HOST 'df -h ~ /tmp; quota -s'` shows which"
 
 
 class HostLacks(FarlabError):
     slug = "host-lacks"
     exit_status = 6
+    default_hint = "ask the administrators of the host"
 
 
 class ShellFailed(FarlabError):
     slug = "shell-failed"
     exit_status = 7
+    default_hint = "does `ssh HOST true` work? look into your start-up files there, and the `--setup` lines"
 
 
 class ShellStuck(FarlabError):
     slug = "shell-stuck"
     exit_status = 7
+    default_hint = "does `ssh HOST true` end? a start-up file there may wait for an answer"
 
 
 class ServerFailed(FarlabError):
     slug = "server-failed"
     exit_status = 7
+    default_hint = "`farlab logs HOST` shows the whole log"
 
 
 class NotAnswering(FarlabError):
     slug = "not-answering"
     exit_status = 7
+    default_hint = "`farlab logs HOST` shows what it does; `farlab terminate HOST` ends it, with all that it holds"
 
 
 class Elsewhere(FarlabError):
     slug = "elsewhere"
     exit_status = 7
+    default_hint = "connect to that machine by its own name"
 
 
 class Scheduler(FarlabError):
     slug = "scheduler"
     exit_status = 8
+    default_hint = "`ssh HOST sinfo` shows what there is to ask for"
 
 
 class TimedOut(FarlabError):
     slug = "timed-out"
     exit_status = 9
+    default_hint = "try a longer `--timeout`; `farlab status HOST` shows how far it came"
 
 
 class Interrupted(FarlabError):
