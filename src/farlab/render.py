@@ -236,11 +236,13 @@ class Waiting:
     In a pipe, or with `verbose`, one plain line for each stage.
     """
 
-    def __init__(self, who: str, *, verbose: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, who: str, *, verbose: bool = False, stream: TextIO | None = None, began: float | None = None
+    ) -> None:
         self._who = clean_line(who)
         self._stream = sys.stderr if stream is None else stream
         self._is_live = not verbose and self._stream is not None and self._stream.isatty() and _can_move()
-        self._began = time.monotonic()
+        self._began = time.monotonic() if began is None else began
         self._stage: tuple[str, float] | None = None
         self._drawn = ""
         self._is_paused = False
@@ -249,17 +251,21 @@ class Waiting:
         self._thread: threading.Thread | None = None
 
     def tell(self, progress: Progress) -> None:
-        """A new stage; the same stage again only changes its words."""
-        what = clean_line(progress.text)
-        with self._lock:
-            if self._stage is not None and self._stage[0] == what:
-                return
-            self._stage = (what, time.monotonic())
-        if not self._is_live:
-            _write(self._stream, f"{self._who}: {what}\n")
-        elif self._thread is None:
+        """What is being waited for now; the same words again begin no new stage."""
+        is_new = self.stage(clean_line(progress.text), time.monotonic())
+        if is_new and not self._is_live:
+            _write(self._stream, f"{self._who}: {clean_line(progress.text)}\n")
+        elif is_new and self._thread is None:
             self._thread = threading.Thread(target=self._draw_until_done, daemon=True)
             self._thread.start()
+
+    def stage(self, what: str, now: float) -> bool:
+        """`what` is waited for since `now` (monotonic); False if it was already."""
+        with self._lock:
+            if self._stage is not None and self._stage[0] == what:
+                return False
+            self._stage = (what, now)
+            return True
 
     @contextmanager
     def paused(self) -> Iterator[None]:

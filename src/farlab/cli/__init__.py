@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from .. import render
-from ..config import nearest
+from ..config import nearest, resolve
 from ..errors import FarlabError, Internal, Interrupted, Usage
-from .call import Voice
+from .call import Voice, load_config
 from .verbs import Farlab
 
 
@@ -55,9 +55,20 @@ def _fail(error: FarlabError, voice: Voice, cause: Exception | None = None) -> i
         import traceback
 
         render.say(render.clean("".join(traceback.format_exception(cause)).rstrip()))
+    if not voice.is_settled and not voice.json:
+        voice.json = _configured_json()
     if error.message or voice.json:
         render.fail(error, as_json=voice.json)
     return error.exit_status
+
+
+def _configured_json() -> bool:
+    """What the configuration says of `--json`, for an error that came before the settings were known."""
+    try:
+        settings = resolve(("json",), words={}, environ=os.environ, config=load_config(os.environ))
+    except Usage:
+        return False
+    return settings.flag("json")
 
 
 def first_voice(words: Sequence[str], environ: Mapping[str, str]) -> Voice:
@@ -67,7 +78,8 @@ def first_voice(words: Sequence[str], environ: Mapping[str, str]) -> Voice:
     debug = environ.get("FARLAB_DEBUG", "") not in ("", "0")
     json = [word == "--json" for word in options if word in ("--json", "--no-json")]
     verbose = "-v" in options or "--verbose" in options or environ.get("FARLAB_VERBOSE", "").lower() in yes
-    return Voice(json=json[-1] if json else environ.get("FARLAB_JSON", "").lower() in yes, verbose=verbose or debug)
+    as_json = json[-1] if json else environ.get("FARLAB_JSON", "").lower() in yes
+    return Voice(json=as_json, verbose=verbose or debug, is_settled=bool(json))
 
 
 def _usage(error: Exception) -> Usage:

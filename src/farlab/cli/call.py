@@ -19,6 +19,8 @@ class Voice:
 
     json: bool = False
     verbose: bool = False
+    is_settled: bool = False
+    """No guess any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def settle(keys: Iterable[str], words: Mapping[str, Value], voice: Voice) -> Cal
     """Put the words of the command line above the environment and the configuration file."""
     typed = {key: value for key, value in words.items() if key in KEYS}
     settings = resolve(keys, words=typed, environ=os.environ, config=load_config(os.environ))
-    voice.json = settings.flag("json")
+    voice.is_settled, voice.json = True, settings.flag("json")
     voice.verbose = voice.verbose or settings.flag("verbose")
     return Call(settings=settings, voice=voice, words=words)
 

@@ -1,0 +1,201 @@
+"""Settings: the command line wins over the environment, that over `[host.NAME]`, that over `[defaults]`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import farlab
+from farlab.config import KEYS, Config, Kind, Settings, Value, from_text, parse, resolve, variable
+from farlab.errors import Usage
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FILE = "/home/ada/.config/farlab/config.toml"
+GOOD = {
+    Kind.HOST: ("gpu1", "gpu1"),
+    Kind.NAME: ("second", "second"),
+    Kind.TEXT: ("~/a b", "~/a b"),
+    Kind.FILE: ("./config", "./config"),
+    Kind.FLAG: ("yes", True),
+    Kind.PORT: ("8888", 8888),
+    Kind.COUNT: ("0", 0),
+    Kind.SECONDS: ("2.5", 2.5),
+    Kind.APP: ("notebook", "notebook"),
+    Kind.LINES: ("module load cuda\nulimit -n 4096\n", ("module load cuda", "ulimit -n 4096")),
+}
+BAD = {
+    Kind.HOST: ("", "-oProxyCommand=x", "a b", "a\nb", "a\x1b[2Jb", "\udce9"),
+    Kind.NAME: ("", "-x", "a b", "x" * 33, "a/b", "main\n"),
+    Kind.TEXT: ("", "a\0b"),
+    Kind.FILE: ("", "a\0b"),
+    Kind.FLAG: ("", "maybe", "2"),
+    Kind.PORT: ("", "0", "65536", "-1", "http", "80.0"),
+    Kind.COUNT: ("", "-1", "many", "1.5"),
+    Kind.SECONDS: ("", "0", "-1", "nan", "inf", "soon"),
+    Kind.APP: ("", "Lab", "vscode"),
+    Kind.LINES: (),
+}
+
+
+def settings(
+    *,
+    keys: tuple[str, ...] = tuple(KEYS),
+    words: Mapping[str, Value] | None = None,
+    environ: Mapping[str, str] | None = None,
+    toml: str = "",
+) -> Settings:
+    return resolve(keys, words=words or {}, environ=environ or {}, config=parse(toml, FILE))
+
+
+def refusal(toml: str) -> Usage:
+    with pytest.raises(Usage) as caught:
+        parse(toml, FILE)
+    assert FILE in caught.value.message
+    return caught.value
+
+
+FOUR = """
+[defaults]
+host = "gpu1"
+dir = "from defaults"
+[host.gpu1]
+dir = "from the host"
+"""
+
+
+def test_the_command_line_wins_then_the_environment_then_the_host_then_the_defaults() -> None:
+    words, environ = {"dir": "typed"}, {"FARLAB_DIR": "from the environment"}
+    assert settings(words=words, environ=environ, toml=FOUR).text("dir") == "typed"
+    assert settings(environ=environ, toml=FOUR).text("dir") == "from the environment"
+    assert settings(toml=FOUR).text("dir") == "from the host"
+    assert settings(words={"host": "gpu2"}, toml=FOUR).text("dir") == "from defaults"
+    assert settings().text("dir") is None
+
+
+def test_the_host_is_settled_first_wherever_it_comes_from() -> None:
+    assert settings(toml=FOUR).text("host") == "gpu1"
+    assert settings(environ={"FARLAB_HOST": "gpu2"}, toml=FOUR).text("dir") == "from defaults"
+    both = {"environ": {"FARLAB_HOST": "gpu2"}, "toml": FOUR}
+    assert settings(words={"host": "gpu1"}, **both).text("dir") == "from the host"  # type: ignore[arg-type]
+
+
+def test_every_setting_tells_where_it_came_from() -> None:
+    assert settings(words={"dir": "x"}, toml=FOUR).origin("dir") == "`--dir`"
+    assert settings(words={"host": "x"}).origin("host") == "`HOST`"
+    assert settings(environ={"FARLAB_DIR": "x"}, toml=FOUR).origin("dir") == "`FARLAB_DIR` in the environment"
+    assert settings(toml=FOUR).origin("dir") == f"`dir` in `[host.gpu1]` of `{FILE}`"
+    assert settings(toml=FOUR).origin("host") == f"`host` in `[defaults]` of `{FILE}`"
+    assert settings().origin("dir") == ""
+
+
+def test_a_verb_that_lacks_an_option_does_not_look_at_its_variable() -> None:
+    environ = {"FARLAB_PORT": "nonsense", "FARLAB_NAME": "second"}
+    assert settings(keys=("name",), environ=environ).text("name") == "second"
+
+
+def test_an_empty_variable_says_nothing() -> None:
+    assert settings(environ={"FARLAB_HOST": ""}, toml=FOUR).text("host") == "gpu1"
+
+
+def test_a_flag_can_be_taken_back_above() -> None:
+    toml = "[defaults]\ncopy = true"
+    assert settings(toml=toml).flag("copy")
+    assert not settings(environ={"FARLAB_COPY": "0"}, toml=toml).flag("copy")
+    assert not settings(words={"copy": False}, toml=toml).flag("copy")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_setting_can_come_from_the_environment_and_the_file(key: str) -> None:
+    text, value = GOOD[KEYS[key]]
+    assert settings(environ={variable(key): text}).chosen[key].value == value
+    plain = {True: "true", False: "false"}
+    written = plain[value] if isinstance(value, bool) else repr(list(value) if isinstance(value, tuple) else value)
+    assert settings(toml=f"[defaults]\n{key} = {written}").chosen[key].value == value
+    if key != "host":
+        toml = f'[host."a.b"]\n{key} = {written}'
+        assert settings(words={"host": "a.b"}, toml=toml).chosen[key].value == value
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in BAD.items() for text in texts])
+def test_what_cannot_be_is_refused_by_the_name_of_its_origin(kind: Kind, text: str) -> None:
+    key = next(key for key in KEYS if KEYS[key] is kind)
+    with pytest.raises(Usage) as caught:
+        from_text(key, text, "`--there`")
+    assert caught.value.message.startswith(f"`--there`: `{text}` ")
+    assert caught.value.exit_status == 2
+
+
+@given(st.sampled_from(list(KEYS)), st.text())
+def test_any_text_is_a_value_or_a_usage_error(key: str, text: str) -> None:
+    with suppress(Usage):
+        assert isinstance(from_text(key, text, "x"), str | int | float | bool | tuple)
+
+
+def test_a_wrong_type_is_named_with_its_file_table_and_key() -> None:
+    error = refusal('[host.gpu1]\nport = "8888"')
+    assert error.message == f"`port` in `[host.gpu1]` of `{FILE}`: `8888` is not a port, 1 to 65535"
+    assert error.hint == "write it without quotes"
+    assert refusal("[defaults]\ndir = 3").hint == "write it in quotes"
+    assert "`json` in `[defaults]`" in refusal('[defaults]\njson = "yes"').message
+    assert "`port` in `[defaults]`" in refusal("[defaults]\nport = true").message
+    assert "`port` in `[defaults]`" in refusal("[defaults]\nport = 80.5").message
+    assert "`setup` in `[defaults]`" in refusal("[defaults]\nsetup = [1]").message
+    assert "`timeout` in `[defaults]`" in refusal("[defaults]\ntimeout = 0").message
+
+
+def test_an_unknown_key_is_named_with_the_nearest_one() -> None:
+    error = refusal("[defaults]\nprot = 8888")
+    assert error.message == f"`prot` in `[defaults]` of `{FILE}` is not known"
+    assert error.hint == "did you mean `port`?"
+    assert "ssh-config" in refusal("[defaults]\nzzz = 1").hint
+    assert refusal("[default]\nport = 1").hint == "did you mean `defaults`?"
+    assert refusal("port = 1").hint == "tables are `[defaults]` and `[host.NAME]`"
+
+
+def test_what_is_no_table_is_refused() -> None:
+    assert "`[defaults]`" in refusal("defaults = 1").message
+    assert "`[host]`" in refusal("host = 'gpu1'").message
+    assert "`[host.gpu1]`" in refusal("[host]\ngpu1 = 1").message
+
+
+def test_a_host_with_dots_that_was_not_quoted_is_explained() -> None:
+    error = refusal("[host.login.example.org]\nport = 8888")
+    assert error.hint == 'a name with dots is quoted: `[host."login.example.org"]`'
+
+
+def test_a_host_table_cannot_name_a_host() -> None:
+    assert "cannot name a host" in refusal("[host.gpu1]\nhost = 'gpu2'").message
+
+
+def test_a_file_that_is_not_toml_is_quoted() -> None:
+    error = refusal("[defaults\n")
+    assert "line 1" in error.detail
+
+
+def test_no_file_is_no_settings() -> None:
+    assert resolve(KEYS, words={}, environ={}, config=Config()).chosen == {}
+
+
+def test_the_version_is_the_one_of_the_project_file() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert project["version"] == farlab.__version__
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_is_documented(key: str) -> None:
+    page = (REPOSITORY / "docs" / "configuration.md").read_text()
+    assert f"| `{key}` | `{variable(key)}` |" in page
+
+
+def test_the_example_of_the_documentation_is_a_configuration() -> None:
+    page = (REPOSITORY / "docs" / "configuration.md").read_text()
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    config = parse(example, FILE)
+    assert config.defaults
+    assert config.hosts

@@ -1,0 +1,305 @@
+"""Results and errors as text and as JSON, and what is taken out of texts that came from elsewhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import unicodedata
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farlab import render, wording
+from farlab.errors import NoSession, Unreachable, Usage
+from farlab.model import Connected, Disconnected, Kernel, SessionStatus, State, Terminated
+from farlab.results import Address, Command, Done, Lines, Opened, Script, Sessions
+
+CONNECTED = Connected(
+    host="gpu1",
+    name="main",
+    node="node7",
+    app="lab",
+    url="http://gpu1-main.localhost:8899/lab?token=SECRET",
+    address="http://127.0.0.1:8899",
+    port=8899,
+    token="SECRET",
+    reused=False,
+    launcher="tmux",
+    transport="unix",
+    pid=12,
+    directory="/home/ada",
+    environment="",
+    server="jupyter_server 2.17",
+    seconds={"link": 0.2, "start": 2.5, "total": 3.06},
+    notes=("port 8888 was busy; this is 8899",),
+    open_url="http://gpu1-main.localhost:8899/once",
+)
+KERNEL = Kernel(id="1", name="python3", state="busy", notebook="fit.ipynb", last_activity="2026-01-01T00:00:00Z")
+STATUS = SessionStatus(
+    host="gpu1",
+    name="main",
+    state=State.UP,
+    since=1.0,
+    port=8899,
+    url="http://gpu1-main.localhost:8899/lab?token=SECRET",
+    node="node7",
+    app="lab",
+    launcher="tmux",
+    transport="unix",
+    server="jupyter_server 2.17",
+    pid=12,
+    directory="/home/ada",
+    kernels=(KERNEL,),
+    keeper_pid=44,
+    streams=1,
+    bytes_in=2048,
+    bytes_out=10,
+    outages=2,
+)
+ADDRESS = Address(url=CONNECTED.url, address=CONNECTED.address, port=8899, token="SECRET")
+EVIL = "a\x1b[31mb\x1b]0;title\x07c\u202ed\ne\x9bf\x7fg\rh\x00"
+"""Colour, a window title, text turned around, a newline, an 8-bit CSI, DEL, CR, NUL."""
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def as_json(result: object) -> dict[str, object]:
+    document: dict[str, object] = json.loads(render.document(render.payload(result)))
+    assert document.pop("farlab") == 1
+    assert document.pop("ok") is True
+    return document
+
+
+# --- text from elsewhere ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dirty", "washed"),
+    [
+        ("plain text, é, 日本, 🙂", "plain text, é, 日本, 🙂"),
+        ("a\x1b[31;1mred\x1b[0m", "ared"),
+        ("a\x1b]0;title\x07b\x1b]52;c;AAAA\x1b\\c", "abc"),
+        ("a\x1bPq#0\x1b\\b\x1b_x\x1b\\c", "abc"),
+        ("a\x1b(Bb\x1bcc\x1b7d", "abcd"),
+        ("a\x9b31mb\x9d0;t\x9cc", "abc"),
+        ("unfinished \x1b]0;title", "unfinished 0;title"),
+        ("unfinished \x1b[31", "unfinished 31"),
+        ("a\x00\x07\x08\x7f\x85\x90b", "ab"),
+        ("rm\u202e\u2066\u200f\u061cfr", "rmfr"),
+        ("zero\u200bwidth\ufeff", "zerowidth"),
+        ("one\r\ntwo\rthree\tfour\n", "one\ntwo\nthree\tfour\n"),
+        ("caf\udce9", "caf\ufffd"),
+    ],
+)
+def test_what_moves_a_terminal_is_taken_out(dirty: str, washed: str) -> None:
+    assert render.clean(dirty) == washed
+
+
+@given(
+    st.text(st.characters(), max_size=60) | st.text(st.sampled_from("\x1b\x9b[]0;m\x07\\Pq a\n\t\r\u202e"), max_size=30)
+)
+def test_no_text_keeps_a_control_character(text: str) -> None:
+    washed = render.clean(text)
+    assert not [char for char in washed if unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t"]
+    assert not set(washed) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+    assert render.clean(washed) == washed
+    assert not set(render.clean_line(text)) & set("\n\t")
+
+
+@pytest.mark.parametrize("result", [CONNECTED, STATUS, Sessions(sessions=(STATUS,)), Terminated, Disconnected])
+def test_no_field_of_a_result_reaches_the_terminal_as_it_came(
+    result: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if isinstance(result, type):
+        result = result(host="gpu1", name="main", **({"was_running": True} if result is Terminated else {"port": 1}))
+    render.show(_poisoned(result))
+    printed = "".join(capsys.readouterr())
+    assert "\x1b" not in printed
+    assert not set(printed) & set("\x9b\u202e\x7f\r\x00")
+    assert "abcd eg h" in printed  # the harmless rest, on one line
+
+
+def _poisoned(value: object) -> object:
+    if isinstance(value, str) and not isinstance(value, State):
+        return EVIL
+    if isinstance(value, tuple):
+        return tuple(_poisoned(item) for item in value)
+    if hasattr(value, "__dataclass_fields__"):
+        names = [field.name for field in fields(value)]  # type: ignore[arg-type]
+        return replace(value, **{name: _poisoned(getattr(value, name)) for name in names})  # type: ignore[type-var]
+    return value
+
+
+def test_log_lines_are_washed_and_keep_their_tabs(capsys: pytest.CaptureFixture[str]) -> None:
+    render.show(Lines(lines=iter(["a\tb\x1b[2J", "c\x07"])))
+    assert capsys.readouterr().out == "a\tb\nc\n"
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def test_connect_prints_the_keys_of_the_contract() -> None:
+    document = as_json(CONNECTED)
+    assert set(document) == {
+        *("host", "name", "node", "app", "url", "port", "token", "reused", "launcher", "transport", "pid", "dir"),
+        *("server", "seconds", "address", "environment", "notes"),
+    }
+    assert document["dir"] == "/home/ada"
+    assert document["seconds"] == {"link": 0.2, "start": 2.5, "total": 3.06}
+    assert document["notes"] == ["port 8888 was busy; this is 8899"]
+
+
+def test_status_prints_its_fields_with_dir() -> None:
+    names = {field.name for field in fields(SessionStatus)}
+    assert set(as_json(STATUS)) == (names - {"directory"}) | {"dir"}
+    assert as_json(STATUS)["state"] == "up"
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (ADDRESS, {"url": CONNECTED.url, "address": CONNECTED.address, "port": 8899, "token": "SECRET", "notes": []}),
+        (Lines(lines=iter(["a", "b"])), {"lines": ["a", "b"]}),
+        (Script(key="script", value="x"), {"script": "x"}),
+        (Command(command=("ssh", "gpu1")), {"command": ["ssh", "gpu1"]}),
+        (Terminated(host="h", name="n", was_running=True, kernels=2), None),
+        (Disconnected(host="h", name="n", port=8899), None),
+        (Opened(host="h", name="n", opened=True, url="http://x/once"), None),
+        (Done(), {}),
+        (Sessions(sessions=()), {"sessions": []}),
+    ],
+)
+def test_every_result_is_a_document(result: object, expected: dict[str, object] | None) -> None:
+    document = as_json(result)
+    if expected is None:
+        expected = {field.name: getattr(result, field.name) for field in fields(result)}  # type: ignore[arg-type]
+    assert document == json.loads(json.dumps(expected))
+
+
+def test_a_document_is_one_line_of_plain_ascii() -> None:
+    line = render.document({"dir": EVIL + "é\u2028\x9b"})
+    assert all(" " <= char <= "~" for char in line)
+    assert json.loads(line)["dir"] == EVIL + "é\u2028\x9b"
+
+
+@pytest.mark.parametrize("result", [STATUS, Sessions(sessions=(STATUS,))])
+def test_the_token_is_shown_only_where_the_address_is(result: object, capsys: pytest.CaptureFixture[str]) -> None:
+    for wanted in (True, False):
+        render.show(result, as_json=wanted)
+    assert "SECRET" not in "".join(capsys.readouterr())
+
+
+def test_a_failure_is_a_document_with_its_error(capsys: pytest.CaptureFixture[str]) -> None:
+    render.fail(Unreachable("cannot reach `gpu1`", detail="ssh: \x1b[2J", hint="try"), as_json=True)
+    out, err = capsys.readouterr()
+    error = {"code": "unreachable", "message": "cannot reach `gpu1`", "detail": "ssh: \x1b[2J", "hint": "try"}
+    assert json.loads(out) == {"farlab": 1, "ok": False, "error": error}
+    assert err == ""
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_looks_as_the_style_says(capsys: pytest.CaptureFixture[str]) -> None:
+    error = Unreachable("cannot reach `gpu1`", detail="ssh: connect:\nNo route to host\n", hint="are you on the VPN?")
+    render.fail(error)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == ("error: cannot reach `gpu1`\n  | ssh: connect:\n  | No route to host\n\nhint: are you on the VPN?\n")
+
+
+def test_an_error_without_more_to_say_is_one_line() -> None:
+    assert wording.error_text(Usage("no", hint="")) == "error: no"
+
+
+def test_a_flood_of_detail_is_cut_to_its_end() -> None:
+    text = wording.error_text(NoSession("no", detail="\n".join(map(str, range(100))), hint=""))
+    assert text.splitlines()[1] == "  | … 60 lines before"
+    assert text.splitlines()[-1] == "  | 99"
+
+
+def test_connect_says_the_address_and_how_to_end_it(capsys: pytest.CaptureFixture[str]) -> None:
+    render.show(CONNECTED)
+    out, err = capsys.readouterr()
+    assert out == (
+        "JupyterLab on `gpu1`, in `/home/ada`, started in 3.1 s\n\n"
+        "  http://gpu1-main.localhost:8899/lab?token=SECRET\n\nto end it: `farlab terminate gpu1`\n"
+    )
+    assert err == "note: port 8888 was busy; this is 8899\n"
+
+
+def test_a_session_that_ran_already_and_has_a_name_says_so() -> None:
+    text = wording.text(replace(CONNECTED, reused=True, name="second"))
+    assert "running already, found in 3.1 s" in text
+    assert text.endswith("`farlab terminate gpu1 --name second`")
+
+
+def test_status_tells_everything_it_knows() -> None:
+    lines = wording.text(STATUS).splitlines()
+    assert lines[0] == "session `main` on `gpu1`: up"
+    rows = {line.split()[0]: line[14:] for line in lines[1:]}
+    assert rows["server"] == "jupyter_server 2.17, pid 12, in tmux"
+    assert rows["kernels"] == "fit.ipynb (busy)"
+    assert rows["traffic"] == "2.0 KiB in, 10 B out, 1 stream, 2 outages"
+    assert list(rows) == ["since", "address", "node", "server", "directory", "kernels", "traffic", "keeper"]
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_words(state: State) -> None:
+    assert wording.state_text(replace(STATUS, state=state, reason="because")).count("because") == 1
+    assert wording.change_text(replace(STATUS, state=state), "12:00:00").startswith("12:00:00  main on gpu1  ")
+
+
+def test_a_session_that_needs_a_person_says_what_to_type() -> None:
+    blocked = replace(STATUS, state=State.BLOCKED, reason="a password is needed")
+    assert wording.state_text(blocked) == "blocked: a password is needed; `farlab connect gpu1`"
+
+
+def test_list_is_a_table_whose_directory_gives_way() -> None:
+    long = replace(STATUS, host="login.example.org", directory="/home/ada/" + "x" * 80, state=State.DOWN)
+    wide = render.table((STATUS, long)).splitlines()
+    assert wide[0].split() == ["host", "session", "state", "address", "directory"]
+    assert wide[2].endswith("x" * 80)
+    narrow = render.table((STATUS, long), width=100).splitlines()
+    assert max(map(len, narrow)) <= 100
+    assert narrow[2].endswith("…")
+    tiny = render.table((STATUS, long), width=20).splitlines()
+    assert "http://gpu1-main.localhost:8899/lab" in tiny[1]
+
+
+def test_list_without_sessions_says_what_to_type() -> None:
+    assert "farlab connect HOST" in wording.text(Sessions(sessions=()))
+    assert "gpu1" in wording.text(Sessions(sessions=(), host="gpu1"))
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 << 20, "5.0 MiB"), (3 << 50, "3072.0 TiB")]
+)
+def test_sizes_have_units(size: int, text: str) -> None:
+    assert wording.size_text(size) == text
+
+
+def test_a_command_to_type_is_quoted_for_a_shell() -> None:
+    assert wording.command("connect", "ada@gpu1") == "farlab connect ada@gpu1"
+    assert wording.command("connect", "a;b", "x") == "farlab connect 'a;b' --name x"
+
+
+def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert render.has_color(Screen())
+    assert not render.has_color(io.StringIO())
+    assert not render.has_color(None)
+    assert wording.error_text(Usage("no"), color=True).startswith("\x1b[1;31merror:\x1b[0m no")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not render.has_color(Screen())
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert not render.has_color(Screen())

@@ -1,0 +1,81 @@
+"""What a person sees while something takes its time. The clock is given, nothing sleeps."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from farlab import render, wording
+from farlab.model import Progress
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def progress(text: str) -> Progress:
+    return Progress(stage=text, text=text)
+
+
+def test_in_a_pipe_each_new_stage_is_a_line() -> None:
+    stream = io.StringIO()
+    waiting = render.Waiting("gpu1", stream=stream)
+    for text in ("connecting", "connecting", "starting \x1b[2JJupyterLab"):
+        waiting.tell(progress(text))
+    waiting.close()
+    assert stream.getvalue() == "gpu1: connecting\ngpu1: starting JupyterLab\n"
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    monkeypatch.setenv("TERM", "xterm")
+    return Screen()
+
+
+def test_on_a_terminal_a_line_appears_after_a_second_and_is_wiped(screen: Screen) -> None:
+    waiting = render.Waiting("gpu1", stream=screen, began=100.0)
+    waiting.stage("connecting", 100.0)
+    waiting.draw(100.9)
+    assert screen.getvalue() == ""
+    waiting.draw(101.0)
+    waiting.draw(101.2)
+    waiting.stage("starting JupyterLab", 101.5)
+    waiting.draw(101.6)
+    waiting.draw(104.5)
+    waiting.close()
+    drawn = screen.getvalue().split("\r\x1b[K")
+    lines = ["gpu1: connecting … 1 s", "gpu1: starting JupyterLab …", "gpu1: starting JupyterLab … 3 s"]
+    assert drawn == ["", *lines, ""]
+
+
+def test_nothing_is_drawn_while_a_question_stands(screen: Screen) -> None:
+    waiting = render.Waiting("gpu1", stream=screen, began=0.0)
+    waiting.stage("connecting", 0.0)
+    waiting.draw(2.0)
+    with waiting.paused():
+        before = screen.getvalue()
+        assert before.endswith("\r\x1b[K")
+        waiting.draw(60.0)
+        assert screen.getvalue() == before
+    waiting.draw(61.0)
+    assert screen.getvalue() != before
+    waiting.close()
+
+
+def test_a_verbose_or_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    for term, verbose in (("dumb", False), ("xterm", True)):
+        monkeypatch.setenv("TERM", term)
+        stream = Screen()
+        waiting = render.Waiting("gpu1", stream=stream, verbose=verbose)
+        waiting.tell(progress("connecting"))
+        waiting.close()
+        assert stream.getvalue() == "gpu1: connecting\n"
+
+
+def test_the_line_fits_the_terminal() -> None:
+    assert wording.progress_text("gpu1", "starting JupyterLab", 3.9, 20) == "gpu1: startin … 3 s"
+    assert wording.progress_text("gpu1", "starting JupyterLab", 3.9, 3) == " … 3 s"
