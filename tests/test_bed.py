@@ -302,9 +302,10 @@ import signal; signal.pause()
 
 
 @pytest.fixture(scope="module")
-def other_bed() -> Iterator[Bed]:
+def other_bed(bed: Bed) -> Iterator[Bed]:
     """A second bed beside the first: login boots systemd, homes are as over NFS."""
     with Bed(systemd=("login",), nfs_like=True) as other:
+        assert other.name != bed.name
         yield other
 
 
