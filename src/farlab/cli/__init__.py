@@ -9,11 +9,13 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+import click
+
 from .. import render
 from ..config import nearest, resolve
 from ..errors import FarlabError, Internal, Interrupted, Usage
 from .call import Voice, load_config
-from .verbs import Farlab
+from .verbs import ALIASES, VERBS, Farlab
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,16 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str], voice: Voice) -> int:
-    import click
-
     try:
         with Farlab().make_context("farlab", words, obj=voice) as context:
             return int(context.command.invoke(context) or 0)
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.UsageError as error:
-        return _fail(_usage(error), voice)
+        return _fail(_usage(error, _help(words)), voice)
     except FarlabError as error:
+        if error.hint == Usage.default_hint:
+            error.hint = _help(words)
         return _fail(error, voice)
     except (KeyboardInterrupt, click.Abort):
         return _fail(Interrupted("interrupted"), voice)
@@ -82,19 +84,20 @@ def first_voice(words: Sequence[str], environ: Mapping[str, str]) -> Voice:
     return Voice(json=as_json, verbose=verbose or debug, is_settled=bool(json))
 
 
-def _usage(error: Exception) -> Usage:
+def _usage(error: click.UsageError, hint: str) -> Usage:
     """What click found wrong, in our style."""
-    import click
-
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "farlab"
-    hint = f"`{path} --help`"
     if isinstance(error, click.NoSuchOption):
+        path = hint.strip("`").removesuffix(" --help")
         meant = nearest(error.option_name, error.possibilities or ())
         return Usage(f"`{path}` has no option `{error.option_name}`", hint=meant or hint)
-    message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-    message = message.replace("'", "`").rstrip(".")
+    message = error.format_message().replace("'", "`").rstrip(".")
     return Usage(message[:1].lower() + message[1:], hint=hint)
+
+
+def _help(words: Sequence[str]) -> str:
+    """What to type to learn about the verb that was meant."""
+    verb = ALIASES.get(words[0], words[0]) if words else ""
+    return f"`farlab {verb} --help`" if verb in VERBS else "`farlab --help`"
 
 
 def _survive_any_text() -> None:
