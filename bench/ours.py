@@ -77,16 +77,17 @@ def server_socket(pid: int) -> Path:
             inodes.add(os.readlink(f"/proc/{pid}/fd/{name}"))
     for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
         parts = line.split(maxsplit=7)
-        if len(parts) == 8 and f"socket:[{parts[6]}]" in inodes and _answers(parts[7]):
+        if len(parts) == 8 and f"socket:[{parts[6]}]" in inodes and answers(Path(parts[7])):
             return Path(parts[7])
     raise LookupError(f"process {pid} answers on no Unix socket")
 
 
-def _answers(path: str) -> bool:
+def answers(path: Path) -> bool:
+    """Whether something speaks HTTP at this Unix socket."""
     with socket.socket(socket.AF_UNIX) as end:
         end.settimeout(5)
         try:
-            end.connect(path)
+            end.connect(str(path))
             end.sendall(b"GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return end.recv(9) == b"HTTP/1.1 "
         except OSError:

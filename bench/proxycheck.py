@@ -7,14 +7,14 @@ import socket
 import threading
 import time
 
-from host import start_proxy
+from host import Host, start_proxy
 from measure import Table, interleave
 
 MIB = 1 << 20
 CASES = ((0.0, None), (20.0, None), (100.0, None), (20.0, 1000.0))
 
 
-def measure(rounds: int) -> Table:
+def measure(_: Host, rounds: int) -> Table:
     """Echo time of one byte, first echo of a new connection, MB/s down and up, for each delay and rate."""
     head = ("proxy", "echo of a byte, ms", "the same on a new connection, ms", "MB/s down", "MB/s up")
     table = Table("The proxy itself", head, "The bench's latency proxy between two plain sockets: median (min-max).")
