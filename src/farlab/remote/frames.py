@@ -2,11 +2,13 @@
 
     frame  = kind (1 byte), length of the payload (3), stream (4), payload; big-endian
 
-Whatever arrives, nothing but `ProtocolError` is raised.
+Whatever arrives, nothing but `ProtocolError` is raised. Annotations are quoted, so that the host need not
+import `typing`.
 """
 
 import json
 import struct
+from collections.abc import Iterator
 
 VERSION = 1
 HELLO, ACK, PING, PONG = 1, 2, 3, 4
@@ -18,6 +20,8 @@ MAX_TEXT = 64 * 1024
 """Most bytes of a HELLO or a MESSAGE."""
 FIRST_WINDOW = 2 * 1024 * 1024
 """Bytes that may be sent on a new stream before the first WINDOW arrives."""
+MAX_CREDIT = 1 << 32
+"""Most bytes that may ever be open to be sent on a stream."""
 
 HEAD = struct.Struct(">II")
 COUNT = struct.Struct(">Q")
@@ -29,16 +33,26 @@ class ProtocolError(Exception):
     """The other end broke the protocol, or is not one. The link is of no further use."""
 
 
-def encode(kind, stream, payload=b""):
+def head(kind: int, stream: int, length: int) -> bytes:
+    """The first 8 bytes of a frame."""
+    return HEAD.pack(kind << 24 | length, stream)
+
+
+def encode(kind: int, stream: int, payload: bytes = b"") -> bytes:
     """One frame as bytes."""
     return HEAD.pack(kind << 24 | len(payload), stream) + payload
 
 
-def encode_text(kind, value):
-    return encode(kind, 0, json.dumps(value, separators=(",", ":")).encode())
+def encode_text(kind: int, value: "dict[str, object]") -> bytes:
+    """A frame whose payload is a JSON object; `ValueError` if that is too long."""
+    payload = json.dumps(value, separators=(",", ":")).encode()
+    if len(payload) > MAX_TEXT:
+        raise ValueError("text of %d bytes" % len(payload))
+    return encode(kind, 0, payload)
 
 
-def parse_text(payload):
+def parse_text(payload: "bytes | memoryview") -> "dict[str, object]":
+    """The JSON object that a payload is."""
     if len(payload) > MAX_TEXT:
         raise ProtocolError("text of %d bytes" % len(payload))
     try:
@@ -50,50 +64,61 @@ def parse_text(payload):
     return value
 
 
-def count_of(hello, key):
+def count_of(hello: "dict[str, object]", key: str) -> int:
+    """A field of a hello that counts something."""
     value = hello.get(key)
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise ProtocolError("hello without a proper %r" % key)
     return value
 
 
-def check_hello(payload):
+def check_hello(payload: "bytes | memoryview") -> "dict[str, object]":
+    """The fields of a HELLO that both ends say; more may be there."""
     hello = parse_text(payload)
-    line_id = hello.get("line")
-    if not isinstance(line_id, str) or not 16 <= len(line_id) <= 64 or not line_id.isalnum():
+    line = hello.get("line")
+    if not isinstance(line, str) or not 16 <= len(line) <= 64 or not line.isalnum() or max(line) > "z":
         raise ProtocolError("hello without a proper line")
     if count_of(hello, "version") < 1:
         raise ProtocolError("hello of no version")
+    count_of(hello, "life")
     count_of(hello, "received")
     return hello
 
 
-def read_hello(data):
+def read_hello(data: bytes) -> "tuple[dict[str, object], bytes] | None":
     """Split what a new link brought into its HELLO and the rest.
 
     Returns `(hello, rest)`, or None while the frame is incomplete. For the answerer, who must know which
     line a link belongs to before it can hand it the bytes.
     """
+    if data and data[0] != HELLO:
+        raise ProtocolError("a link that does not begin with a hello")
     if len(data) < HEAD.size:
         return None
     word, stream = HEAD.unpack_from(data)
-    if word >> 24 != HELLO or stream or word & 0xFFFFFF > MAX_TEXT:
-        raise ProtocolError("a link that does not begin with a hello")
+    if stream or word & 0xFFFFFF > MAX_TEXT:
+        raise ProtocolError("a hello on stream %d of %d bytes" % (stream, word & 0xFFFFFF))
     end = HEAD.size + (word & 0xFFFFFF)
     if len(data) < end:
         return None
-    return check_hello(data[HEAD.size : end]), data[end:]
+    hello = check_hello(data[HEAD.size : end])
+    count_of(hello, "link")
+    return hello, data[end:]
 
 
 class Frames(object):
-    """Cuts what a link brings into frames; each payload is copied at most once."""
+    """Cuts what a link brings into frames.
 
-    def __init__(self):
-        self._parts = []
+    A large payload is a view of what was read, a small one a copy: whoever keeps it keeps no more than four
+    times its size in memory.
+    """
+
+    def __init__(self) -> None:
+        self._parts = []  # type: list[bytes | memoryview]
         self._size = 0
         self._need = HEAD.size
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> "Iterator[tuple[int, int, bytes | memoryview]]":
         """Yield `(kind, stream, payload)` for each frame completed by `data`."""
         self._parts.append(data)
         self._size += len(data)
@@ -107,11 +132,12 @@ class Frames(object):
             length = word & 0xFFFFFF
             if length > MAX_PAYLOAD:
                 raise ProtocolError("frame of %d bytes" % length)
-            if size - at < HEAD.size + length:
-                self._need = HEAD.size + length
+            end = at + HEAD.size + length
+            if end > size:
+                self._need = end - at
                 break
-            at += HEAD.size
-            yield word >> 24, stream, view[at : at + length]
-            at += length
+            payload = view[at + HEAD.size : end]
+            yield word >> 24, stream, payload if length * 4 > size else payload.tobytes()
+            at = end
         self._parts = [view[at:]] if at < size else []
         self._size = size - at
