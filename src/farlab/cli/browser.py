@@ -64,12 +64,19 @@ def choose(address: str, environ: Mapping[str, str], platform: str, which: Which
 def _from_variable(value: str, address: str, which: Which) -> list[str] | Headless:
     """`$BROWSER` as Python's `webbrowser` and Debian's `sensible-browser` read it: commands, perhaps with `%s`."""
     for command in value.split(os.pathsep):
-        words = [word for word in shlex.split(command) if word != "&"]
+        words = [word for word in _words(command) if word != "&"]
         program = which(words[0]) if words else None
         if program and not _is_text(program):
             placed = [word.replace("%s", address) for word in words[1:]]
             return [program, *placed] if placed != words[1:] else [program, *placed, address]
     return Headless(reason=f"`BROWSER={value}` names no browser with a window")
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # a quote that does not close
+        return []
 
 
 def _is_text(program: str) -> bool:

@@ -16,8 +16,6 @@ from click.shell_completion import CompletionItem
 from ..model import SessionStatus
 
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
-DEPTH = 16
-"""How deep `Include` goes; ssh_config(5) and readconf.c have the same limit."""
 
 
 def hosts(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -38,16 +36,22 @@ def names(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(name) for name in sorted(fitting) if name.startswith(incomplete)]
 
 
-def config_hosts(file: Path, depth: int = 0) -> list[str]:
+def config_hosts(file: Path) -> list[str]:
     """The names after `Host` in `file` and what it includes, without patterns, in order."""
-    found: dict[str, None] = {}
+    words = (word for found in _host_lines(file, set()) for word in found)
+    return list(dict.fromkeys(word for word in words if not set(word) & set("*?!")))
+
+
+def _host_lines(file: Path, seen: set[Path]) -> Iterator[list[str]]:
+    """The words after each `Host`; a file that includes itself is read once."""
+    seen.add(file)
     for keyword, words in _directives(file):
         if keyword == "host":
-            found |= dict.fromkeys(word for word in words if not set(word) & set("*?!"))
-        elif keyword == "include" and depth < DEPTH:
+            yield words
+        elif keyword == "include":
             for path in (path for word in words for path in _included(word, file)):
-                found |= dict.fromkeys(config_hosts(path, depth + 1))
-    return list(found)
+                if path not in seen:
+                    yield from _host_lines(path, seen)
 
 
 def _directives(file: Path) -> Iterator[tuple[str, list[str]]]:

@@ -1,0 +1,101 @@
+"""Which browser and which clipboard a machine has: decided from its environment, its system and its programs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+import pytest
+
+from farlab.cli.browser import TEXT_BROWSERS, Headless, Which, choose
+from farlab.cli.clipboard import commands, sequence
+
+ADDRESS = "http://gpu1-main.localhost:8899/once?a=b&c"
+DISPLAY = {"DISPLAY": ":0"}
+
+
+def has(*programs: str) -> Which:
+    """A PATH with these programs."""
+    return lambda name: f"/usr/bin/{name}" if name in programs else None
+
+
+@pytest.mark.parametrize(
+    ("environ", "platform", "programs", "expected"),
+    [
+        (DISPLAY, "linux", ("xdg-open", "firefox"), ["/usr/bin/xdg-open", ADDRESS]),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", ("firefox",), ["/usr/bin/firefox", ADDRESS]),
+        ({}, "darwin", (), ["open", ADDRESS]),
+        ({"WSL_DISTRO_NAME": "Debian"}, "linux", ("explorer.exe",), ["/usr/bin/explorer.exe", ADDRESS]),
+        ({"BROWSER": "firefox"}, "linux", ("firefox",), ["/usr/bin/firefox", ADDRESS]),
+        (
+            {"BROWSER": "firefox --new-window %s &"},
+            "linux",
+            ("firefox",),
+            ["/usr/bin/firefox", "--new-window", ADDRESS],
+        ),
+        (
+            {"BROWSER": "gone:lynx:firefox -P 'a b'"},
+            "linux",
+            ("firefox", "lynx"),
+            ["/usr/bin/firefox", "-P", "a b", ADDRESS],
+        ),
+        ({"BROWSER": "code", "SSH_CONNECTION": "x"}, "linux", ("code",), ["/usr/bin/code", ADDRESS]),
+    ],
+)
+def test_the_browser_of_the_machine_is_found(
+    environ: Mapping[str, str], platform: str, programs: tuple[str, ...], expected: list[str]
+) -> None:
+    assert choose(ADDRESS, environ, platform, has(*programs)) == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "platform", "programs", "reason"),
+    [
+        ({}, "linux", ("xdg-open", "firefox"), "no display"),
+        ({**DISPLAY, "SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, "linux", ("firefox",), "over `ssh`"),
+        ({"SSH_TTY": "/dev/pts/1"}, "darwin", (), "over `ssh`"),
+        (DISPLAY, "linux", (), "no browser was found"),
+        (DISPLAY, "linux", tuple(TEXT_BROWSERS), "no browser was found"),
+        ({**DISPLAY, "BROWSER": "lynx"}, "linux", ("lynx", "firefox"), "names no browser with a window"),
+        ({**DISPLAY, "BROWSER": ":"}, "linux", ("firefox",), "names no browser with a window"),
+        ({"WSL_DISTRO_NAME": "Debian"}, "linux", (), "`wslview`"),
+        ({**DISPLAY, "BROWSER": "firefox 'oops"}, "linux", ("firefox",), "names no browser with a window"),
+    ],
+)
+def test_a_machine_where_nobody_would_see_it_says_why(
+    environ: Mapping[str, str], platform: str, programs: tuple[str, ...], reason: str
+) -> None:
+    choice = choose(ADDRESS, environ, platform, has(*programs))
+    assert isinstance(choice, Headless)
+    assert reason in choice.reason
+
+
+@pytest.mark.parametrize("browser", sorted(TEXT_BROWSERS))
+def test_a_text_browser_is_never_started(browser: str) -> None:
+    for environ in (DISPLAY, {**DISPLAY, "BROWSER": browser}, {**DISPLAY, "BROWSER": f"/usr/bin/{browser} %s"}):
+        every = lambda name: name if name.startswith("/") else has(browser)(name)  # noqa: E731
+        assert isinstance(choose(ADDRESS, environ, "linux", every), Headless)
+
+
+@pytest.mark.parametrize(
+    ("environ", "platform", "programs", "expected"),
+    [
+        ({}, "darwin", ("pbcopy",), ["pbcopy"]),
+        ({"WAYLAND_DISPLAY": "x", "DISPLAY": ":0"}, "linux", ("wl-copy", "xclip"), ["wl-copy", "xclip"]),
+        (DISPLAY, "linux", ("wl-copy", "xclip", "xsel"), ["xclip", "xsel"]),
+        ({"WSL_DISTRO_NAME": "Debian"}, "linux", ("clip.exe",), ["clip.exe"]),
+        ({"TMUX": "/tmp/tmux-1/default,1,0"}, "linux", ("tmux", "xclip"), ["tmux"]),
+        ({}, "linux", ("xclip", "xsel", "wl-copy", "tmux"), []),
+    ],
+)
+def test_the_clipboards_that_can_work_are_tried(
+    environ: Mapping[str, str], platform: str, programs: tuple[str, ...], expected: list[str]
+) -> None:
+    assert [command[0] for command in commands(environ, platform, has(*programs))] == expected
+
+
+def test_a_terminal_is_told_in_osc_52() -> None:
+    told = sequence(ADDRESS)
+    assert told.startswith(b"\x1b]52;c;")
+    assert told.endswith(b"\x07")
+    assert base64.b64decode(told[7:-1]).decode() == ADDRESS
