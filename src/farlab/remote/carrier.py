@@ -183,6 +183,17 @@ class Carrier(object):
         end = self._ends.get(stream_id)
         return end is not None and end.sock is None
 
+    def take_back(self, stream_id):
+        """Give up a stream that the other end never heard of, and return its socket; None where it is too late."""
+        stream, end = self.line.streams.get(stream_id), self._ends.get(stream_id)
+        if stream is None or end is None or stream.announced:
+            return None
+        sock, end.sock = end.sock, None
+        self._loop.remove_reader(sock.fileno())
+        self.line.reset(stream_id)
+        self._close(end)
+        return sock
+
     def give_up(self, stream_id):
         """Reset a stream and close its socket, here and there."""
         self.line.reset(stream_id)
@@ -277,7 +288,8 @@ class Carrier(object):
         """Hand on a half close once all has been written; close when both directions have ended."""
         if end.sock is None or end.out or not end.eof:
             return
-        if end.id not in self.line.streams:
+        stream = self.line.streams.get(end.id)
+        if stream is None or stream.finished:
             self._close(end)
             return
         try:

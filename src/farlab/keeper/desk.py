@@ -1,0 +1,254 @@
+"""Answers whoever speaks to the keeper: the CLI, other commands of the person's, and `ssh` through askpass."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from .. import store
+from ..errors import CannotAsk, FarlabError, Internal, NoSession
+from ..model import Connected, SessionStatus, State
+from . import pages
+from .control import Peer, Words
+from .process import Keeper
+from .rest import Rest
+
+_STOP_TIMEOUT = 30.0
+
+
+class Desk:
+    """Serves one keeper. `over` is set when the keeper shall end."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.over = asyncio.Event()
+        self._keeper = keeper
+        self._rest = Rest(keeper)
+        self._askable: list[Peer] = []
+        self._watching = 0
+        self._answers: dict[int, asyncio.Future[str | None]] = {}
+        self._numbers = itertools.count(1)
+
+    async def serve(self, peer: Peer) -> None:
+        """One connection, from its first words to its end."""
+        words = await peer.hear() or {}
+        serve = {
+            "connect": self._connect,
+            "status": self._status,
+            "follow": self._follow,
+            "open": self._open,
+            "kernels": self._kernels,
+            "terminate": self._terminate,
+            "disconnect": self._disconnect,
+            "ask": self._ask,
+        }.get(str(words.get("op")))
+        if serve is None:
+            peer.say(error=Internal("the keeper does not know this request").as_json())
+            return
+        try:
+            await serve(peer, words)
+        except FarlabError as error:
+            peer.say(error=error.as_json())
+
+    # connect ---------------------------------------------------------------------------------------------
+
+    async def _connect(self, peer: Peer, words: Words) -> None:
+        keeper, may_ask = self._keeper, bool(words.get("may_ask"))
+        self._watching += 1
+        if may_ask:
+            self._askable.append(peer)
+        listening = asyncio.create_task(self._listen(peer))
+        try:
+            tried = keeper.attempts
+            keeper.connect(words["wish"], may_ask=may_ask)
+            await self._watch(peer, tried, listening, words["wish"])
+        finally:
+            listening.cancel()
+            self._watching -= 1
+            if may_ask:
+                self._askable.remove(peer)
+            if not self._watching and not keeper.was_up:
+                self.over.set()  # nothing has begun, and nobody waits for it any more
+
+    async def _watch(self, peer: Peer, tried: int, listening: asyncio.Task[None], wish: Words) -> None:
+        """Tell what happens until there is a result, an error, or nobody there."""
+        keeper, told = self._keeper, None
+        while not listening.done():
+            if keeper.state is State.UP:
+                peer.say(result=asdict(self._result(wish)))
+                return
+            if keeper.reason and (keeper.state in (State.BLOCKED, State.ENDED) or keeper.attempts > tried):
+                raise keeper.reason
+            if keeper.news != told:
+                told = keeper.news
+                peer.say(progress=told)
+            changed = asyncio.create_task(keeper.changed.wait())
+            await asyncio.wait({changed, listening}, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
+
+    async def _listen(self, peer: Peer) -> None:
+        """The person's answers, until the person has gone."""
+        while words := await peer.hear():
+            answer = self._answers.pop(int(words.get("id") or 0), None)
+            if answer is not None and not answer.done():
+                given = words.get("answer")
+                answer.set_result(None if given is None else str(given))
+
+    async def _ask(self, peer: Peer, words: Words) -> None:
+        """`ssh` asks something: put it to the person who is attached."""
+        keeper = self._keeper
+        if not self._askable:
+            keeper.unasked = str(words.get("prompt", ""))
+            peer.say(cancel=True)
+            return
+        number = next(self._numbers)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        person = self._askable[-1]
+        person.say(question={"id": number, "prompt": str(words.get("prompt", "")), "kind": str(words.get("kind"))})
+        gone = asyncio.create_task(peer.hear())
+        keeper.asking(True)
+        try:
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            keeper.asking(False)
+        given = answer.result() if answer.done() else None
+        if given is None:
+            peer.say(cancel=True)
+        else:
+            peer.say(answer=given)
+
+    def _result(self, wish: Words) -> Connected:
+        keeper, session = self._keeper, self._keeper.session
+        target, port = keeper.target, keeper.relay.port
+        app = str(session.get("app") or "lab")
+        place = pages.path(app, str(session.get("base_url") or "/"), wish.get("notebook"))
+        keeper.notebook = wish.get("notebook")
+        origin = f"http://{pages.label(target)}.localhost:{port}"
+        return Connected(
+            host=target.host,
+            name=target.name,
+            node=str(session.get("node")),
+            app=app,
+            url=origin + pages.with_token(place, str(session.get("token"))),
+            address=f"http://127.0.0.1:{port}",
+            port=port,
+            token=str(session.get("token")),
+            reused=keeper.reused,
+            launcher=str(session.get("launcher")),
+            transport=str(session.get("transport")),
+            pid=int(session.get("pid") or 0),
+            directory=str(session.get("directory")),
+            environment=str(session.get("environment") or ""),
+            server=str(session.get("server")),
+            seconds=dict(keeper.seconds),
+            notes=self._notes(wish),
+            open_url=origin + keeper.relay.one_time_path(),
+        )
+
+    def _notes(self, wish: Words) -> tuple[str, ...]:
+        """What the person asked for and the session, being there already, has not."""
+        session, notes = self._keeper.session, list(self._keeper.notes)
+        directory, environment, app = wish.get("directory"), wish.get("environment"), wish.get("app")
+        again = f"`farlab terminate {self._keeper.target.host}` first to have another"
+        has = str(session.get("directory"))
+        if directory and not has.endswith("/" + str(directory).removeprefix("~").strip("/")):
+            notes.append(f"the session runs in `{has}`, not in `{directory}`; {again}")
+        if environment and environment != session.get("environment"):
+            notes.append(f"the session runs in {_environment(session)}, not in `{environment}`; {again}")
+        if app and app != session.get("app"):
+            notes.append(f"the session runs {session.get('server')}, not `{app}`; {again}")
+        if session.get("launcher") == "detached" and not self._keeper.reused:
+            notes.append("the host has no tmux: the session runs detached")
+        return tuple(notes)
+
+    # the rest --------------------------------------------------------------------------------------------
+
+    async def _status(self, peer: Peer, words: Words) -> None:
+        peer.say(status=asdict(await self._described(bool(words.get("kernels")))))
+
+    async def _follow(self, peer: Peer, words: Words) -> None:
+        gone = asyncio.create_task(peer.hear())
+        told: Any = None
+        while not gone.done() and not self.over.is_set():
+            now = asdict(await self._described(with_kernels=True))
+            if now != told:
+                told = now
+                peer.say(status=now)
+            changed = asyncio.create_task(self._keeper.changed.wait())
+            await asyncio.wait({changed, gone}, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
+        gone.cancel()
+
+    async def _described(self, with_kernels: bool) -> SessionStatus:
+        keeper, session = self._keeper, self._keeper.session
+        is_up = keeper.state is State.UP
+        place = pages.path(str(session.get("app") or "lab"), str(session.get("base_url") or "/"), None)
+        origin = f"http://{pages.label(keeper.target)}.localhost:{keeper.relay.port}"
+        return SessionStatus(
+            host=keeper.target.host,
+            name=keeper.target.name,
+            state=keeper.state,
+            since=keeper.since,
+            port=keeper.relay.port,
+            url=origin + pages.with_token(place, str(session["token"])) if session.get("token") else "",
+            **{key: str(session.get(key) or "") for key in ("node", "app", "launcher", "transport", "server")},
+            pid=session.get("pid"),
+            directory=str(session.get("directory") or ""),
+            environment=str(session.get("environment") or ""),
+            kernels=await self._rest.kernels() if with_kernels and is_up else None,
+            keeper_pid=os.getpid(),
+            streams=len(keeper.line.streams),
+            bytes_in=keeper.carrier.bytes_in,
+            bytes_out=keeper.carrier.bytes_out,
+            bytes_held=keeper.line.held,
+            outages=keeper.outages,
+            reason=keeper.reason.message if keeper.reason and not is_up else "",
+        )
+
+    async def _open(self, peer: Peer, words: Words) -> None:
+        keeper = self._keeper
+        if not keeper.session.get("token"):
+            raise keeper.reason or NoSession(f"no session on `{keeper.target.host}` to open")
+        peer.say(
+            open_url=f"http://{pages.label(keeper.target)}.localhost:{keeper.relay.port}{keeper.relay.one_time_path()}"
+        )
+
+    async def _kernels(self, peer: Peer, words: Words) -> None:
+        found = await self._rest.kernels() if self._keeper.state is State.UP else None
+        peer.say(kernels=None if found is None else [asdict(kernel) for kernel in found])
+
+    async def _terminate(self, peer: Peer, words: Words) -> None:
+        """End the session over the line. `{"down": true}` where there is none: the CLI goes by itself."""
+        keeper = self._keeper
+        if keeper.state is not State.UP:
+            peer.say(down=True)
+            return
+        keeper.line.message({"stop": True})
+        keeper.carrier.pump()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_TIMEOUT):
+                while keeper.state not in (State.ENDED, State.DOWN):
+                    await keeper.changed.wait()
+        if keeper.state is State.ENDED:
+            store.forget(keeper.target)
+            peer.say(terminated=True)
+            self.over.set()
+        else:
+            peer.say(down=True)
+
+    async def _disconnect(self, peer: Peer, words: Words) -> None:
+        peer.say(disconnected=True, port=self._keeper.relay.port)
+        self.over.set()
+
+
+def _environment(session: Words) -> str:
+    return f"`{session['environment']}`" if session.get("environment") else "your login shell's environment"
+
+
+def cannot_ask(host: str, prompt: str) -> CannotAsk:
+    """Nobody was there when `ssh` asked."""
+    return CannotAsk(f"`{host}` asks something and nobody is there to answer", detail=prompt)

@@ -1,0 +1,385 @@
+"""The keeper's process: one line to one session, and whatever it takes to keep it. asyncio, one thread.
+
+It feeds what happens to `states` and does what the new state asks for. It ends when it is told to, and when its
+first connection fails: then nothing was begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+import secrets
+import socket
+import struct
+import time
+from contextlib import suppress
+from typing import Any
+
+from .. import store
+from ..errors import FarlabError, NoSession, NotAnswering, from_json
+from ..model import State, Target
+from ..remote import bootstrap, frames
+from ..remote.carrier import Carrier
+from ..remote.line import UP, Event, Line
+from . import pages, states
+from .link import Link, Way, resolve
+from .relay import Relay
+from .states import Happened
+from .story import Story
+
+LINE_LIMIT = 16 << 20
+"""Bytes kept on the laptop for the host."""
+HEARTBEAT = 3.0
+SILENCE = 8.0
+CHECK_TIMEOUT = 10.0
+"""Seconds a server that is said to be up may take for its first answer."""
+CHECK = b"GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+PAGE_PATIENCE = 10.0
+"""Seconds a page waits for the line before the person is told what it waits for."""
+_EARLY = 8192
+"""Bytes of the line that travel with the request, before the agent has answered."""
+
+Words = dict[str, Any]
+
+
+class Keeper:
+    """`listener` is bound already. `asker` answers one question of `ssh`, or None where nobody is attached."""
+
+    def __init__(self, target: Target, listener: socket.socket, ask_socket: str) -> None:
+        self.target = target
+        self.loop = asyncio.get_running_loop()
+        self.state, self.since = State.CONNECTING, time.time()
+        self.relay = Relay(listener, self)
+        self.session: Words = {}
+        """What the anchor told last; empty before."""
+        self.reason: FarlabError | None = None
+        self.seconds: dict[str, float] = {}
+        self.reused = False
+        self.outages = self.attempts = 0
+        self.round_trip = 0.0
+        self.last_heard = time.monotonic()
+        self.may_ask = False
+        self.wish: Words = {}
+        self.notebook: str | None = None
+        self.notes: tuple[str, ...] = ()
+        self.unasked = ""
+        """The last question of `ssh` that nobody was there to answer."""
+        self.changed = asyncio.Event()
+        self.news: Words = {}
+        """The last progress, for whoever waits."""
+        self._ask_socket = ask_socket
+        self._story = Story(store.log_path(target))
+        self._was_up = False
+        self._failures = 0
+        self._carried: Link | None = None
+        self._ended_links: set[asyncio.Task[None]] = set()
+        self._wanted, self._now = asyncio.Event(), asyncio.Event()
+        self._check: asyncio.Task[None] | None = None
+        self._answered = False
+        self._line_up_at = 0.0
+        self._begin_line()
+
+    def _begin_line(self) -> None:
+        self.line = Line(secrets.token_hex(16), True, LINE_LIMIT)
+        self.carrier = Carrier(self.loop, self.line, self._event, self._lost)
+
+    @property
+    def was_up(self) -> bool:
+        """Whether this keeper has ever reached its session."""
+        return self._was_up
+
+    # what people want ------------------------------------------------------------------------------------
+
+    def connect(self, wish: Words, *, may_ask: bool) -> None:
+        """A person wants the session: try at once, whatever the state."""
+        self.may_ask = self.may_ask or may_ask
+        if self.state in (State.UP, State.STARTING, State.SILENT) and self._carried:
+            return
+        self.wish = wish
+        self.reason = None
+        if self.state is State.ENDED:
+            self._was_up = False
+            self.session = {}
+        self._happened(Happened.PERSON_CONNECTS)
+        self._wanted.set()
+        self._now.set()
+
+    async def keep(self) -> None:
+        """Make links for as long as one is wanted. Ends only by being cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._heartbeat())
+            tasks.create_task(self._make_links())
+
+    async def _make_links(self) -> None:
+        while True:
+            await self._wanted.wait()
+            await self._pause()
+            try:
+                await self._make_link()
+            except FarlabError as error:
+                self._failed(error)
+
+    async def close(self, *, message: Words | None = None) -> None:
+        """Say goodbye and let go of everything."""
+        if self._carried:
+            self.line.message(message or {"bye": True})
+            self.carrier.pump()
+            await asyncio.sleep(0)
+        self.relay.close()
+        self.carrier.close()
+        if self._carried:
+            await self._carried.end()
+        await asyncio.gather(*self._ended_links, return_exceptions=True)
+
+    # links -----------------------------------------------------------------------------------------------
+
+    async def _pause(self) -> None:
+        """Wait as the back-off says, or until somebody wants it now."""
+        if self.state is not State.SILENT:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._now.wait(), states.delay(self._failures, random.random()))  # noqa: S311
+        self._now.clear()
+
+    async def _make_link(self) -> None:
+        began = time.monotonic()
+        beside = self._carried is not None
+        way = Way(
+            target=self.target,
+            resolved=await resolve(self.target),
+            ask_socket=self._ask_socket if self.may_ask else None,
+            around_master=beside or self._failures > 0,
+        )
+        self.tell("link", f"connecting to {self.target.host}")
+        if not self._was_up and self._check is None:
+            self._begin_check()
+        token = None if beside else self.line.attach()
+        link = Link.start(way)
+        try:
+            early = self.line.greeting() if token is None else b"".join(self.line.data_to_send(token, _EARLY))
+            await self._join(link, early)
+        except BaseException:
+            self.line.detach(token)
+            await link.end()
+            raise
+        self._line_up(link, self.line.attach(greeted=True) if token is None else token, began)
+
+    async def _join(self, link: Link, early: bytes) -> None:
+        """Let the agent find or start the session and join the line, which begins with `early`, to it."""
+        bundle = bootstrap.bundle()
+        memory = store.recall(self.target)
+        is_likely_alive = self._was_up or (memory is not None and memory.is_known_alive)
+        words: Words = {"op": "ensure", "name": self.target.name, "wish": self.wish, "existing": self._was_up}
+        words["early"] = base64.b64encode(early).decode()
+        await link.request(words, b"" if is_likely_alive else bundle)
+        while True:
+            frame = await link.frame()
+            if "need" in frame:
+                await link.request({}, bundle)
+            elif "progress" in frame:
+                self.tell(str(frame["progress"]), str(frame.get("text", "")))
+            elif frame.get("joined"):
+                self.reused = bool(frame.get("reused"))
+                return
+
+    def _line_up(self, link: Link, token: int, began: float) -> None:
+        """The agent has joined the link: it carries the line from here on."""
+        old, self._carried = self._carried, link
+        if old:
+            self._let_end(old)
+        self._wanted.clear()
+        self.may_ask = False
+        self.seconds.setdefault("link", round(time.monotonic() - began, 3))
+        self.last_heard = time.monotonic()
+        self._line_up_at = time.monotonic()
+        descriptor, brought = link.release()
+        self.carrier.carry(token, descriptor, descriptor, brought)
+
+    def _lost(self, reason: str) -> None:
+        """The link that carried the line has ended."""
+        link, self._carried = self._carried, None
+        if link:
+            self._let_end(link)
+        if reason.startswith("protocol"):  # what it held cannot be trusted any more
+            self.carrier.close()
+            self._begin_line()
+        self._story.tell(f"the link ended: {reason}")
+        if self.state is not State.ENDED:
+            self.outages += 1
+            self._failures = 0
+            self._happened(Happened.LINK_LOST)
+            self._wanted.set()
+
+    def _let_end(self, link: Link) -> None:
+        task = self.loop.create_task(link.end())
+        self._ended_links.add(task)
+        task.add_done_callback(self._ended_links.discard)
+
+    def _failed(self, error: FarlabError) -> None:
+        """A link could not be made."""
+        self._story.tell(f"cannot connect: {error.message} {error.detail}")
+        self._failures += 1
+        self.attempts += 1
+        self.reason = error
+        if isinstance(error, NoSession) and self._was_up:
+            self._end(error)
+        elif not self._was_up or error.exit_status not in (4, 9):
+            self._wanted.clear()
+            self._happened(Happened.REFUSED)
+        else:
+            self._happened(Happened.LINK_LOST)
+        self.may_ask = False
+
+    # what the line brings --------------------------------------------------------------------------------
+
+    def _event(self, event: Event) -> None:
+        self.last_heard = time.monotonic()
+        if event.kind == UP:
+            self._failures = 0
+            self._happened(Happened.LINE_UP)
+            if not event.data and self._was_up:
+                self._story.tell("the session's anchor is another: its connections begin anew")
+        elif event.kind == frames.PONG:
+            self.round_trip = time.monotonic() - struct.unpack(">d", event.data)[0]
+        elif event.kind == frames.MESSAGE and isinstance(event.data.get("session"), dict):
+            self._told(event.data["session"])
+
+    def _told(self, session: Words) -> None:
+        """The anchor describes the session."""
+        self.session = session
+        told = session.get("state")
+        if told == "starting":
+            self._happened(Happened.SERVER_STARTING)
+            self.tell("start", str(session.get("stage", "")))
+        elif told == "ended" and isinstance(session.get("error"), dict):
+            error = from_json(session["error"])
+            self._end(NoSession(error.message, detail=error.detail) if self._was_up else error)
+        elif told == "up" and self._was_up:
+            self._happened(Happened.SERVER_UP)
+        elif told == "up":
+            self.loop.call_later(CHECK_TIMEOUT, self._not_answering)
+            self._reached()
+
+    def _end(self, error: FarlabError) -> None:
+        error.hint = error.hint.replace("HOST", self.target.host)
+        self.reason = error
+        self._wanted.clear()
+        self._happened(Happened.SERVER_ENDED)
+
+    def _begin_check(self) -> None:
+        """Ask the server something through all of it; the question travels with the greeting."""
+        ours, theirs = socket.socketpair()
+        self.carrier.join(self.line.open("", CHECK), theirs)
+        self._check = self.loop.create_task(self._await_check(ours))
+
+    async def _await_check(self, sock: socket.socket) -> None:
+        with sock:
+            sock.setblocking(False)
+            answered = (await self.loop.sock_recv(sock, 64)).startswith(b"HTTP/")
+        self._check = None
+        if answered:
+            self._answered = True
+            self._reached()
+
+    def _reached(self) -> None:
+        """Up is what has answered and has said so."""
+        if self._answered and self.session.get("state") == "up" and not self._was_up:
+            self._was_up = True
+            self.seconds.setdefault("start", 0.0 if self.reused else round(time.monotonic() - self._line_up_at, 3))
+            self._remember()
+            self._happened(Happened.SERVER_UP)
+
+    def _not_answering(self) -> None:
+        if not self._was_up and self.state is State.STARTING:
+            message = f"session `{self.target.name}` on `{self.target.host}` is alive but its server does not answer"
+            hint = f"wait, or end it with `farlab terminate {self.target.host}`"
+            self.reason = NotAnswering(message, hint=hint)
+            self._happened(Happened.SERVER_ENDED)
+
+    def _remember(self) -> None:
+        target = self.target
+        store.remember(
+            store.Memory(
+                host=target.host,
+                name=target.name,
+                ssh_config=target.ssh_config,
+                port=self.relay.port,
+                is_known_alive=True,
+            )
+        )
+
+    # time ------------------------------------------------------------------------------------------------
+
+    async def _heartbeat(self) -> None:
+        heard, wall = -1, time.time()
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            woke = time.time() - wall > HEARTBEAT * 3
+            wall = time.time()
+            if woke:
+                self._story.tell("this machine has slept")
+                self._now.set()
+            if not self._carried:
+                continue
+            if heard != self.carrier.bytes_in:
+                heard, self.last_heard = self.carrier.bytes_in, time.monotonic()
+                if self.state is State.SILENT:
+                    self._happened(Happened.HEARD)
+                    self._wanted.clear()
+            elif (time.monotonic() - self.last_heard > SILENCE or woke) and self.state in (State.UP, State.STARTING):
+                self._happened(Happened.SILENCE)
+                self._wanted.set()
+            self.line.ping(struct.pack(">d", time.monotonic()))
+            self.carrier.pump()
+
+    def _happened(self, happened: Happened) -> None:
+        before, self.state = self.state, states.after(self.state, happened)
+        if before is not self.state:
+            self.since = time.time()
+            why = self.reason.message if self.reason and self.state in (State.ENDED, State.BLOCKED) else ""
+            self._story.tell(f"{self.state} {why}")
+        self.publish()
+
+    def asking(self, is_asking: bool) -> None:
+        """`ssh` waits for a person, or does so no more."""
+        event = Happened.QUESTION if is_asking else Happened.ANSWERED
+        if self.state in (State.CONNECTING, State.ASKING, State.SILENT) or is_asking:
+            self._happened(event)
+
+    def tell(self, stage: str, text: str) -> None:
+        """Progress, for whoever waits."""
+        self.news = {"stage": stage, "text": text}
+        self.publish()
+
+    def publish(self) -> None:
+        """Wake whoever watches the state."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    # the relay's questions -------------------------------------------------------------------------------
+
+    def join(self, sock: socket.socket, head: bytes) -> int:
+        stream = self.line.open("", head)
+        self.carrier.join(stream, sock)
+        self.carrier.pump()
+        return stream
+
+    def take_back(self, stream: int) -> socket.socket | None:
+        found = self.carrier.take_back(stream)
+        return found if isinstance(found, socket.socket) else None
+
+    def patience(self) -> float:
+        return 0.0 if self.state in (State.ENDED, State.BLOCKED) else PAGE_PATIENCE
+
+    def page(self) -> str | None:
+        if self.state is State.UP:
+            return None
+        reason = f"{self.reason.message}\n{self.reason.detail}" if self.reason else ""
+        return pages.waiting_page(self.target, self.state, time.time() - self.since, reason)
+
+    def landing(self) -> str | None:
+        session = self.session
+        if not session.get("token"):
+            return None
+        place = pages.path(str(session.get("app") or "lab"), str(session.get("base_url") or "/"), self.notebook)
+        return pages.with_token(place, str(session["token"]))

@@ -1,0 +1,208 @@
+"""The local address: accepts the browser and gives each connection a stream.
+
+Only the head of a connection's first request is looked at: whom it is for (a page of another name must not reach
+the notebook through a DNS trick), whether it is a one-time address of `farlab open`, and whether a person waits for
+a page. Our own answers are 503 only, since JupyterLab takes any other failing status for the end of its kernel, and
+the redirect of a one-time address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+MOST_HEAD = 64 << 10
+HEAD_TIMEOUT = 60.0
+"""Seconds a connection may take to send its first request's head."""
+OPEN_TIMEOUT = 120.0
+"""Seconds a one-time address is good for."""
+OPEN_PATH = "/farlab/open/"
+
+
+class Joiner(Protocol):
+    """What the relay needs of the keeper."""
+
+    def join(self, sock: socket.socket, head: bytes) -> int:
+        """Give a connection a stream."""
+
+    def take_back(self, stream: int) -> socket.socket | None:
+        """The connection of a stream that has not left this machine yet."""
+
+    def patience(self) -> float:
+        """Seconds a page may wait before the person is told what it waits for."""
+
+    def page(self) -> str | None:
+        """What to tell a person who waits; None while there is nothing to wait for."""
+
+    def landing(self) -> str | None:
+        """Where a one-time address leads, with the token; None while the server is not there."""
+
+
+class Request:
+    """The head of a request, as far as it concerns us."""
+
+    def __init__(self, head: bytes) -> None:
+        lines = head.decode("latin-1").split("\r\n")
+        words = lines[0].split(" ")
+        self.method, self.path = (words[0], words[1]) if len(words) == 3 else ("", "")
+        self.fields: dict[str, str] = {}
+        for line in lines[1:]:
+            key, colon, value = line.partition(":")
+            if colon:
+                self.fields.setdefault(key.strip().lower(), value.strip())
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a person looks at the answer: a navigation, not an API call or a handshake."""
+        return (
+            self.method == "GET"
+            and "text/html" in self.fields.get("accept", "")
+            and "upgrade" not in self.fields
+            and self.fields.get("sec-fetch-dest", "document") in ("document", "iframe")
+        )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it asks for this machine by a name that no DNS server can give to another page."""
+        host = self.fields.get("host", "").rsplit("@")[-1]
+        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        name = name.lower().rstrip(".")
+        if name == "localhost" or name.endswith(".localhost"):
+            return True
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return False
+
+
+def answer(status: str, body: str, *fields: str) -> bytes:
+    """One whole HTTP answer that closes the connection."""
+    content = body.encode()
+    lines = [
+        f"HTTP/1.1 {status}",
+        "Content-Type: text/html; charset=utf-8",
+        f"Content-Length: {len(content)}",
+        "Cache-Control: no-store",
+        "Referrer-Policy: no-referrer",
+        "Connection: close",
+        *fields,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
+
+
+class Relay:
+    """Listens on one loopback port from its making until `close`."""
+
+    def __init__(self, listener: socket.socket, joiner: Joiner) -> None:
+        self.port: int = listener.getsockname()[1]
+        self._listener, self._joiner = listener, joiner
+        self._loop = asyncio.get_running_loop()
+        self._once: dict[str, float] = {}
+        self._open: set[_Door] = set()
+        listener.setblocking(False)
+        self._loop.add_reader(listener.fileno(), self._accept)
+
+    def one_time_path(self) -> str:
+        """A path that leads one browser, once and soon, into the session."""
+        now = time.monotonic()
+        self._once = {word: until for word, until in self._once.items() if until > now}
+        word = secrets.token_urlsafe(24)
+        self._once[word] = now + OPEN_TIMEOUT
+        return OPEN_PATH + word
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+        for door in list(self._open):
+            door.close()
+
+    def _accept(self) -> None:
+        for _ in range(64):
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            door = _Door(self._loop, sock, self._came, self._open.discard)
+            self._open.add(door)
+            door.read()
+
+    def _came(self, sock: socket.socket, head: bytes) -> None:
+        """A connection has sent its first head."""
+        request = Request(head)
+        if not request.is_local:
+            self._say(sock, answer("503 Service Unavailable", "this address is for this machine only"))
+        elif request.path.startswith(OPEN_PATH):
+            self._say(sock, self._redirect(request))
+        else:
+            stream = self._joiner.join(sock, head)
+            if request.is_page:
+                self._loop.call_later(self._joiner.patience(), self._waited, stream)
+
+    def _redirect(self, request: Request) -> bytes:
+        until = self._once.pop(request.path[len(OPEN_PATH) :], 0.0)
+        landing = self._joiner.landing()
+        if until < time.monotonic() or landing is None:
+            text = "this address worked once and does no more; <code>farlab open</code> makes another"
+            return answer("503 Service Unavailable", f"<p>{text}</p>")
+        return answer("302 Found", "", f"Location: {landing}")
+
+    def _waited(self, stream: int) -> None:
+        """A page has waited: as long as it has not left this machine, say what is going on instead."""
+        page = self._joiner.page()
+        sock = self._joiner.take_back(stream) if page is not None else None
+        if page is not None and sock is not None:
+            self._say(sock, answer("503 Service Unavailable", page, "Retry-After: 2"))
+
+    def _say(self, sock: socket.socket, content: bytes) -> None:
+        with suppress(OSError):
+            sock.send(content)  # small: a new connection's buffer takes it whole
+            sock.shutdown(socket.SHUT_WR)
+        sock.close()
+
+
+class _Door:
+    """A connection that has not said yet what it wants."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        came: Callable[[socket.socket, bytes], None],
+        gone: Callable[[_Door], None],
+    ) -> None:
+        self._loop, self._sock, self._came, self._gone = loop, sock, came, gone
+        self._head = b""
+        self._timer = loop.call_later(HEAD_TIMEOUT, self.close)
+        loop.add_reader(sock.fileno(), self.read)
+
+    def close(self) -> None:
+        self._release()
+        self._sock.close()
+
+    def _release(self) -> None:
+        self._timer.cancel()
+        self._loop.remove_reader(self._sock.fileno())
+        self._gone(self)
+
+    def read(self) -> None:
+        """Take what has come."""
+        try:
+            data = self._sock.recv(MOST_HEAD)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._head += data
+        if b"\r\n\r\n" in self._head:
+            self._release()
+            self._came(self._sock, self._head)
+        elif not data or len(self._head) > MOST_HEAD:
+            self.close()

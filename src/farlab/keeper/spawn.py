@@ -1,0 +1,93 @@
+"""Finds the keeper of a session, or starts one: detached from the terminal, one per session."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .. import paths, store
+from ..errors import Internal, from_json
+from ..model import Target
+from .control import Channel
+
+
+def socket_path(target: Target) -> Path:
+    """Where the keeper of `target` listens."""
+    return paths.runtime_directory() / f"{store.key_of(target)}.sock"
+
+
+def find(target: Target) -> Channel | None:
+    """A connection to the living keeper, or None."""
+    try:
+        return Channel(socket_path(target))
+    except OSError:
+        return None
+
+
+def find_or_start(target: Target, port: int | None) -> Channel:
+    """A connection to the session's keeper; made first if there is none. Twenty at once make one.
+
+    `port`: the local port it must have. Raises PortBusy, Internal.
+    """
+    found = find(target)
+    if found is None:
+        with _locked(target):
+            found = find(target)
+            if found is None:
+                _start(target, port)
+                found = find(target)
+    if found is None:
+        raise Internal("the keeper ended as soon as it was started", detail=_log_tail(target))
+    return found
+
+
+@contextmanager
+def _locked(target: Target) -> Iterator[None]:
+    path = socket_path(target).with_suffix(".lock")
+    with open(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600), "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+        path.unlink(missing_ok=True)
+
+
+def _start(target: Target, port: int | None) -> None:
+    """Start a keeper and wait until it listens; it says so on its standard output."""
+    wanted = {"host": target.host, "name": target.name, "ssh_config": target.ssh_config, "port": port}
+    log = os.open(store.log_path(target), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "farlab.keeper"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Internal("cannot start the keeper", detail=str(error)) from error
+    finally:
+        os.close(log)
+    out, _ = process.communicate(json.dumps(wanted).encode())
+    _check(out, target)
+
+
+def _check(out: bytes, target: Target) -> None:
+    try:
+        words = json.loads(out)
+    except ValueError:
+        raise Internal("the keeper ended as soon as it was started", detail=_log_tail(target)) from None
+    if "error" in words:
+        raise from_json(words["error"])
+
+
+def _log_tail(target: Target) -> str:
+    try:
+        return "\n".join(store.log_path(target).read_text("utf-8", "replace").splitlines()[-20:])
+    except OSError:
+        return ""

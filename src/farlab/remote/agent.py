@@ -1,0 +1,115 @@
+"""What a link runs first on the host: finds or starts the session, joins the link to it, and ends with the link.
+
+Rules: standard library, Python 3.6, small: it travels compressed in ssh's command line, with `host`, `session` and
+`chores`. It never trusts a path or a name unquoted and writes only below `~/.local/state/farlab` and the runtime
+directory.
+
+It talks in frames `\\n NONCE : LENGTH(8 hex) JSON`, so that what rc files print is skipped; it reads requests as
+`LENGTH(4 bytes) JSON`. `docs/protocol.md` describes both.
+"""
+
+import array
+import errno
+import json
+import os
+import socket
+import sys
+
+from farlab.remote import chores, host
+from farlab.remote.host import Failure
+from farlab.remote.session import Session
+from farlab.remote.start import start
+
+MOST_REQUEST = 8 << 20
+
+
+class Link(object):
+    """The laptop, at the other end of standard input and output."""
+
+    def __init__(self, nonce):
+        self._nonce = nonce.encode()
+
+    def say(self, **words):
+        body = json.dumps(words).encode()
+        rest = b"\n%s:%08x%s" % (self._nonce, len(body), body)
+        while rest:
+            rest = rest[os.write(1, rest) :]
+
+    def hear(self):
+        """The next request as a dict; ends the agent where the link has ended."""
+        size = int.from_bytes(self.read(4), "big")
+        if size > MOST_REQUEST:
+            raise Failure("internal", "a request of %d bytes" % size)
+        return json.loads(self.read(size).decode())
+
+    def read(self, size):
+        parts = []
+        while size:
+            part = os.read(0, size)
+            if not part:
+                sys.exit(0)
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
+def rename(name):
+    """Show a short name in `ps` instead of ourselves in base64 (proc(5): arg_start, arg_end of /proc/PID/stat)."""
+    try:
+        with open("/proc/self/stat") as file:
+            start, end = map(int, file.read().rpartition(")")[2].split()[45:47])
+        with open("/proc/self/mem", "r+b", 0) as memory:
+            memory.seek(start)
+            memory.write(name.encode()[: end - start - 1].ljust(end - start, b"\0"))
+    except (OSError, ValueError):
+        pass  # not Linux, or not allowed: only the looks suffer
+
+
+def ensure(link, request):
+    """Find or start the session, and carry the line: ends with the link."""
+    session = Session(request["name"])
+    reused = session.state == "alive"
+    if not reused:
+        with session.lock(link):
+            reused = session.read().state == "alive"
+            if not reused:
+                start(link, request, session)
+    sock, answer = session.ask(op="join")
+    link.say(joined=True, reused=reused, session=answer)
+    early = request["early"].encode() + b"\n"
+    sent = sock.sendmsg([early], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1]))])
+    sock.sendall(early[sent:])
+    sock.settimeout(None)
+    for fd in (0, 1):
+        os.close(fd)
+    sock.recv(1)  # until the anchor lets go of the link
+
+
+OPS = {
+    "ensure": ensure,
+    "stop": chores.stop,
+    "status": chores.status,
+    "list": chores.list_all,
+    "logs": chores.logs,
+}
+
+
+def main(nonce):
+    """Answer one request. Exit status 0: answered, be it with a failure."""
+    rename("farlab-agent")
+    os.umask(0o077)
+    link = Link(nonce)
+    try:
+        link.say(hello=sys.version.split()[0], node=os.uname().nodename)
+        request = link.hear()
+        OPS[request["op"]](link, request)
+    except Failure as failure:
+        link.say(error=failure.words)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            return
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        where = "`%s` on `%s`" % (error.filename or host.state_base(), os.uname().nodename)
+        message = ("no space left for %s" if full else "cannot use %s") % where
+        failure = Failure("disk-full" if full else "host-lacks", message, str(error))
+        link.say(error=failure.words)

@@ -1,0 +1,431 @@
+"""The session's first process on the node: starts and watches the server, keeps the far ends of the streams.
+
+Rules: standard library, Python 3.6, one thread, one event loop. It listens on one private Unix socket; whoever
+connects says one line of JSON and gets one back:
+
+    launch, wish, failed    the launcher, on its way to become the server
+    status, stop            an agent
+    join                    an agent that then hands over its link's two descriptors, with what came over it already
+"""
+
+import array
+import base64
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+
+from farlab.remote import frames, host
+from farlab.remote.carrier import Carrier
+from farlab.remote.frames import ProtocolError
+from farlab.remote.line import Line
+from farlab.remote.reactor import Reactor
+from farlab.remote.server import Server
+
+LINE_LIMIT = 64 << 20
+"""Bytes kept for a laptop that is away."""
+LINE_LIFE = 72 * 3600.0
+"""Seconds a line without a link is kept."""
+LINK_SILENCE = 300.0
+"""Seconds without a byte after which a link is taken for dead, so that its `sshd` does not stay for ever."""
+FIRST_VISITOR = 30.0
+"""Seconds within which the link that started the session must have been joined."""
+FAREWELL = 3.0
+"""Seconds that laptops have to hear how the server ended."""
+MOST_LINE = 8 << 20
+
+
+class Visitor(object):
+    """One laptop's keeper: its line, and the agent that brought the present link (a socket, or None)."""
+
+    def __init__(self, anchor, line_id):
+        self.line = Line(line_id, False, LINE_LIMIT)
+        self.carrier = Carrier(anchor.loop, self.line, self._event, self._lost)
+        self.left = None  # when the last link was lost, monotonic
+        self._heard = (0, 0.0)  # bytes_in, and since when it has been that
+        self._anchor = anchor
+        self._agent = None
+
+    def arrive(self, hello, rest, fds, agent):
+        """A new link has come; the agent of the one before may go."""
+        self._dismiss()
+        token = self.line.accept(hello)
+        self._agent, self.left = agent, None
+        self._heard = (-1, 0.0)
+        self.carrier.carry(token, fds[0], fds[1], rest)
+        self.inform()
+
+    def inform(self):
+        """Tell the keeper what the session is; it is told anew with each link."""
+        if self.left is None:
+            self.line.message({"session": self._anchor.description(secret=True)})
+            self.carrier.pump()
+
+    def check(self, now):
+        """Whether the line is still worth keeping."""
+        if self.left is not None:
+            return now - self.left < LINE_LIFE
+        if self._heard[0] != self.carrier.bytes_in:
+            self._heard = (self.carrier.bytes_in, now)
+        elif now - self._heard[1] > LINK_SILENCE:
+            self.carrier.drop()
+            self._lost("silence")
+        return True
+
+    def leave(self):
+        self.carrier.close()
+        self._dismiss()
+
+    def _event(self, event):
+        if event.kind == frames.OPEN:
+            self.carrier.join(event.stream, None)
+            # not before all that came with it has been read: a RESET may follow at once
+            self._anchor.loop.call_later(0, self._connect, event.stream, event.data)
+        elif event.kind == frames.MESSAGE:
+            self._anchor.told(self, event.data)
+
+    def _connect(self, stream, destination):
+        if not self.carrier.waits(stream):
+            return
+        sock = self._anchor.connect() if destination == "" else False
+        if sock is None:  # not yet
+            self._anchor.loop.call_later(0.02, self._connect, stream, destination)
+        elif sock is False:
+            self.carrier.give_up(stream)
+            self.carrier.pump()
+        else:
+            self.carrier.join(stream, sock)
+            self.carrier.pump()
+
+    def _lost(self, reason):
+        self.left = time.monotonic()
+        self._dismiss()
+
+    def _dismiss(self):
+        if self._agent is not None:
+            self._agent.close()
+            self._agent = None
+
+
+class Caller(object):
+    """One connection to the anchor's socket, until it has said what it wants."""
+
+    def __init__(self, anchor, sock):
+        self._anchor, self._sock = anchor, sock
+        self._said, self._fds = b"", []
+        sock.setblocking(False)
+        anchor.loop.add_reader(sock.fileno(), self._read)
+
+    def _read(self):
+        try:
+            data, extra = self._receive()
+        except BlockingIOError:
+            return
+        except OSError:
+            data, extra = b"", []
+        self._said += data
+        self._fds += extra
+        if not data or len(self._said) > MOST_LINE:
+            self.close()
+        elif self._said.endswith(b"\n"):
+            said, self._said = self._said, b""
+            self._obey(said)
+
+    def _receive(self):
+        data, extra, _, _ = self._sock.recvmsg(65536, socket.CMSG_SPACE(8))
+        fds = array.array("i")
+        for level, kind, content in extra:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+        return data, list(fds)
+
+    def _obey(self, said):
+        if self._fds:
+            self._loose()
+            self._anchor.link_came(base64.b64decode(said), self._fds, self._sock)
+            return
+        words = json.loads(said.decode())
+        self._anchor.answer(words, self)
+
+    def say(self, **words):
+        """Answer; whoever asked reads one line."""
+        try:
+            self._sock.setblocking(True)
+            self._sock.settimeout(1.0)
+            self._sock.sendall(json.dumps(words).encode() + b"\n")
+            self._sock.setblocking(False)
+        except OSError:
+            self.close()
+
+    def close(self):
+        if self._sock is not None:
+            self._loose()
+            self._sock.close()
+            for fd in self._fds:
+                os.close(fd)
+            self._sock = None
+
+    def _loose(self):
+        self._anchor.loop.remove_reader(self._sock.fileno())
+
+
+class Anchor(object):
+    """The session: its spec (from the agent), its server, its visitors."""
+
+    def __init__(self, runtime):
+        path = os.path.join(runtime, "spec.json")
+        with open(path) as file:
+            self.spec = json.load(file)
+        os.unlink(path)
+        adopted = self.spec["adopt"] or {}
+        self.token = adopted.get("token") or os.urandom(24).hex()
+        self.record = dict(
+            host.here(os.getpid()),
+            name=self.spec["name"],
+            runtime=runtime,
+            token=self.token,
+            anchor={"pid": os.getpid(), "start": host.start_time(os.getpid())},
+            launcher="tmux" if os.environ.get("TMUX") and sys.stdout.isatty() else "detached",
+            transport="unix",
+            created=adopted.get("created") or time.time(),
+            environment=self.spec["wish"].get("environment") or "",
+        )
+        self.loop = Reactor()
+        self.server = Server(self.loop, self.spec, self.token, self.changed)
+        self.lines = {}
+        self._stoppers = []
+        self._leaving = self._visited = False
+
+    # life ------------------------------------------------------------------------------------------------
+
+    def run(self):
+        self._listen()
+        self.save()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: self.server.stop())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        self._print("farlab session `%s`; its log is %s/log" % (self.spec["name"], self.spec["directory"]))
+        if self.spec["adopt"]:
+            self.server.adopt(self.spec["adopt"])
+        else:
+            self.server.start()
+        self._tick()
+        self.loop.call_later(FIRST_VISITOR, self._expect_visitor)
+        self.loop.run()
+
+    def _listen(self):
+        path = os.path.join(self.spec["runtime"], "anchor.sock")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path + ".new")
+        listener.listen(64)
+        listener.setblocking(False)
+        os.rename(path + ".new", path)  # whoever sees it can connect
+        self.loop.add_reader(listener.fileno(), self._accept, listener)
+
+    def _accept(self, listener):
+        try:
+            sock = listener.accept()[0]
+        except OSError:
+            return
+        if hasattr(socket, "SO_PEERCRED"):
+            credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            if struct.unpack("3i", credentials)[1] != os.getuid():
+                sock.close()
+                return
+        Caller(self, sock)
+
+    def _tick(self):
+        now = time.monotonic()
+        for visitor in list(self.lines.values()):
+            if not visitor.check(now):
+                self.forget(visitor)
+        self.loop.call_later(5.0, self._tick)
+
+    def _expect_visitor(self):
+        """Whoever started us was interrupted before the link was joined: nobody knows of this session."""
+        if not self._visited and not self.spec["adopt"]:
+            self.server.stop()
+
+    def _print(self, text):
+        if self.record["launcher"] == "tmux":
+            print(text, flush=True)  # noqa: T201 - for whoever attaches to the tmux session
+
+    # the server ------------------------------------------------------------------------------------------
+
+    def changed(self):
+        """The server's state or stage is another."""
+        server = self.server
+        if server.state == "up":
+            server.told["base_url"] = self._base_url()
+            self._print("%s runs; leave it with Ctrl-b d" % server.told.get("server"))
+        if server.state == "ended" and not self._leaving:
+            self._leaving = True
+            self._end()
+        else:
+            self.save()
+        for visitor in list(self.lines.values()):
+            visitor.inform()
+
+    def _base_url(self):
+        """What the server answers under: its own word, in the file that it writes."""
+        for name in os.listdir(self.spec["runtime"]):
+            if name.startswith(("jpserver-", "nbserver-")) and name.endswith(".json"):
+                with open(os.path.join(self.spec["runtime"], name)) as file:
+                    return json.load(file).get("base_url") or "/"
+        return self.server.told.get("base_url") or "/"
+
+    def _end(self):
+        """Leave nothing but the word of how it ended, and nothing at all if it never was."""
+        ending = self.server.ending
+        if ending["code"] == "ended":
+            self.record = {key: self.record[key] for key in ("name", "node", "launcher")}
+            self.record["ended"] = ending
+            self.save()
+        else:
+            host.remove_tree(self.spec["directory"])
+            host.remove_empty(host.state_base())
+        for process in host.processes_of(self.spec["runtime"]):
+            if process["pid"] not in (os.getpid(), os.getppid()):
+                host.end_process(process)
+        self.loop.call_later(FAREWELL if self.lines and ending["code"] != "terminated" else 0.2, self._leave)
+
+    def _leave(self):
+        for visitor in list(self.lines.values()):
+            visitor.leave()
+        for caller in self._stoppers:
+            caller.say(stopped=True)
+        host.remove_tree(self.spec["runtime"])
+        host.remove_empty(os.path.dirname(self.spec["runtime"]))
+        self.loop.stop()
+        if self.record.get("launcher") == "tmux":  # also where tmux is told to keep the panes of the dead
+            os.execvp("tmux", ["tmux", "kill-pane", "-t", os.environ["TMUX_PANE"]])
+
+    def save(self):
+        """Write the record, whole or not at all."""
+        path = os.path.join(self.spec["directory"], "record.json")
+        if "ended" not in self.record:
+            self.record.update(server=self.server.process, told=self.server.told)
+        with open(os.open(path + ".new", os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
+            json.dump(self.record, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(path + ".new", path)
+
+    def description(self, secret=False):
+        """What keepers and agents are told of the session."""
+        server, record = self.server, self.record
+        words = {key: record.get(key) for key in ("name", "node", "launcher", "transport", "created", "environment")}
+        words.update(state=server.state, stage=server.stage, pid=(server.process or {}).get("pid"))
+        words.update((key, server.told.get(key)) for key in ("app", "server", "python", "directory", "base_url"))
+        if server.ending:
+            words["error"] = server.ending
+        if secret:
+            words["token"] = self.token
+        return words
+
+    def connect(self):
+        """A socket to the server; None while it is not up yet, False when it never will be."""
+        if self.server.state != "up":
+            return None if self.server.state == "starting" else False
+        sock = socket.socket(socket.AF_UNIX)
+        sock.setblocking(False)
+        try:
+            sock.connect(self.server.connectable())
+        except BlockingIOError:  # its queue is full
+            sock.close()
+            return None
+        except OSError:
+            sock.close()
+            return False
+        return sock
+
+    # visitors --------------------------------------------------------------------------------------------
+
+    def answer(self, words, caller):
+        """One request on the anchor's socket."""
+        op = words.get("op")
+        if op == "join":
+            caller.say(**self.description())
+        elif op == "status":
+            self.server.ask("GET", "api/kernels", lambda status, body: self._kernels(caller, status, body))
+        elif op == "stop":
+            self._stoppers.append(caller)
+            self.server.stop()
+        elif op == "launch":
+            self.server.reached(words.pop("stage"), {key: words[key] for key in words if key != "op"})
+            caller.say(wish=self.spec["wish"], token=self.token)
+        elif op == "wish":
+            caller.say(wish=self.spec["wish"])
+        elif op == "failed":
+            self.server.fail(**words["error"])
+            caller.say(ok=True)
+        else:
+            caller.close()
+
+    def _kernels(self, caller, status, body):
+        self.server.ask("GET", "api/sessions", lambda code, more: caller.say(
+            kernels=kernels(status, body, code, more), **self.description()))  # fmt: skip
+
+    def link_came(self, brought, fds, agent):
+        """An agent has handed over a link."""
+        try:
+            hello, rest = frames.read_hello(brought) or (None, b"")
+            if hello is None or len(fds) != 2:
+                raise ProtocolError("no hello")
+            for fd in fds:
+                prepare(fd)
+            visitor = self.lines.get(hello["line"]) or Visitor(self, hello["line"])
+            self.lines[hello["line"]] = visitor
+            self._visited = True
+            visitor.arrive(hello, rest, fds, agent)
+        except (ProtocolError, OSError):
+            agent.close()
+            for fd in fds:
+                os.close(fd)
+
+    def told(self, visitor, words):
+        """A keeper's message: `bye` (it ends), `stop` (the person terminates), `cancel` (Ctrl-C while starting)."""
+        if words.get("bye"):
+            self.forget(visitor)
+        elif words.get("stop") or (words.get("cancel") and self.server.state == "starting" and len(self.lines) == 1):
+            self.server.stop()
+
+    def forget(self, visitor):
+        """A laptop has said goodbye, or stayed away too long."""
+        self.lines.pop(visitor.line.id, None)
+        visitor.leave()
+
+
+def kernels(status, body, code, more):
+    """`/api/kernels` and `/api/sessions` as a list; None where the server did not answer."""
+    if status != 200:
+        return None
+    notebooks = {}
+    if code == 200:
+        for each in json.loads(more.decode()):
+            notebooks[each["kernel"]["id"]] = each.get("path") or each.get("name")
+    return [
+        {"id": each["id"], "name": each["name"], "state": each["execution_state"],
+         "notebook": notebooks.get(each["id"], ""), "last_activity": each["last_activity"]}
+        for each in json.loads(body.decode())
+    ]  # fmt: skip
+
+
+def prepare(fd):
+    """Make a link's descriptor non-blocking, and wide where it is a pipe."""
+    import fcntl
+
+    os.set_blocking(fd, False)
+    with suppress(OSError):  # not a pipe, or not Linux, or the person's share of pipes is used up
+        fcntl.fcntl(fd, 1031, 1 << 20)  # F_SETPIPE_SZ, fcntl(2); Python names it from 3.10 on
+
+
+def main(runtime):
+    os.umask(0o077)
+    os.chdir("/")
+    Anchor(runtime).run()

@@ -1,0 +1,139 @@
+"""What can be asked of a host besides a line: end a session, tell of sessions, read a log. Python 3.6."""
+
+import json
+import os
+import re
+import select
+import shutil
+
+from farlab.remote import host
+from farlab.remote.host import Failure
+from farlab.remote.session import Session
+
+STOP_TIMEOUT = 25.0
+"""Seconds an anchor may take to end its server; then we do it."""
+
+
+def stop(link, request):
+    """End the session, whatever state it is in, and leave nothing."""
+    session = Session(request["name"])
+    if session.state in ("none", "ended"):
+        session.sweep()
+        raise Failure("no-session", "session `%s` does not run on this host" % session.name, hint="")
+    session.refuse_elsewhere()
+    with session.lock(link):
+        kernels = 0
+        if session.state == "alive":
+            kernels = stop_by_anchor(link, session, request)
+        record = session.record
+        for process in (record.get("anchor"), record.get("server")):
+            host.end_process(process)
+        for process in host.processes_of(record["runtime"]):
+            host.end_process(process)
+        end_tmux(record)
+        session.sweep()
+    host.remove_empty(host.state_base())
+    link.say(stopped=True, kernels=kernels)
+
+
+def stop_by_anchor(link, session, request):
+    """Let the anchor end its server in good order. Returns how many kernels there were."""
+    try:
+        sock, answer = session.ask(op="status")
+        sock.close()
+        busy = [kernel for kernel in answer.get("kernels") or () if kernel.get("state") == "busy"]
+        if busy and not request.get("yes"):
+            link.say(confirm=answer["kernels"])
+            if not link.hear().get("yes"):
+                raise Failure("interrupted", "session `%s` goes on" % session.name, hint="")
+        link.say(progress="stop", text="ending the server")
+        session.ask(op="stop", timeout=STOP_TIMEOUT)[0].close()
+        return len(answer.get("kernels") or ())
+    except Failure as failure:
+        if failure.words["code"] != "not-answering":
+            raise
+        link.say(progress="stop", text="the session does not answer: ending its processes")
+        return 0
+
+
+def end_tmux(record):
+    """Kill the session's tmux session where it stayed behind (`remain-on-exit`): only if its pane was ours."""
+    if record.get("launcher") != "tmux" or not shutil.which("tmux"):
+        return
+    import subprocess  # 10 ms, and only to terminate
+
+    target = "=farlab-%s" % record["name"]
+    panes = subprocess.run(
+        ["tmux", "list-panes", "-t", target, "-F", "#{pane_pid}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # noqa: S607
+    ).stdout.split()
+    if panes == [str(record["anchor"]["pid"]).encode()]:
+        subprocess.run(["tmux", "kill-session", "-t", target], stderr=subprocess.DEVNULL)  # noqa: S607
+
+
+def describe(session):
+    """What `status` and `list` tell of one session; asks a living anchor."""
+    words = {key: value for key, value in session.record.items() if key not in ("token", "runtime")}
+    words.update(name=session.name, state=session.state)
+    if session.state == "alive":
+        try:
+            sock, answer = session.ask(op="status")
+            sock.close()
+            words.update(answer)
+        except Failure as failure:
+            words.update(state="not-answering", reason=failure.words["message"])
+    return words
+
+
+def status(link, request):
+    session = Session(request["name"])
+    if session.state == "none":
+        raise Failure("no-session", "session `%s` does not run on this host" % session.name)
+    link.say(sessions=[describe(session)])
+
+
+def list_all(link, request):
+    """Every session of ours on this home, and the Jupyter servers that farlab did not start."""
+    base = host.state_base()
+    names = sorted(name for name in os.listdir(base) if name[:1] != ".") if os.path.isdir(base) else []
+    found = [describe(session) for session in map(Session, names) if session.state != "none"]
+    link.say(sessions=found, foreign=foreign())
+
+
+def foreign():
+    """Jupyter servers found by the files they write; never their tokens. Files are read, not tidied."""
+    home = os.path.expanduser("~")
+    found = []
+    for place in (home + "/.local/share/jupyter/runtime", home + "/Library/Jupyter/runtime"):
+        for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
+            if re.match(r"(jpserver|nbserver)-\d+\.json$", name):
+                try:
+                    with open(os.path.join(place, name)) as file:
+                        words = json.load(file)
+                    pid = int(words["pid"])
+                    if os.stat("/proc/%d" % pid).st_uid == os.getuid():
+                        found.append({"pid": pid, "directory": words.get("root_dir") or words.get("notebook_dir"),
+                                      "port": words.get("port"), "server": words.get("version")})  # fmt: skip
+                except (OSError, ValueError, KeyError, TypeError):
+                    continue
+    return found
+
+
+def logs(link, request):
+    """The last lines of the server's log; then, to follow, what is added until the link ends."""
+    session = Session(request["name"])
+    if not os.path.exists(session.log):
+        raise Failure("no-session", "session `%s` has no log on this host" % session.name)
+    with open(session.log, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - (1 << 20)))
+        lines = file.read().decode("utf-8", "replace").splitlines()[-request["lines"] :]
+        link.say(lines=lines)
+        while request.get("follow") and not select.select([0], [], [], 0.5)[0]:
+            if os.fstat(file.fileno()).st_size < file.tell():
+                file.seek(0)
+            added = file.read().decode("utf-8", "replace")
+            if added:
+                link.say(lines=added.splitlines())
+    link.say(done=True)

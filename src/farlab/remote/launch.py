@@ -1,0 +1,237 @@
+"""Starts the notebook server with private arguments. Python 3.6, standard library until Jupyter is imported.
+
+Two steps in one process: in the anchor's Python, come here by way of the login shell, it finds the Python that has
+Jupyter and becomes it; in that Python it takes the arguments from the anchor's socket, so that no token is in any
+command line, environment, file or log, and calls the app's `main`.
+"""
+
+import json
+import os
+import socket
+import sys
+
+APPS = {"lab": "jupyterlab", "notebook": "notebook", "nbclassic": "nbclassic", "server": "jupyter_server"}
+MODULES = {
+    "lab": "jupyterlab.labapp",
+    "notebook": "notebook.app",
+    "nbclassic": "nbclassic.notebookapp",
+    "server": "jupyter_server.serverapp",
+}
+TITLES = {"lab": "JupyterLab", "notebook": "Jupyter Notebook", "nbclassic": "nbclassic", "server": "Jupyter Server"}
+
+
+class Refusal(Exception):  # noqa: N818 - one of farlab's errors, not a bug
+    def __init__(self, code, message, hint=None):
+        Exception.__init__(self, message)
+        self.words = {"code": code, "message": message, "hint": hint}
+
+
+def tell(runtime, **words):
+    """One question to the anchor, one answer."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(os.path.join(runtime, "anchor.sock"))
+        sock.sendall(json.dumps(words).encode() + b"\n")
+        with sock.makefile("rb") as answers:
+            return json.loads(answers.readline().decode())
+
+
+def main(step, runtime):
+    """`step` is "launch" (find the Python) or "serve" (be the server)."""
+    try:
+        (launch if step == "launch" else serve)(runtime)
+    except Refusal as refusal:
+        tell(runtime, op="failed", error=refusal.words)
+        sys.exit(1)
+
+
+# the first step: which Python ----------------------------------------------------------------------------
+
+
+def launch(runtime):
+    wish = tell(runtime, op="launch", stage="shell", pid=os.getpid())["wish"]
+    enter_directory(wish.get("directory"))
+    python = find_python(wish)
+    words = [python, os.path.join(runtime, "farlab-anchor"), "serve", runtime]
+    os.execv(python, words)  # noqa: S606 - a list, no shell
+
+
+def enter_directory(directory):
+    wanted = os.path.expanduser(directory or "~")
+    try:
+        os.chdir(os.path.join(os.path.expanduser("~"), wanted))
+    except OSError as error:
+        raise Refusal("no-directory", "cannot enter `%s`: %s" % (wanted, os.strerror(error.errno))) from None
+
+
+def find_python(wish):
+    if wish.get("environment"):
+        return python_of(wish["environment"])
+    app = wish.get("app")
+    for python in candidates():
+        if any(has_module(python, APPS[each]) for each in ([app] if app else ["lab", "notebook", "server"])):
+            return python
+    what = TITLES[app or "lab"]
+    hint = "install it there (`python3 -m pip install jupyterlab`), or name its environment with `--env` or `--setup`"
+    raise Refusal("no-jupyter", "no %s in the environment of your login shell" % what, hint)
+
+
+def python_of(environment):
+    """The Python of a virtual or conda environment, by path or name; or a Python, by path.
+
+    The environment is entered as activating it would.
+    """
+    home = os.path.expanduser("~")
+    if "/" in environment or environment.startswith("~"):
+        places = [os.path.join(home, os.path.expanduser(environment))]
+    else:
+        places = named_environments(environment, home)
+    for place in places:
+        if os.path.isfile(place) and os.access(place, os.X_OK):
+            return place
+        python = os.path.join(place, "bin", "python")
+        if os.access(python, os.X_OK):
+            os.environ["CONDA_PREFIX" if os.path.isdir(os.path.join(place, "conda-meta")) else "VIRTUAL_ENV"] = place
+            os.environ["PATH"] = os.path.join(place, "bin") + os.pathsep + os.environ.get("PATH", os.defpath)
+            return python
+    raise Refusal("no-environment", "no environment `%s`" % environment, "give its path: `--env ~/envs/NAME`")
+
+
+def named_environments(name, home):
+    """Where an environment of this name may be: conda's list of all it knows, then the usual folders."""
+    places = []
+    try:
+        with open(os.path.join(home, ".conda", "environments.txt")) as file:
+            known = [line.strip() for line in file]
+        places = [place for place in known if os.path.basename(place) == name]
+    except OSError:
+        pass
+    roots = [os.environ.get("WORKON_HOME"), os.environ.get("CONDA_PREFIX", "") + "/envs", home + "/.virtualenvs"]
+    roots += [home + "/" + each for each in ("miniforge3/envs", "miniconda3/envs", "anaconda3/envs", ".pyenv/versions")]
+    return places + [os.path.join(root, name) for root in roots if root]
+
+
+def candidates():
+    """Pythons that may have Jupyter, as PATH orders them: behind its programs first, then by their own names."""
+    found = []
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    for name in ("jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter", "python3", "python"):
+        for directory in path:
+            program = os.path.join(directory, name)
+            if directory and os.path.isfile(program) and os.access(program, os.X_OK):
+                found.append(program if name.startswith("python") else interpreter_of(program))
+    return [python for at, python in enumerate(found) if python and python not in found[:at]]
+
+
+def interpreter_of(script):
+    """The Python behind a script: its first line, also in the form that pip and conda give long paths."""
+    try:
+        with open(script, "rb") as file:
+            head = file.read(1024).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    first = head[0][2:].strip() if head and head[0].startswith("#!") else ""
+    if first == "/bin/sh" and len(head) > 1 and head[1].startswith("'''exec' "):
+        first = head[1][len("'''exec' ") :].split('" "$0"')[0].split(' "$0"')[0].strip('" ')
+    if not first.startswith("/") or "python" not in os.path.basename(first) or " " in first:
+        beside = os.path.join(os.path.dirname(os.path.realpath(script)), "python")
+        first = beside if os.access(beside, os.X_OK) else first
+    return first if os.access(first, os.X_OK) else None
+
+
+def has_module(python, module):
+    """Whether a Python sees a module. It is asked itself: only it knows all its places."""
+    import subprocess
+
+    code = "import importlib.util as u,sys;sys.exit(u.find_spec(%r) is None)" % module
+    null = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.run([python, "-c", code], timeout=20, **null).returncode == 0
+
+
+# the second step: the server -----------------------------------------------------------------------------
+
+
+def serve(runtime):
+    sys.path.pop(0)  # this very file: the server shall not find our modules
+    os.umask(0o077)  # Jupyter writes the token to `jpserver-PID-open.html`
+    sys.modules["rfc3987_syntax"] = None  # jsonschema takes 0.7 s to build a grammar nobody needs here
+    app, title, main_of = find_app(tell(runtime, op="wish")["wish"].get("app"))
+    path = hide_node()
+    words = tell(runtime, op="launch", stage="python", pid=os.getpid(), app=app, server=title,
+                 python=sys.executable, directory=os.getcwd())  # fmt: skip
+    main = main_of()
+    os.environ["PATH"] = path
+    del sys.modules["rfc3987_syntax"]
+    sys.argv = ["jupyter-" + app, *arguments(runtime, words)]
+    open_for_localhost()
+    sys.exit(main())
+
+
+def find_app(wanted):
+    """Name, title with version and importer of the app: the one wanted, else the best there is."""
+    import importlib
+    import importlib.util
+
+    for app in [wanted] if wanted else ["lab", "notebook", "nbclassic", "server"]:
+        if importlib.util.find_spec(APPS[app]) is None:
+            continue
+        title = "%s %s" % (TITLES[app], version_of(APPS[app]))
+        return app, title.strip(), lambda module=MODULES[app]: importlib.import_module(module).main
+    raise Refusal("no-jupyter", "`%s` has no %s" % (sys.executable, TITLES[wanted or "lab"]))
+
+
+def version_of(module):
+    try:
+        from importlib.metadata import version
+
+        return version(module)
+    except Exception:  # - whatever is wrong with its metadata, it may still run
+        return ""
+
+
+def hide_node():
+    """Take `node` off PATH while jupyterlab is imported: it would be run, for 0.25 s. Returns the whole PATH."""
+    path = os.environ.get("PATH", os.defpath)
+    places = [each for each in path.split(os.pathsep) if not os.path.exists(os.path.join(each, "node"))]
+    os.environ["PATH"] = os.pathsep.join(places)
+    return path
+
+
+def arguments(runtime, words):
+    """The server's command line, which nobody sees. The person's own configuration stays in force for the rest."""
+    found = [
+        "--no-browser",
+        "--ServerApp.sock=" + os.path.join(runtime, "server.sock"),
+        "--ServerApp.port=8888",  # any other, from the person's configuration, is refused beside a socket
+        "--IdentityProvider.token=" + words["token"],
+        "--KernelManager.transport=ipc",
+        "--ZMQChannelsWebsocketConnection.limit_rate=False",
+    ]
+    if words["wish"].get("directory"):
+        found.append("--ServerApp.root_dir=" + os.getcwd())
+    return found
+
+
+class _LocalNames(list):
+    """Host names that mean this machine: the configured ones, and all below `.localhost` (RFC 6761)."""
+
+    def __contains__(self, name):
+        return list.__contains__(self, name) or (isinstance(name, str) and name.endswith(".localhost"))
+
+
+def open_for_localhost():
+    """Two settings that no option can merge with the person's own.
+
+    The kernels' WebSockets are not pinged: they live through hours without a link. And the browser comes as
+    `HOST-NAME.localhost`, a name that each laptop chooses, since cookies ignore ports.
+    """
+    from jupyter_server.serverapp import ServerApp
+
+    init_webapp = ServerApp.init_webapp
+
+    def init_webapp_for_us(self):
+        self.tornado_settings = dict(self.tornado_settings, ws_ping_interval=0)
+        init_webapp(self)
+        settings = self.web_app.settings
+        settings["local_hostnames"] = _LocalNames(settings.get("local_hostnames") or ["localhost"])
+
+    ServerApp.init_webapp = init_webapp_for_us

@@ -1,0 +1,202 @@
+"""The notebook server as its parent sees it: started in the person's own shell, watched, ended. Python 3.6.
+
+    starting ──up──▶ up ──▶ ended      how it ended: `ending`, a dict like an error's (code, message, detail, hint)
+        └──────────────────▶ ended
+
+The server is not tied to us by any pipe: if the anchor dies, it goes on, and the next anchor adopts it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from farlab.remote import host
+from farlab.remote.fetch import fetch
+
+SHELL_TIMEOUT = 20.0
+"""Seconds the login shell may take to come to our command."""
+START_TIMEOUT = 90.0
+"""Seconds from there to the first HTTP answer."""
+LOG_LIMIT = 8 << 20
+TERM_PATIENCE = 5.0
+
+
+class Server(object):
+    """`on_change()` is called when `state` or `stage` changes. `spec` is the agent's, `token` ours."""
+
+    def __init__(self, loop, spec, token, on_change):
+        self.state, self.stage, self.ending = "starting", "waiting for your login shell", None
+        self.process = None  # {"pid", "start"}
+        self.told = {}  # what the launcher said of itself: python, server, app, directory, environment
+        self._loop, self._spec, self._token, self._on_change = loop, spec, token, on_change
+        self._socket = os.path.join(spec["runtime"], "server.sock")
+        self._log = os.path.join(spec["directory"], "log")
+        self._child = None
+        self._interactive = True
+        self._deadline = 0.0
+        self._asking = self._stopping = False
+
+    def connectable(self):
+        """Path of the server's socket."""
+        return self._socket
+
+    # start -----------------------------------------------------------------------------------------------
+
+    def start(self):
+        shell = login_shell(self._spec["env"])
+        program = os.path.join(self._spec["runtime"], "farlab-anchor")
+        steps = list(self._spec["wish"].get("setup") or ())
+        steps.append("exec %s -I -S %s launch %s" % (sys.executable, program, self._spec["runtime"]))
+        words = ["-" + os.path.basename(shell)] + (["-i"] if self._interactive else []) + ["-c", " && ".join(steps)]
+        env = dict(self._spec["env"], JUPYTER_RUNTIME_DIR=self._spec["runtime"])
+        env.update((key, os.environ[key]) for key in ("TMUX", "TMUX_PANE", "TERM") if key in os.environ)
+        env.setdefault("TMUX", "none,0,0")  # rc files that `exec tmux` unless they are in one must not
+        log = os.open(self._log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        try:
+            self._child = subprocess.Popen(
+                words, executable=shell, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=os.path.expanduser("~"), start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            self.fail("shell-failed", "cannot start your login shell `%s`" % shell, str(error))
+            return
+        finally:
+            os.close(log)
+        self.process = {"pid": self._child.pid, "start": host.start_time(self._child.pid)}
+        self._deadline = time.monotonic() + SHELL_TIMEOUT
+        self._loop.call_later(0.02, self._watch)
+
+    def adopt(self, record):
+        """Take over a server whose anchor was lost."""
+        self.process, self.told = record["server"], record.get("told") or {}
+        self._enter("up", "")
+        self._loop.call_later(1.0, self._watch)
+
+    def reached(self, stage, words):
+        """The launcher has come to `stage`: "shell" (our command runs) or "python" (the chosen Python does)."""
+        self.told.update(words)
+        self._deadline = time.monotonic() + START_TIMEOUT
+        self.process = {"pid": words["pid"], "start": host.start_time(words["pid"])}
+        self._enter("starting", "looking for Jupyter" if stage == "shell" else "starting %s" % words["server"])
+
+    def fail(self, code, message, detail=None, hint=None):
+        """The server cannot be had, or has ended: say why."""
+        if self.state != "ended":
+            detail = host.tail(self._log) if detail is None else detail
+            self.ending = {"code": code, "message": message, "detail": detail, "hint": hint}
+            self._kill(signal.SIGKILL)
+            self._enter("ended", "")
+
+    def _enter(self, state, stage):
+        self.state, self.stage = state, stage
+        self._on_change()
+
+    # watch -----------------------------------------------------------------------------------------------
+
+    def _watch(self):
+        if self.state == "ended":
+            return
+        status = self._exit_status()
+        if status is not None:
+            self._ended(status)
+        elif self.state == "starting":
+            self._watch_start()
+            self._loop.call_later(0.02, self._watch)
+        else:
+            self._shorten_log()
+            self._loop.call_later(0.1 if self._stopping else 1.0, self._watch)
+
+    def _exit_status(self):
+        """None while it lives."""
+        if self._child is not None:
+            return self._child.poll()
+        return None if host.is_same(self.process) else 0
+
+    def _watch_start(self):
+        if time.monotonic() > self._deadline:
+            if not self.told:
+                message = "your login shell did not come to our command within %d s" % SHELL_TIMEOUT
+                self.fail("shell-stuck", message)
+            else:
+                self.fail("server-failed", "the server did not answer within %d s" % START_TIMEOUT)
+        elif not self._asking and os.path.exists(self._socket):
+            self._asking = True
+            self.ask("GET", "api", self._answered, timeout=START_TIMEOUT)
+
+    def _answered(self, status, body):
+        self._asking = False
+        if status is not None and self.state == "starting":
+            self._enter("up", "")
+
+    def _ended(self, status):
+        if not self.told and self.state == "starting":
+            if self._interactive:  # an rc file for terminals ended it: once more without one
+                self._interactive = False
+                self.start()
+                return
+            self.fail("shell-failed", "your login shell ended before it came to our command (%s)" % how(status))
+        elif self._stopping:
+            self.fail("terminated", "the session was terminated", detail="")
+        elif self.state == "starting":
+            self.fail("server-failed", "the server ended while it started (%s)" % how(status))
+        else:
+            self.fail("ended", "the server has ended (%s)" % how(status))
+
+    def _shorten_log(self):
+        try:
+            if os.stat(self._log).st_size > LOG_LIMIT:
+                kept = host.tail(self._log, LOG_LIMIT // 8).encode()
+                with open(self._log, "r+b") as file:  # the server appends: it goes on behind what is kept
+                    file.write(kept)
+                    file.truncate()
+        except OSError:
+            pass
+
+    # talk ------------------------------------------------------------------------------------------------
+
+    def ask(self, method, path, done, timeout=3.0):
+        """One request to the server's API; `done(status, body)`, `(None, b"")` where it does not answer."""
+        base = self.told.get("base_url", "/")
+        fetch(self._loop, self._socket, method, base + path, self._token, done, timeout)
+
+    # end -------------------------------------------------------------------------------------------------
+
+    def stop(self):
+        """Ask it to shut down, then signals; `state` becomes "ended"."""
+        if self._stopping or self.state == "ended":
+            return
+        self._stopping = True
+        self.ask("POST", "api/shutdown", lambda status, body: None, timeout=TERM_PATIENCE)
+        patience = TERM_PATIENCE if self.state == "up" else 0.0
+        self._loop.call_later(patience, self._kill, signal.SIGTERM)
+        self._loop.call_later(patience + TERM_PATIENCE, self._kill, signal.SIGKILL)
+
+    def _kill(self, number):
+        if host.is_same(self.process):
+            host.signal_group(self.process["pid"], number)
+
+
+def login_shell(env):
+    """The person's login shell: what the account says, else `$SHELL`, else sh."""
+    import pwd
+
+    try:
+        shell = pwd.getpwuid(os.getuid()).pw_shell
+    except KeyError:
+        shell = ""
+    for each in (shell, env.get("SHELL", "")):
+        if each.startswith("/") and os.access(each, os.X_OK):
+            return each
+    return "/bin/sh"
+
+
+def how(status):
+    """An exit status in words."""
+    if status >= 0:
+        return "exit status %d" % status
+    try:
+        return "signal %s" % signal.Signals(-status).name
+    except ValueError:
+        return "signal %d" % -status
