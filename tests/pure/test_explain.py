@@ -95,13 +95,24 @@ def test_whatever_is_printed_becomes_an_expected_error(printed: str, exit_status
 
 @pytest.mark.parametrize(
     "flood",
-    ["x line 1: y\n", "ssh: Could not resolve hostname ", "\x1b]", "a" * 10, "Permission denied (", "\n", "@"],
+    [
+        "x line 1: y\n",
+        "ssh: Could not resolve hostname ",
+        "\x1b]",
+        "a" * 10,
+        "Permission denied (",
+        "\n",
+        "@",
+        "ssh: x\n",
+        "noise\n",
+    ],
 )
 def test_a_flood_is_read_in_little_time(flood: str) -> None:
     started = time.process_time()
     error = explain(flood * (5_000_000 // len(flood)), 255, host="far", may_ask=True)
     assert time.process_time() - started < 2
     assert len(error.detail) <= 20 * 401
+    assert len(error.detail.splitlines()) <= 20
 
 
 def test_only_the_bootstraps_own_statuses_are_stages() -> None:
