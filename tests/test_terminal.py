@@ -16,8 +16,9 @@ DEADLINE = 15
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
-from farlab.cli.call import Call, Voice
+from farlab.cli.call import Call
 from farlab.cli.person import Person
+from farlab.cli.voice import Voice
 from farlab.config import Settings
 from farlab.errors import Authentication, FarlabError
 from farlab.model import Kernel, Progress, Question, QuestionKind

@@ -1,21 +1,20 @@
 """The command line: words in, one call of `api`, one result for `render`. One file a verb.
 
 Rule: everything that ends a command ends here, once: an error of any kind becomes text or a JSON document and a status.
+What only some calls need is imported where they need it: `--version` has 60 ms.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import click
 
-from .. import render
-from ..config import nearest, resolve
 from ..errors import FarlabError, Internal, Interrupted, Usage
-from .call import Voice, load_config
 from .verbs import ALIASES, VERBS, Farlab
+from .voice import Voice, first_voice
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +52,8 @@ def _run(words: list[str], voice: Voice) -> int:
 
 
 def _fail(error: FarlabError, voice: Voice, cause: Exception | None = None) -> int:
+    from .. import render
+
     if voice.verbose and cause is not None:
         import traceback
 
@@ -66,6 +67,9 @@ def _fail(error: FarlabError, voice: Voice, cause: Exception | None = None) -> i
 
 def _configured_json() -> bool:
     """What the configuration says of `--json`, for an error that came before the settings were known."""
+    from ..config import resolve
+    from .call import load_config
+
     try:
         settings = resolve(("json",), words={}, environ=os.environ, config=load_config(os.environ))
     except Usage:
@@ -73,20 +77,11 @@ def _configured_json() -> bool:
     return settings.flag("json")
 
 
-def first_voice(words: Sequence[str], environ: Mapping[str, str]) -> Voice:
-    """How to speak before the words are understood, so that a usage error, too, can be a JSON document."""
-    options = words[: words.index("--")] if "--" in words else words
-    yes = ("1", "true", "yes", "on")
-    debug = environ.get("FARLAB_DEBUG", "") not in ("", "0")
-    json = [word == "--json" for word in options if word in ("--json", "--no-json")]
-    verbose = "-v" in options or "--verbose" in options or environ.get("FARLAB_VERBOSE", "").lower() in yes
-    as_json = json[-1] if json else environ.get("FARLAB_JSON", "").lower() in yes
-    return Voice(json=as_json, verbose=verbose or debug, is_settled=bool(json))
-
-
 def _usage(error: click.UsageError, hint: str) -> Usage:
     """What click found wrong, in our style."""
     if isinstance(error, click.NoSuchOption):
+        from ..config import nearest
+
         path = hint.strip("`").removesuffix(" --help")
         meant = nearest(error.option_name, error.possibilities or ())
         return Usage(f"`{path}` has no option `{error.option_name}`", hint=meant or hint)

@@ -11,16 +11,7 @@ from pathlib import Path
 from ..config import KEYS, Config, Settings, Value, parse, resolve
 from ..errors import FarlabError, NoDirectory, NoEnvironment, PortBusy, Usage
 from ..model import App, Target, Wish
-
-
-@dataclass(slots=True, kw_only=True)
-class Voice:
-    """How to speak. Guessed from the raw words first, corrected once the settings are known."""
-
-    json: bool = False
-    verbose: bool = False
-    is_settled: bool = False
-    """No guess any more."""
+from .voice import Voice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

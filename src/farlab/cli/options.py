@@ -15,8 +15,9 @@ from click.shell_completion import CompletionItem
 from .. import render
 from ..config import KEYS, Kind, Value, from_text
 from ..model import App
-from .call import Call, Voice, settle
+from .call import Call, settle
 from .verbs import help_option
+from .voice import Voice
 
 COMMON = ("name", "json", "ssh-config", "verbose")
 Example = tuple[str, str]

@@ -7,10 +7,8 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem
 
-from ..config import nearest
 from ..errors import Usage
 from ..version import __version__
-from ..wording import command as typed
 
 GROUPS: dict[str, dict[str, str]] = {
     "Begin and end": {
@@ -90,6 +88,9 @@ class Farlab(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
         if self.get_command(ctx, word) is None and not word.startswith("-"):
+            from ..config import nearest
+            from ..wording import command as typed
+
             meant = nearest(word, (*VERBS, "stop"))
             hint = meant or f"a notebook on that host: `{typed('connect', word)}`; all verbs: `farlab --help`"
             raise Usage(f"`{word}` is not a verb of farlab", hint=hint)
