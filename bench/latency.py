@@ -12,7 +12,8 @@ from measure import Run, Series, Table, interleave, ratio, verdict
 from reach import Client, first_byte
 from served import Served, Way, served
 
-BLOCK = 40
+BLOCK = {0: 40, 20: 20, 100: 8}
+"""Requests in a row at each round trip (ms)."""
 TOGETHER = 8
 
 
@@ -27,7 +28,7 @@ def measure(host: Host, rounds: int) -> Table:
         with served(host, alias) as server:
             add_rows(table, rtt, compare(server, rounds, rtt))
     table.notes += [
-        f"kept-alive: the median of {BLOCK} requests one after the other is one value; "
+        "kept-alive: the median of 40, 20 or 8 requests one after the other is one value; "
         f"requests a second: {TOGETHER} connections, each always with one request under way",
         "round trips: the time over the round trip, after taking off what the same costs straight to the socket",
     ]
@@ -36,7 +37,7 @@ def measure(host: Host, rounds: int) -> Table:
 
 def compare(server: Served, rounds: int, rtt: float) -> dict[str, dict[str, Series]]:
     """The three measures of each way, the ways in turns."""
-    kinds = {"first": _first, "kept": _kept} | ({"rate": _rate} if rtt == 0 else {})
+    kinds = {"first": _first, "kept": partial(_kept, block=BLOCK[int(rtt)])} | ({"rate": _rate} if rtt == 0 else {})
     took = {}
     for kind, run in kinds.items():
         runs: dict[str, Run] = {name: partial(run, place, server.token) for name, place in server.ways.items()}
@@ -67,11 +68,11 @@ def _first(place: Way, token: str) -> float:
     return statistics.median(first_byte(place, token) for _ in range(3))
 
 
-def _kept(place: Way, token: str) -> float:
+def _kept(place: Way, token: str, *, block: int) -> float:
     client = Client(place, token)
     client.get()
     took = []
-    for _ in range(BLOCK):
+    for _ in range(block):
         start = time.perf_counter()
         client.get()
         took.append(time.perf_counter() - start)

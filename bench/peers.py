@@ -52,13 +52,13 @@ def by_recipe(host: Host, alias: str) -> float:
 
 
 @contextlib.contextmanager
-def forward(host: Host, alias: str, socket: Path) -> Iterator[int]:
+def forward(host: Host, alias: str, socket: Path, *, path: str = "/api") -> Iterator[int]:
     """A plain `ssh -N -L PORT:SOCKET`, the port of which answers."""
     port = free_port()
     argv = host.ssh(alias, "-N", "-L", f"127.0.0.1:{port}:{socket}")
     with subprocess.Popen(argv, stdin=QUIET, stdout=QUIET, stderr=QUIET, env=host.local_env()) as process:
         try:
-            until_answers(port)
+            until_answers(port, path=path)
             yield port
         finally:
             process.terminate()

@@ -12,8 +12,8 @@ from pathlib import Path
 POLL = 0.02
 
 
-def until_answers(port: int, *, timeout: float = 60) -> None:
-    """Wait for a 200 to `GET /api` at 127.0.0.1:`port`.
+def until_answers(port: int, *, path: str = "/api", timeout: float = 60) -> None:
+    """Wait for a 200 to `GET PATH` at 127.0.0.1:`port`.
 
     A new attempt goes off every 20 ms whether or not older ones have ended, so that a round trip more or less between
     two attempts is nobody's luck: what is measured is when the first request that could be answered was answered.
@@ -24,7 +24,7 @@ def until_answers(port: int, *, timeout: float = 60) -> None:
     try:
         while time.monotonic() < end:
             if time.monotonic() >= next_start:
-                attempts.append(_Attempt(port))
+                attempts.append(_Attempt(port, path))
                 next_start = time.monotonic() + POLL
             readable = select.select([one.end for one in attempts], [], [], max(0.0, next_start - time.monotonic()))[0]
             for attempt in [one for one in attempts if one.end in readable]:
@@ -41,12 +41,12 @@ def until_answers(port: int, *, timeout: float = 60) -> None:
 class _Attempt:
     """One request on its own connection; loopback connects and takes a small request at once."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, path: str) -> None:
         self.end = socket.socket()
         self.over = False
         with contextlib.suppress(OSError):
             self.end.connect(("127.0.0.1", port))
-            self.end.sendall(b"GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            self.end.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
 
     def succeeded(self) -> bool:
         try:

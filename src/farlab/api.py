@@ -1,14 +1,37 @@
 """The public Python API: values in, frozen results out. It prints nothing.
 
-    with farlab.connect("gpu1") as session:
-        print(session.url)
+with farlab.connect("gpu1") as session:
+    print(session.url)
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, fields, replace
+from typing import Any, TypeVar
 
-from .model import Connected, Disconnected, Kernel, Progress, Question, SessionStatus, Target, Terminated, Wish
+from . import store
+from .errors import FarlabError, Internal, Interrupted, NoSession, TimedOut, from_json
+from .keeper import spawn
+from .keeper.control import Channel
+from .model import (
+    Connected,
+    Disconnected,
+    Kernel,
+    Progress,
+    Question,
+    QuestionKind,
+    SessionStatus,
+    State,
+    Target,
+    Terminated,
+    Wish,
+)
+from .ssh import options
+
+_T = TypeVar("_T")
 
 Ask = Callable[[Question], str | None]
 """Answers one question of `ssh`; None cancels. It may take as long as the person takes."""
@@ -20,49 +43,210 @@ Confirm = Callable[[tuple[Kernel, ...]], bool]
 
 def connect(target: Target, wish: Wish, *, ask: Ask | None = None, tell: Tell | None = None) -> Connected:
     """Start or find the session and bring it to this machine. `ask` None: nobody is there to answer `ssh`."""
-    raise NotImplementedError
+    options.check_host(target.host)
+    began = time.monotonic()
+    channel = spawn.find_or_start(target, wish.port)
+    try:
+        channel.say(op="connect", wish=asdict(wish), may_ask=ask is not None)
+        words = _converse(channel, ask, tell, wish.timeout, target)
+    finally:
+        channel.close()
+    connected = _build(Connected, words["result"])
+    seconds = {**connected.seconds, "total": round(time.monotonic() - began, 3)}
+    notes = connected.notes
+    if wish.port and connected.port != wish.port:
+        notes += (
+            f"the address was on port {connected.port} already; `farlab disconnect {target.host}` first to move it",
+        )
+    return replace(connected, seconds=seconds, notes=notes)
 
 
-def terminate(target: Target, *, confirm: Confirm | None = None, ask: Ask | None = None, tell: Tell | None = None, timeout: float = 60.0) -> Terminated:
+def terminate(
+    target: Target,
+    *,
+    confirm: Confirm | None = None,
+    ask: Ask | None = None,
+    tell: Tell | None = None,
+    timeout: float = 60.0,
+) -> Terminated:
     """End the session on the host and what runs here. `confirm` None: end busy kernels without asking."""
-    raise NotImplementedError
+    from .keeper import errands
+
+    options.check_host(target.host)
+    kernels = _ask_keeper(target, op="kernels")
+    if kernels and kernels.get("kernels") is not None:
+        found = tuple(_build(Kernel, each) for each in kernels["kernels"])
+        _confirm(found, confirm, target)
+        words = _ask_keeper(target, op="terminate")
+        if words and words.get("terminated"):
+            return Terminated(host=target.host, name=target.name, was_running=True, kernels=len(found))
+    try:
+        count = errands.terminate(target, confirm=confirm, ask=ask, tell=tell, timeout=timeout)
+    except NoSession:
+        _forget(target)
+        raise
+    _forget(target)
+    return Terminated(host=target.host, name=target.name, was_running=True, kernels=count)
 
 
 def disconnect(target: Target) -> Disconnected:
     """End only what runs here. Raises `NoSession` where no keeper lives."""
-    raise NotImplementedError
+    words = _ask_keeper(target, op="disconnect")
+    if words is None:
+        raise NoSession(f"nothing runs here for session `{target.name}` on `{target.host}`")
+    _wait_gone(target)
+    return Disconnected(host=target.host, name=target.name, port=words.get("port"))
 
 
 def sessions() -> tuple[SessionStatus, ...]:
     """Every session known here, live where its keeper answers. Starts nothing and uses no SSH."""
-    raise NotImplementedError
+    return tuple(_status(memory.target, memory) for memory in store.recall_all())
 
 
-def sessions_on(target: Target, *, ask: Ask | None = None, tell: Tell | None = None, timeout: float = 60.0) -> tuple[SessionStatus, ...]:
+def sessions_on(
+    target: Target, *, ask: Ask | None = None, tell: Tell | None = None, timeout: float = 60.0
+) -> tuple[SessionStatus, ...]:
     """Every session on `target.host`, asked over one SSH command, with the servers farlab did not start."""
-    raise NotImplementedError
+    from .keeper import errands
+
+    options.check_host(target.host)
+    return errands.sessions_on(target, ask=ask, tell=tell, timeout=timeout)
 
 
 def status(target: Target) -> SessionStatus:
     """One session in full. Raises `NoSession` where nothing of that name is known here."""
-    raise NotImplementedError
+    return _status(target, store.recall(target), kernels=True)
 
 
 def follow_status(target: Target) -> Iterator[SessionStatus]:
     """The status now and after each change, until the keeper ends."""
-    raise NotImplementedError
+    channel = spawn.find(target)
+    if channel is None:
+        yield status(target)
+        return
+    try:
+        channel.say(op="follow")
+        while words := channel.hear():
+            yield _build(SessionStatus, words["status"])
+    finally:
+        channel.close()
 
 
 def open_url(target: Target) -> str:
     """A one-time local address without the token that leads a browser into the session."""
-    raise NotImplementedError
+    words = _ask_keeper(target, op="open")
+    if words is None:
+        raise NoSession(
+            f"nothing runs here for session `{target.name}` on `{target.host}`", hint=f"`farlab connect {target.host}`"
+        )
+    return str(words["open_url"])
 
 
-def logs(target: Target, *, follow: bool = False, keeper: bool = False, lines: int = 200, ask: Ask | None = None) -> Iterator[str]:
+def logs(
+    target: Target, *, follow: bool = False, keeper: bool = False, lines: int = 200, ask: Ask | None = None
+) -> Iterator[str]:
     """The server's log (or the keeper's), line by line, without newline."""
-    raise NotImplementedError
+    from .keeper import errands
+
+    options.check_host(target.host)
+    if keeper:
+        return errands.keeper_log(target, follow=follow, lines=lines)
+    return errands.server_log(target, follow=follow, lines=lines, ask=ask)
 
 
 def attach_command(target: Target) -> list[str]:
     """The argv that enters the tmux session behind `target` in this terminal."""
-    raise NotImplementedError
+    return options.attach_argv(target, f"exec tmux attach-session -t =farlab-{target.name}")
+
+
+# ---------------------------------------------------------------------------------------------------------
+
+
+def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, timeout: float, target: Target) -> dict[str, Any]:
+    """Follow a keeper until it has a result. The clock stands while a person is asked."""
+    left, waiting_for = timeout, f"for {target.host}"
+    while True:
+        began = time.monotonic()
+        try:
+            words = channel.hear(max(0.0, left))
+        except TimeoutError:
+            message = f"`{target.host}` was not connected within {timeout:g} s, waiting {waiting_for}"
+            raise TimedOut(message, hint="`--timeout SECONDS` waits longer") from None
+        left -= time.monotonic() - began
+        if words is None:
+            raise Internal("the keeper ended", hint=f"`farlab logs {target.host} --keeper` tells why")
+        if "error" in words:
+            raise from_json(words["error"])
+        if "result" in words:
+            return words
+        if "question" in words:
+            question = words["question"]
+            answer = ask(Question(prompt=question["prompt"], kind=QuestionKind(question["kind"]))) if ask else None
+            channel.say(id=question["id"], answer=answer)
+        elif "progress" in words:
+            waiting_for = words["progress"]["text"]
+            if tell:
+                tell(Progress(**words["progress"]))
+
+
+def _ask_keeper(target: Target, **words: object) -> dict[str, Any] | None:
+    """One question to the keeper; None where there is none."""
+    channel = spawn.find(target)
+    if channel is None:
+        return None
+    try:
+        channel.say(**words)
+        answer = channel.hear(60.0)
+    except (OSError, TimeoutError):
+        return None
+    finally:
+        channel.close()
+    if answer and answer.get("error"):
+        raise from_json(answer["error"])
+    return answer
+
+
+def _confirm(kernels: tuple[Kernel, ...], confirm: Confirm | None, target: Target) -> None:
+    busy = tuple(kernel for kernel in kernels if kernel.state == "busy")
+    if busy and confirm and not confirm(busy):
+        raise Interrupted(f"session `{target.name}` on `{target.host}` goes on", hint="")
+
+
+def _forget(target: Target) -> None:
+    """End the keeper, if one lives, and forget the session."""
+    with suppress(FarlabError):
+        _ask_keeper(target, op="disconnect")
+    _wait_gone(target)
+    store.forget(target)
+
+
+def _wait_gone(target: Target) -> None:
+    end = time.monotonic() + 10.0
+    while time.monotonic() < end:
+        channel = spawn.find(target)
+        if channel is None:
+            return
+        channel.close()
+        time.sleep(0.01)
+
+
+def _status(target: Target, memory: store.Memory | None, *, kernels: bool = False) -> SessionStatus:
+    words = _ask_keeper(target, op="status", kernels=kernels)
+    if words and "status" in words:
+        return _build(SessionStatus, words["status"])
+    if memory is None:
+        raise NoSession(f"no session `{target.name}` on `{target.host}` is known here")
+    return SessionStatus(host=target.host, name=target.name, state=State.NO_KEEPER, port=memory.port)
+
+
+def _build(cls: type[_T], words: dict[str, Any]) -> _T:
+    """A result from a keeper's words; a newer keeper may say more than this version knows."""
+    known = {each.name for each in fields(cls)}  # type: ignore[arg-type]  # every result is a dataclass
+    values = {key: value for key, value in words.items() if key in known}
+    if isinstance(values.get("kernels"), list):
+        values["kernels"] = tuple(_build(Kernel, each) for each in values["kernels"])
+    if "notes" in values:
+        values["notes"] = tuple(values["notes"])
+    if "state" in values and cls is SessionStatus:
+        values["state"] = State(values["state"])
+    return cls(**values)

@@ -223,9 +223,9 @@ def _from_toml(key: str, value: object, origin: str) -> Value:
     kind = KEYS[key]
     if kind is Kind.LINES and isinstance(value, list) and all(isinstance(line, str) for line in value):
         return tuple(value)
-    if isinstance(value, bool) or not isinstance(value, _TYPES.get(kind, str)):
-        if kind is Kind.FLAG and isinstance(value, bool):
-            return value
+    if kind is Kind.FLAG and isinstance(value, bool):
+        return value
+    if not isinstance(value, _TYPES.get(kind, str)):
         raise Usage(f"{origin}: `{value}` is not {kind.value}", hint=_hint(kind, toml=True))
     return from_text(key, str(value), origin)
 
@@ -247,7 +247,7 @@ def _hint(kind: Kind, *, toml: bool = False) -> str | None:
     return None
 
 
-class _Refused(ValueError):  # noqa: N818 - it is no error of ours, it says why
+class _Refused(ValueError):
     """Right in shape, yet not to be used; says why."""
 
 

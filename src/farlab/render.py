@@ -174,7 +174,7 @@ def document(content: Mapping[str, object], *, ok: bool = True) -> str:
     """One JSON document on one line, all ASCII: nothing in it can move a terminal."""
     import json
 
-    return json.dumps({"farlab": VERSION, "ok": ok, **content}).replace("\x7f", "\\u007f")
+    return json.dumps({"farlab": VERSION, "ok": ok, **content})
 
 
 @singledispatch

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .. import store
-from ..errors import CannotAsk, FarlabError, Internal, NoSession
+from ..errors import FarlabError, Internal, NoSession
 from ..model import Connected, SessionStatus, State
 from . import pages
 from .control import Peer, Words
@@ -195,7 +195,11 @@ class Desk:
             since=keeper.since,
             port=keeper.relay.port,
             url=origin + pages.with_token(place, str(session["token"])) if session.get("token") else "",
-            **{key: str(session.get(key) or "") for key in ("node", "app", "launcher", "transport", "server")},
+            node=str(session.get("node") or ""),
+            app=str(session.get("app") or ""),
+            launcher=str(session.get("launcher") or ""),
+            transport=str(session.get("transport") or ""),
+            server=str(session.get("server") or ""),
             pid=session.get("pid"),
             directory=str(session.get("directory") or ""),
             environment=str(session.get("environment") or ""),
@@ -247,8 +251,3 @@ class Desk:
 
 def _environment(session: Words) -> str:
     return f"`{session['environment']}`" if session.get("environment") else "your login shell's environment"
-
-
-def cannot_ask(host: str, prompt: str) -> CannotAsk:
-    """Nobody was there when `ssh` asked."""
-    return CannotAsk(f"`{host}` asks something and nobody is there to answer", detail=prompt)

@@ -12,9 +12,9 @@ import os
 import secrets
 import socket
 import subprocess
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from ..errors import FarlabError, Internal, LinkLost, from_json
 from ..model import Target
@@ -27,6 +27,8 @@ MOST_FRAME = 8 << 20
 _KEPT_STDERR = 64 << 10
 _PATIENCE = 2.0
 _WIDE = 1 << 20
+
+Words = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ class Link:
         ours.setblocking(False)
         try:
             env = _environment(way, nonce)
-            process = subprocess.Popen(
+            process: subprocess.Popen[bytes] = subprocess.Popen(
                 argv, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=env, start_new_session=True
             )
         except OSError as error:
@@ -99,13 +101,13 @@ class Link:
             theirs.close()
         return cls(way, process, ours, nonce)
 
-    async def request(self, words: dict[str, object], bundle: bytes = b"") -> None:
+    async def request(self, words: Words, bundle: bytes = b"") -> None:
         """Send one request; `bundle` follows it at once."""
         body = json.dumps({**words, "bundle": len(bundle)} if bundle else words).encode()
         with suppress(OSError):  # its end is seen, and explained, by whoever reads
             await self._loop.sock_sendall(self._sock, len(body).to_bytes(4, "big") + body + bundle)
 
-    async def frame(self) -> dict[str, object]:
+    async def frame(self) -> Words:
         """The agent's next words. Raises the error that it reports, or what the end of `ssh` means."""
         while (found := self._cut()) is None:
             data = await self._receive()
@@ -147,7 +149,7 @@ class Link:
         except OSError:
             return b""
 
-    def _cut(self) -> dict[str, object] | None:
+    def _cut(self) -> Words | None:
         """The next frame in the buffer, or None while it is incomplete."""
         at = self._buffer.find(self._mark)
         if at < 0:
@@ -224,33 +226,3 @@ def _environment(way: Way, nonce: str) -> dict[str, str]:
         except OSError as error:
             raise Internal("no place for the program that asks for ssh", detail=str(error)) from error
     return askpass.environment(os.environ, way.ask_socket, nonce, program)
-
-
-Tell = Callable[[str, str], None]
-"""Is told a stage and its text."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Errand:
-    """One question to the host's agent that needs no line: terminate, list, status, logs."""
-
-    way: Way
-    words: dict[str, object]
-    tell: Tell = field(default=lambda stage, text: None)
-
-    async def run(self, on_frame: Callable[[dict[str, object]], dict[str, object] | None]) -> None:
-        """Ask, and give each answer to `on_frame`; what it returns is sent back. Ends when the agent does."""
-        link = Link.start(self.way)
-        try:
-            await link.request(self.words)
-            while True:
-                frame = await link.frame()
-                if "progress" in frame:
-                    self.tell(str(frame["progress"]), str(frame.get("text")))
-                reply = on_frame(frame)
-                if reply is not None:
-                    await link.request(reply)
-                if frame.get("done") or "stopped" in frame or "sessions" in frame:
-                    return
-        finally:
-            await link.end()

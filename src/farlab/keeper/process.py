@@ -71,7 +71,7 @@ class Keeper:
         self._ask_socket = ask_socket
         self._story = Story(store.log_path(target))
         self._was_up = False
-        self._failures = 0
+        self._failures = self._broken = 0
         self._carried: Link | None = None
         self._ended_links: set[asyncio.Task[None]] = set()
         self._wanted, self._now = asyncio.Event(), asyncio.Event()
@@ -120,10 +120,10 @@ class Keeper:
             except FarlabError as error:
                 self._failed(error)
 
-    async def close(self, *, message: Words | None = None) -> None:
+    async def close(self, *, message: dict[str, object] | None = None) -> None:
         """Say goodbye and let go of everything."""
         if self._carried:
-            self.line.message(message or {"bye": True})
+            self.line.message(message if message is not None else {"bye": True})
             self.carrier.pump()
             await asyncio.sleep(0)
         self.relay.close()
@@ -153,16 +153,17 @@ class Keeper:
         self.tell("link", f"connecting to {self.target.host}")
         if not self._was_up and self._check is None:
             self._begin_check()
+        # beside a silent link the line goes on over that one until the agent has joined the new one
         token = None if beside else self.line.attach()
         link = Link.start(way)
         try:
-            early = self.line.greeting() if token is None else b"".join(self.line.data_to_send(token, _EARLY))
-            await self._join(link, early)
+            await self._join(link, b"".join(self.line.data_to_send(token, _EARLY)) if token is not None else b"")
         except BaseException:
-            self.line.detach(token)
+            if token is not None:
+                self.line.detach(token)
             await link.end()
             raise
-        self._line_up(link, self.line.attach(greeted=True) if token is None else token, began)
+        self._line_up(link, self.line.attach() if token is None else token, began)
 
     async def _join(self, link: Link, early: bytes) -> None:
         """Let the agent find or start the session and join the line, which begins with `early`, to it."""
@@ -200,7 +201,8 @@ class Keeper:
         link, self._carried = self._carried, None
         if link:
             self._let_end(link)
-        if reason.startswith("protocol"):  # what it held cannot be trusted any more
+        self._broken = self._broken + 1 if reason.startswith("protocol") else 0
+        if self._broken > 1:  # the two ends do not agree on what was said: begin anew
             self.carrier.close()
             self._begin_line()
         self._story.tell(f"the link ended: {reason}")
@@ -235,7 +237,7 @@ class Keeper:
     def _event(self, event: Event) -> None:
         self.last_heard = time.monotonic()
         if event.kind == UP:
-            self._failures = 0
+            self._failures = self._broken = 0
             self._happened(Happened.LINE_UP)
             if not event.data and self._was_up:
                 self._story.tell("the session's anchor is another: its connections begin anew")

@@ -45,15 +45,15 @@ class Visitor(object):
     def __init__(self, anchor, line_id):
         self.line = Line(line_id, False, LINE_LIMIT)
         self.carrier = Carrier(anchor.loop, self.line, self._event, self._lost)
-        self.left = None  # when the last link was lost, monotonic
+        self.left = time.monotonic()  # when the last link was lost, monotonic
         self._heard = (0, 0.0)  # bytes_in, and since when it has been that
         self._anchor = anchor
         self._agent = None
 
     def arrive(self, hello, rest, fds, agent):
         """A new link has come; the agent of the one before may go."""
+        token = self.line.accept(hello)  # or it raises, and nothing has changed
         self._dismiss()
-        token = self.line.accept(hello)
         self._agent, self.left = agent, None
         self._heard = (-1, 0.0)
         self.carrier.carry(token, fds[0], fds[1], rest)
@@ -109,6 +109,50 @@ class Visitor(object):
         if self._agent is not None:
             self._agent.close()
             self._agent = None
+
+
+class Newcomer(object):
+    """A link that has been handed over, until it has said which line it carries."""
+
+    def __init__(self, anchor, brought, fds, agent):
+        self._anchor, self._brought, self._fds, self._agent = anchor, brought, fds, agent
+        if len(fds) != 2:
+            self._refuse()
+            return
+        for fd in fds:
+            prepare(fd)
+        anchor.loop.add_reader(fds[0], self._read)
+        self._greet()
+
+    def _read(self):
+        try:
+            data = os.read(self._fds[0], 65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._brought += data
+        if data:
+            self._greet()
+        else:
+            self._refuse()
+
+    def _greet(self):
+        try:
+            greeting = frames.read_hello(self._brought)
+            if greeting is None:
+                return
+            self._anchor.loop.remove_reader(self._fds[0])
+            self._anchor.visitor(greeting[0]["line"]).arrive(greeting[0], greeting[1], self._fds, self._agent)
+        except ProtocolError:
+            self._refuse()
+
+    def _refuse(self):
+        if self._fds:
+            self._anchor.loop.remove_reader(self._fds[0])
+        self._agent.close()
+        for fd in self._fds:
+            os.close(fd)
 
 
 class Caller(object):
@@ -373,20 +417,14 @@ class Anchor(object):
 
     def link_came(self, brought, fds, agent):
         """An agent has handed over a link."""
-        try:
-            hello, rest = frames.read_hello(brought) or (None, b"")
-            if hello is None or len(fds) != 2:
-                raise ProtocolError("no hello")
-            for fd in fds:
-                prepare(fd)
-            visitor = self.lines.get(hello["line"]) or Visitor(self, hello["line"])
-            self.lines[hello["line"]] = visitor
-            self._visited = True
-            visitor.arrive(hello, rest, fds, agent)
-        except (ProtocolError, OSError):
-            agent.close()
-            for fd in fds:
-                os.close(fd)
+        self._visited = True
+        Newcomer(self, brought, fds, agent)
+
+    def visitor(self, line_id):
+        """The laptop whose line this is."""
+        if line_id not in self.lines:
+            self.lines[line_id] = Visitor(self, line_id)
+        return self.lines[line_id]
 
     def told(self, visitor, words):
         """A keeper's message: `bye` (it ends), `stop` (the person terminates), `cancel` (Ctrl-C while starting)."""

@@ -11,9 +11,11 @@ import os
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 
 from farlab.remote import frames
 from farlab.remote.frames import ProtocolError
+from farlab.remote.line import Event, Line
 
 CHUNK = 256 * 1024
 """Bytes read at once."""
@@ -22,15 +24,31 @@ _MOST_BUFFERS = 64
 _ABORT = struct.pack("ii", 1, 0)
 
 
+class Loop(object):
+    """What the carrier needs of an event loop; its methods are asyncio's."""
+
+    def add_reader(self, fd: int, callback: "Callable[..., None]", *args: object) -> None:
+        raise NotImplementedError
+
+    def remove_reader(self, fd: int) -> object:
+        raise NotImplementedError
+
+    def add_writer(self, fd: int, callback: "Callable[..., None]", *args: object) -> None:
+        raise NotImplementedError
+
+    def remove_writer(self, fd: int) -> object:
+        raise NotImplementedError
+
+
 class _End(object):
     """The socket at this end of one stream; `sock` is None until there is one."""
 
     __slots__ = ("eof", "id", "out", "reading", "sock", "writing")
 
-    def __init__(self, stream_id, sock):
+    def __init__(self, stream_id: int, sock: "socket.socket | None") -> None:
         self.id = stream_id
         self.sock = sock
-        self.out = deque()  # what the socket has not taken yet
+        self.out = deque()  # type: deque[bytes] # what the socket has not taken yet
         self.eof = False  # the other end has no more
         self.reading = self.writing = False
 
@@ -42,22 +60,24 @@ class Carrier(object):
     `on_lost(reason)` is called when the link ends or breaks the protocol; `reason` is a str.
     """
 
-    def __init__(self, loop, line, on_event, on_lost):
+    def __init__(
+        self, loop: "Loop", line: Line, on_event: "Callable[[Event], None]", on_lost: "Callable[[str], None]"
+    ) -> None:
         self.line = line
         self.bytes_in = self.bytes_out = 0  # over all links
         self._loop = loop
         self._on_event = on_event
         self._on_lost = on_lost
-        self._ends = {}
-        self._paused = set()
-        self._token = None
+        self._ends = {}  # type: dict[int, _End]
+        self._paused = set()  # type: set[int]
+        self._token = None  # type: int | None
         self._in = self._out = -1
-        self._unwritten = []
+        self._unwritten = []  # type: list[bytes | memoryview]
         self._blocked = False
 
     # the link --------------------------------------------------------------------------------------------
 
-    def carry(self, token, read_fd, write_fd, brought=b""):
+    def carry(self, token: int, read_fd: int, write_fd: int, brought: bytes = b"") -> None:
         """The link `token` of the line is on these descriptors from now on; `brought` came over it already."""
         self.drop()
         self._token, self._in, self._out = token, read_fd, write_fd
@@ -65,7 +85,7 @@ class Carrier(object):
         self._received(brought)
         self.pump()
 
-    def drop(self):
+    def drop(self) -> None:
         """Let go of the link's descriptors and close them."""
         if self._token is None:
             return
@@ -77,18 +97,18 @@ class Carrier(object):
         self.line.detach(self._token)
         self._token, self._unwritten, self._blocked = None, [], False
 
-    def close(self):
+    def close(self) -> None:
         """Let go of everything."""
         self.drop()
         for end in list(self._ends.values()):
             self._close(end)
 
-    def _lost(self, reason):
+    def _lost(self, reason: str) -> None:
         if self._token is not None:
             self.drop()
             self._on_lost(reason)
 
-    def _read_link(self):
+    def _read_link(self) -> None:
         try:
             data = os.read(self._in, CHUNK)
         except BlockingIOError:
@@ -102,7 +122,7 @@ class Carrier(object):
         self._received(data)
         self.pump()
 
-    def _received(self, data):
+    def _received(self, data: bytes) -> None:
         self.bytes_in += len(data)
         try:
             events = self.line.receive(self._token, data)
@@ -124,7 +144,7 @@ class Carrier(object):
             elif event.kind == frames.RESET:
                 self._close(end, abort=True)
 
-    def pump(self):
+    def pump(self) -> None:
         """Send what the line has, as far as the link takes it; then read sockets again that had to wait."""
         while self._token is not None and not self._blocked:
             if not self._unwritten:
@@ -137,7 +157,7 @@ class Carrier(object):
                 self._paused.discard(stream_id)
                 self._resume(self._ends[stream_id])
 
-    def _write_link(self):
+    def _write_link(self) -> None:
         try:
             size = os.writev(self._out, self._unwritten[:_MOST_BUFFERS])
         except BlockingIOError:
@@ -158,14 +178,14 @@ class Carrier(object):
         if size:
             self._unwritten[0] = memoryview(self._unwritten[0])[size:]
 
-    def _link_writable(self):
+    def _link_writable(self) -> None:
         self._loop.remove_writer(self._out)
         self._blocked = False
         self.pump()
 
     # the streams -----------------------------------------------------------------------------------------
 
-    def join(self, stream_id, sock):
+    def join(self, stream_id: int, sock: "socket.socket | None") -> None:
         """Join a socket to a stream. `sock` None: a socket is being made; call again when it is there."""
         end = self._ends.get(stream_id)
         if end is None:
@@ -178,12 +198,12 @@ class Carrier(object):
             if self._ends.get(stream_id) is end:
                 self._resume(end)
 
-    def waits(self, stream_id):
+    def waits(self, stream_id: int) -> bool:
         """Whether the stream is still there and waits for its socket."""
         end = self._ends.get(stream_id)
         return end is not None and end.sock is None
 
-    def take_back(self, stream_id):
+    def take_back(self, stream_id: int) -> "socket.socket | None":
         """Give up a stream that the other end never heard of, and return its socket; None where it is too late."""
         stream, end = self.line.streams.get(stream_id), self._ends.get(stream_id)
         if stream is None or end is None or stream.announced:
@@ -194,14 +214,14 @@ class Carrier(object):
         self._close(end)
         return sock
 
-    def give_up(self, stream_id):
+    def give_up(self, stream_id: int) -> None:
         """Reset a stream and close its socket, here and there."""
         self.line.reset(stream_id)
         end = self._ends.get(stream_id)
         if end is not None:
             self._close(end, abort=True)
 
-    def _resume(self, end):
+    def _resume(self, end: _End) -> None:
         if end.id not in self.line.streams or end.reading:
             return
         if self.line.wants(end.id):
@@ -210,12 +230,12 @@ class Carrier(object):
         else:
             self._paused.add(end.id)
 
-    def _pause(self, end):
+    def _pause(self, end: _End) -> None:
         if end.reading:
             end.reading = False
             self._loop.remove_reader(end.sock.fileno())
 
-    def _read(self, end):
+    def _read(self, end: _End) -> None:
         try:
             data = end.sock.recv(CHUNK)
         except BlockingIOError:
@@ -235,7 +255,7 @@ class Carrier(object):
                 self._paused.add(end.id)
         self.pump()
 
-    def _deliver(self, end, data):
+    def _deliver(self, end: _End, data: "bytes | memoryview") -> None:
         if not end.out and end.sock is not None:
             try:
                 size = end.sock.send(data)
@@ -252,12 +272,12 @@ class Carrier(object):
         end.out.append(bytes(data))  # a copy: a view would keep the whole of what was read in memory
         self._wait_writable(end)
 
-    def _wait_writable(self, end):
+    def _wait_writable(self, end: _End) -> None:
         if end.out and end.sock is not None and not end.writing:
             end.writing = True
             self._loop.add_writer(end.sock.fileno(), self._write, end)
 
-    def _write(self, end):
+    def _write(self, end: _End) -> None:
         while end.out:
             try:
                 size = end.sock.send(end.out[0])
@@ -279,12 +299,12 @@ class Carrier(object):
             self._finish(end)
         self.pump()
 
-    def _stop_writing(self, end):
+    def _stop_writing(self, end: _End) -> None:
         if end.writing:
             end.writing = False
             self._loop.remove_writer(end.sock.fileno())
 
-    def _finish(self, end):
+    def _finish(self, end: _End) -> None:
         """Hand on a half close once all has been written; close when both directions have ended."""
         if end.sock is None or end.out or not end.eof:
             return
@@ -298,7 +318,7 @@ class Carrier(object):
             if error.errno != errno.ENOTCONN:
                 raise
 
-    def _close(self, end, abort=False):
+    def _close(self, end: _End, abort: bool = False) -> None:
         del self._ends[end.id]
         self._paused.discard(end.id)
         if end.sock is None:

@@ -66,10 +66,10 @@ def end_tmux(record):
     panes = subprocess.run(
         ["tmux", "list-panes", "-t", target, "-F", "#{pane_pid}"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # noqa: S607
+        stderr=subprocess.DEVNULL,
     ).stdout.split()
     if panes == [str(record["anchor"]["pid"]).encode()]:
-        subprocess.run(["tmux", "kill-session", "-t", target], stderr=subprocess.DEVNULL)  # noqa: S607
+        subprocess.run(["tmux", "kill-session", "-t", target], stderr=subprocess.DEVNULL)
 
 
 def describe(session):

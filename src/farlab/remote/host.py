@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 
 
-class Failure(Exception):  # noqa: N818 - it is one of farlab's errors, not a bug
+class Failure(Exception):
     """An expected failure: `code` is a slug of farlab's errors."""
 
     def __init__(self, code, message, detail="", hint=None):
@@ -38,7 +38,7 @@ def start_time(pid):
             return None
     import subprocess  # 10 ms, and only without /proc
 
-    words = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], stdout=subprocess.PIPE).stdout  # noqa: S607
+    words = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], stdout=subprocess.PIPE).stdout
     return words.decode().strip() or None
 
 

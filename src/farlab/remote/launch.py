@@ -20,7 +20,7 @@ MODULES = {
 TITLES = {"lab": "JupyterLab", "notebook": "Jupyter Notebook", "nbclassic": "nbclassic", "server": "Jupyter Server"}
 
 
-class Refusal(Exception):  # noqa: N818 - one of farlab's errors, not a bug
+class Refusal(Exception):
     def __init__(self, code, message, hint=None):
         Exception.__init__(self, message)
         self.words = {"code": code, "message": message, "hint": hint}
@@ -52,7 +52,7 @@ def launch(runtime):
     enter_directory(wish.get("directory"))
     python = find_python(wish)
     words = [python, os.path.join(runtime, "farlab-anchor"), "serve", runtime]
-    os.execv(python, words)  # noqa: S606 - a list, no shell
+    os.execv(python, words)
 
 
 def enter_directory(directory):

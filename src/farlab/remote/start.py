@@ -81,5 +81,5 @@ def launch_detached(argv):
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
-        os.execv(argv[0], argv)  # noqa: S606 - a list, no shell
+        os.execv(argv[0], argv)
     os._exit(0)
