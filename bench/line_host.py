@@ -1,0 +1,39 @@
+"""The line's far end without the anchor: `python3 line_host.py BUNDLE SOCKET`, on its standard input and output."""
+
+import os
+import socket
+import sys
+
+sys.path.insert(0, sys.argv[1])
+
+from farlab.remote import frames
+from farlab.remote.anchor import LINE_LIMIT, prepare
+from farlab.remote.carrier import Carrier
+from farlab.remote.line import Line
+from farlab.remote.reactor import Reactor
+
+
+def main():
+    """Join every stream that the laptop opens to a new connection to the socket."""
+    brought = b""
+    while frames.read_hello(brought) is None:
+        brought += os.read(0, 65536)
+    hello, rest = frames.read_hello(brought)
+    loop = Reactor()
+    line = Line(hello["line"], False, LINE_LIMIT)
+
+    def happened(event):
+        if event.kind == frames.OPEN:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(sys.argv[2])
+            carrier.join(event.stream, sock)
+            carrier.pump()
+
+    carrier = Carrier(loop, line, happened, lambda reason: loop.stop())
+    for descriptor in (0, 1):
+        prepare(descriptor)
+    carrier.carry(line.accept(hello), 0, 1, rest)
+    loop.run()
+
+
+main()

@@ -1,0 +1,56 @@
+"""The near end without the keeper: `python line_laptop.py SSH_ARGV...` prints its port, carries until stdin ends."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import subprocess
+import sys
+
+from farlab.keeper.process import LINE_LIMIT
+from farlab.remote.carrier import Carrier
+from farlab.remote.line import Line
+
+WIDE = 1 << 20
+
+
+def start_ssh(argv: list[str]) -> tuple[subprocess.Popen[bytes], int]:
+    """An `ssh` on a socket pair, as the keeper's link has it; the process and our end."""
+    ours, theirs = socket.socketpair()
+    for sock in (ours, theirs):
+        for kind in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            sock.setsockopt(socket.SOL_SOCKET, kind, WIDE)
+    ours.setblocking(False)
+    process = subprocess.Popen(argv, stdin=theirs, stdout=theirs)
+    theirs.close()
+    return process, ours.detach()
+
+
+async def carry(argv: list[str]) -> None:
+    """Give each connection to the port a stream of the line."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    line = Line(secrets.token_hex(16), True, LINE_LIMIT)
+    carrier = Carrier(loop, line, lambda event: None, lambda reason: ended.set())
+    process, descriptor = start_ssh(argv)
+    carrier.carry(line.attach(), descriptor, descriptor)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        sock, _ = listener.accept()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        carrier.join(line.open(""), sock)
+        carrier.pump()
+
+    loop.add_reader(listener.fileno(), accept)
+    loop.add_reader(sys.stdin.fileno(), ended.set)
+    print(listener.getsockname()[1], flush=True)
+    await ended.wait()
+    carrier.close()
+    process.terminate()
+    process.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(carry(sys.argv[1:]))
