@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,14 @@ def test_a_text_browser_is_never_started(browser: str) -> None:
     for environ in (DISPLAY, {**DISPLAY, "BROWSER": browser}, {**DISPLAY, "BROWSER": f"/usr/bin/{browser} %s"}):
         every = lambda name: name if name.startswith("/") else has(browser)(name)  # noqa: E731
         assert isinstance(choose(ADDRESS, environ, "linux", every), Headless)
+
+
+def test_a_text_browser_under_another_name_is_not_started_either(tmp_path: Path) -> None:
+    (tmp_path / "w3m").touch()
+    (tmp_path / "firefox").symlink_to("w3m")
+    which = lambda name: str(tmp_path / name) if name == "firefox" else None  # noqa: E731
+    assert isinstance(choose(ADDRESS, DISPLAY, "linux", which), Headless)
+    assert isinstance(choose(ADDRESS, {"BROWSER": "firefox"}, "linux", which), Headless)
 
 
 @pytest.mark.parametrize(

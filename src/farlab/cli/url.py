@@ -6,9 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from .. import api
 from ..errors import NoSession
-from ..model import State
 from ..results import Address
-from ..wording import command
+from ..wording import STATES, command
 from . import clipboard
 from .call import Call
 from .options import verb
@@ -25,9 +24,9 @@ def url(call: Call) -> Address:
     """Print the address of a session that is connected. It holds the token: who has it, has the notebook."""
     target = call.target()
     session = api.status(target)
-    if session.port is None or session.state in (State.NO_KEEPER, State.ENDED):
-        again = command("connect", target.host, target.name)
-        raise NoSession(f"session `{target.name}` on `{target.host}` is not connected here", hint=f"`{again}`")
+    if session.port is None or not session.url:
+        message = f"session `{target.name}` on `{target.host}` has no address now: {STATES[session.state]}"
+        raise NoSession(message, hint=f"`{command('connect', target.host, target.name)}`")
     token = parse_qs(urlsplit(session.url).query).get("token", [""])[0]
     trouble = clipboard.copy(session.url) if call.settings.flag("copy") else ""
     address = f"http://127.0.0.1:{session.port}"
