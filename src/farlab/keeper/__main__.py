@@ -71,10 +71,10 @@ async def keep(words: dict[str, Any], say: Any) -> None:
         await asyncio.gather(keeping, return_exceptions=True)
         await keeper.close(message=None if keeper.was_up else {"cancel": True})
         server.close()
-        if not keeper.was_up and memory is None:
-            store.forget(target)
-    if keeping.done() and not keeping.cancelled():
-        keeping.result()
+    if not keeping.cancelled():
+        keeping.result()  # it ends by itself only by a bug: that goes to the log
+    elif not keeper.was_up and memory is None:
+        store.forget(target)
 
 
 async def _until_over(keeper: Keeper, desk: Desk) -> None:

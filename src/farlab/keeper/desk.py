@@ -75,7 +75,7 @@ class Desk:
 
     async def _watch(self, peer: Peer, tried: int, listening: asyncio.Task[None], wish: Words) -> None:
         """Tell what happens until there is a result, an error, or nobody there."""
-        keeper, told = self._keeper, None
+        keeper, told = self._keeper, {}
         while not listening.done():
             if keeper.state is State.UP:
                 peer.say(result=asdict(self._result(wish)))

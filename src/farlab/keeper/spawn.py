@@ -73,8 +73,11 @@ def _start(target: Target, port: int | None) -> None:
         raise Internal("cannot start the keeper", detail=str(error)) from error
     finally:
         os.close(log)
-    out, _ = process.communicate(json.dumps(wanted).encode())
-    _check(out, target)
+    assert process.stdin and process.stdout  # noqa: S101 - they were asked for
+    with process.stdin, process.stdout:
+        process.stdin.write(json.dumps(wanted).encode())
+        process.stdin.close()
+        _check(process.stdout.read(), target)
 
 
 def _check(out: bytes, target: Target) -> None:

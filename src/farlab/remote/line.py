@@ -6,8 +6,9 @@ import. Whatever arrives, nothing but `ProtocolError` is raised; it ends the lin
 HELLO, ACK, PING and PONG belong to a link. All other frames are counted, from 1, in each direction; the count
 is what HELLO and ACK speak of, and what lets a new link go on where the old one was cut. The *opener* (the
 keeper) says HELLO first and opens streams; the *answerer* (the anchor) answers. A sender keeps what was not
-acknowledged; a receiver skips what it had over an older link. Each time an answerer knows nothing of a line, a
-new *life* of it begins, with its counts at nothing.
+acknowledged; a receiver skips what it had over an older link. When an answerer knows nothing of a line, a new
+*life* of it begins, its counts at nothing. A life is named by the number of the link that began it: a link
+reaches one answerer at most, so no two answerers ever mean the same life.
 """
 
 from collections import deque, namedtuple
@@ -44,7 +45,8 @@ class Line(object):
         self.id = line_id
         self.opener = opener
         self.received = 0  # counted frames
-        self.life = 0  # how many answerers began it; 0 until the first HELLO comes
+        self.life = 0  # number of the link that began it; 0 until the first HELLO comes
+        self._life_before = 0  # answerer: the opener's until it hears of this one
         self._out = Outbox(limit)
         self.streams = self._out.streams
         self._last_id = 0
@@ -87,8 +89,8 @@ class Line(object):
         resumed = 0 < life == self.life
         if resumed:
             self._out.ack(received)
-        elif life + 1 != self.life:  # else it only missed our answer
-            self.life = life + 1
+        elif not self.life or life != self._life_before:  # else it only missed our answer
+            self.life, self._life_before = link, life
             self._start_over(self._events)
             self._last_id = 0
         self._link = link
@@ -258,8 +260,8 @@ class Line(object):
     def _answered(self, hello: "dict[str, object]", events: "list[Event]") -> None:
         """Opener: the answer has come; go on from there, or from nothing if the line is not known any more."""
         life, received = (frames.count_of(hello, key) for key in ("life", "received"))
-        if hello["line"] != self.id or not life or life - self.life not in (0, 1):
-            raise ProtocolError("an answer to life %d of another line, or of life %d" % (self.life, life))
+        if hello["line"] != self.id or not max(self.life, 1) <= life <= self._link:
+            raise ProtocolError("an answer of another line, or of life %d after %d" % (life, self.life))
         resumed = life == self.life
         if resumed or not self.life:
             self._out.ack(received)
