@@ -24,6 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MARK = "FARLAB_BENCH_MARK"
+HERE_MARK = "FARLAB_BENCH_LAPTOP"
 USER = "farlab-bench-"
 
 
@@ -72,21 +73,19 @@ class Host:
     def local_env(self) -> dict[str, str]:
         """What the programs on the laptop get: a home of their own, nothing of ours."""
         keep = {name: os.environ[name] for name in ("PATH", "LANG", "TERM") if name in os.environ}
-        return {**keep, "HOME": str(self.laptop)}
+        return {**keep, "HOME": str(self.laptop), HERE_MARK: self.mark.partition("=")[2]}
 
     def strays(self) -> list[int]:
         """The processes that logins have left."""
-        return [pid for pid in _pids() if pid != os.getpid() and _has_mark(pid, self.mark)]
+        return _marked(self.mark)
 
     def sweep(self) -> None:
         """End every process a login has left: TERM, then KILL."""
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            end = time.monotonic() + 5
-            for pid in self.strays():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, sign)
-            while self.strays() and time.monotonic() < end:
-                time.sleep(0.02)
+        _end_marked(self.mark)
+
+    def sweep_laptop(self) -> None:
+        """The same for what the programs on the laptop have left: a keeper, when a bench was interrupted."""
+        _end_marked(f"{HERE_MARK}={self.mark.partition('=')[2]}")
 
     def _proxy(self, rtt: float, rate: float | None) -> int:
         words = ["--to", str(self.port), "--rtt", str(rtt)] + (["--rate", str(rate)] if rate else [])
@@ -206,6 +205,7 @@ def _start_sshd(host: Host, stack: contextlib.ExitStack) -> None:
 
 def _leave(host: Host, uid: int) -> None:
     """End what logins have left, and remove the directories that programs make in /tmp for a user of their own."""
+    host.sweep_laptop()
     host.sweep()
     if os.geteuid() == 0:
         for name in ("tmux", "farlab"):
@@ -217,8 +217,19 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+def _marked(mark: str) -> list[int]:
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and _has_mark(pid, mark)]
+
+
+def _end_marked(mark: str) -> None:
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        end = time.monotonic() + 5
+        for pid in _marked(mark):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
+        while _marked(mark) and time.monotonic() < end:
+            time.sleep(0.02)
 
 
 def _has_mark(pid: int, mark: str) -> bool:

@@ -33,7 +33,7 @@ class Farlab:
         """`farlab WORDS`, to its end."""
         argv = [sys.executable, "-m", "farlab", *words]
         where = {"env": self.env, "cwd": self.host.work}
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, **where)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, **where)
         if check and done.returncode:
             raise FarlabError(f"`farlab {' '.join(words)}` ended with {done.returncode}\n{done.stdout}{done.stderr}")
         return done
