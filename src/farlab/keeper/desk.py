@@ -75,7 +75,8 @@ class Desk:
 
     async def _watch(self, peer: Peer, tried: int, listening: asyncio.Task[None], wish: Words) -> None:
         """Tell what happens until there is a result, an error, or nobody there."""
-        keeper, told = self._keeper, {}
+        keeper = self._keeper
+        told: Words = {}
         while not listening.done():
             if keeper.state is State.UP:
                 peer.say(result=asdict(self._result(wish)))
@@ -237,7 +238,7 @@ class Desk:
             async with asyncio.timeout(_STOP_TIMEOUT):
                 while keeper.state not in (State.ENDED, State.DOWN):
                     await keeper.changed.wait()
-        if keeper.state is State.ENDED:
+        if self._keeper.state is State.ENDED:
             store.forget(keeper.target)
             peer.say(terminated=True)
             self.over.set()

@@ -91,8 +91,13 @@ class Link:
         ours.setblocking(False)
         try:
             env = _environment(way, nonce)
-            process: subprocess.Popen[bytes] = subprocess.Popen(
-                argv, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=env, start_new_session=True
+            process = subprocess.Popen(
+                argv,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.PIPE,
+                env=env,
+                start_new_session=True,
             )
         except OSError as error:
             ours.close()

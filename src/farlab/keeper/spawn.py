@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from .. import paths, store
 from ..errors import Internal, from_json
@@ -73,11 +74,11 @@ def _start(target: Target, port: int | None) -> None:
         raise Internal("cannot start the keeper", detail=str(error)) from error
     finally:
         os.close(log)
-    assert process.stdin and process.stdout  # noqa: S101 - they were asked for
-    with process.stdin, process.stdout:
-        process.stdin.write(json.dumps(wanted).encode())
-        process.stdin.close()
-        _check(process.stdout.read(), target)
+    stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+    with stdin, stdout:
+        stdin.write(json.dumps(wanted).encode())
+        stdin.close()
+        _check(stdout.read(), target)
 
 
 def _check(out: bytes, target: Target) -> None:

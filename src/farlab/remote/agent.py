@@ -111,5 +111,4 @@ def main(nonce):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         where = "`%s` on `%s`" % (error.filename or host.state_base(), os.uname().nodename)
         message = ("no space left for %s" if full else "cannot use %s") % where
-        failure = Failure("disk-full" if full else "host-lacks", message, str(error))
-        link.say(error=failure.words)
+        link.say(error=Failure("disk-full" if full else "host-lacks", message, str(error)).words)

@@ -16,7 +16,7 @@ from importlib import resources
 
 AGENT = ("host", "session", "chores", "start", "agent")
 """Modules in the command line, each after those it imports."""
-ANCHOR = ("frames", "streams", "line", "carrier", "reactor", "fetch", "host", "server", "anchor", "launch")
+ANCHOR = ("frames", "streams", "line", "carrier", "reactor", "fetch", "host", "server", "visitors", "anchor", "launch")
 NO_PYTHON, OLD_PYTHON = 90, 91
 """Exit statuses of the bootstrap where the host has no Python, or none from 3.6 on."""
 
@@ -72,7 +72,6 @@ def source_of(module: str) -> str:
     """A module's source without comments and docstrings, which the host does not need."""
     tree = ast.parse(resources.files(__package__).joinpath(f"{module}.py").read_text("utf-8"))
     for node in ast.walk(tree):
-        has_docstring = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node)
-        if has_docstring:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)

@@ -24,28 +24,12 @@ _MOST_BUFFERS = 64
 _ABORT = struct.pack("ii", 1, 0)
 
 
-class Loop(object):
-    """What the carrier needs of an event loop; its methods are asyncio's."""
-
-    def add_reader(self, fd: int, callback: "Callable[..., None]", *args: object) -> None:
-        raise NotImplementedError
-
-    def remove_reader(self, fd: int) -> object:
-        raise NotImplementedError
-
-    def add_writer(self, fd: int, callback: "Callable[..., None]", *args: object) -> None:
-        raise NotImplementedError
-
-    def remove_writer(self, fd: int) -> object:
-        raise NotImplementedError
-
-
 class _End(object):
-    """The socket at this end of one stream; `sock` is None until there is one."""
+    """The socket at this end of one stream."""
 
     __slots__ = ("eof", "id", "out", "reading", "sock", "writing")
 
-    def __init__(self, stream_id: int, sock: "socket.socket | None") -> None:
+    def __init__(self, stream_id: int, sock: socket.socket) -> None:
         self.id = stream_id
         self.sock = sock
         self.out = deque()  # type: deque[bytes] # what the socket has not taken yet
@@ -60,15 +44,14 @@ class Carrier(object):
     `on_lost(reason)` is called when the link ends or breaks the protocol; `reason` is a str.
     """
 
-    def __init__(
-        self, loop: "Loop", line: Line, on_event: "Callable[[Event], None]", on_lost: "Callable[[str], None]"
-    ) -> None:
+    def __init__(self, loop, line: Line, on_event: "Callable[[Event], None]", on_lost: "Callable[[str], None]") -> None:
         self.line = line
         self.bytes_in = self.bytes_out = 0  # over all links
         self._loop = loop
         self._on_event = on_event
         self._on_lost = on_lost
         self._ends = {}  # type: dict[int, _End]
+        self._expected = {}  # type: dict[int, list[Event]] # what came for streams that wait for their socket
         self._paused = set()  # type: set[int]
         self._token = None  # type: int | None
         self._in = self._out = -1
@@ -114,7 +97,7 @@ class Carrier(object):
         except BlockingIOError:
             return
         except OSError as error:
-            self._lost(os.strerror(error.errno))
+            self._lost(error.strerror or "the link broke")
             return
         if not data:
             self._lost("the link ended")
@@ -123,6 +106,8 @@ class Carrier(object):
         self.pump()
 
     def _received(self, data: bytes) -> None:
+        if self._token is None:
+            return
         self.bytes_in += len(data)
         try:
             events = self.line.receive(self._token, data)
@@ -130,19 +115,26 @@ class Carrier(object):
             self._lost("protocol: %s" % error)
             return
         for event in events:
-            end = self._ends.get(event.stream)
-            if end is None:
-                if event.kind == frames.DATA:
-                    self.line.reset(event.stream)
-                elif event.kind not in (frames.EOF, frames.RESET):
-                    self._on_event(event)
+            if event.stream in self._ends:
+                self._happened(self._ends[event.stream], event)
+            elif event.stream in self._expected and event.kind in (frames.DATA, frames.EOF):
+                data = bytes(event.data)  # a copy: a view would keep the whole of what was read in memory
+                self._expected[event.stream].append(Event(event.kind, event.stream, data))
             elif event.kind == frames.DATA:
-                self._deliver(end, event.data)
-            elif event.kind == frames.EOF:
-                end.eof = True
-                self._finish(end)
+                self.line.reset(event.stream)
             elif event.kind == frames.RESET:
-                self._close(end, abort=True)
+                self._expected.pop(event.stream, None)
+            elif event.kind != frames.EOF:
+                self._on_event(event)
+
+    def _happened(self, end: _End, event: Event) -> None:
+        if event.kind == frames.DATA:
+            self._deliver(end, event.data)
+        elif event.kind == frames.EOF:
+            end.eof = True
+            self._finish(end)
+        elif event.kind == frames.RESET:
+            self._close(end, abort=True)
 
     def pump(self) -> None:
         """Send what the line has, as far as the link takes it; then read sockets again that had to wait."""
@@ -165,7 +157,7 @@ class Carrier(object):
             self._loop.add_writer(self._out, self._link_writable)
             return
         except OSError as error:
-            self._lost(os.strerror(error.errno))
+            self._lost(error.strerror or "the link broke")
             return
         self.bytes_out += size
         count = 0
@@ -185,41 +177,38 @@ class Carrier(object):
 
     # the streams -----------------------------------------------------------------------------------------
 
-    def join(self, stream_id: int, sock: "socket.socket | None") -> None:
-        """Join a socket to a stream. `sock` None: a socket is being made; call again when it is there."""
-        end = self._ends.get(stream_id)
-        if end is None:
-            end = self._ends[stream_id] = _End(stream_id, sock)
-        else:
-            end.sock = sock
-        if sock is not None:
-            sock.setblocking(False)
-            self._write(end)
-            if self._ends.get(stream_id) is end:
-                self._resume(end)
+    def expect(self, stream_id: int) -> None:
+        """A socket for this stream is being made; keep what comes for it until `join`."""
+        self._expected[stream_id] = []
 
-    def waits(self, stream_id: int) -> bool:
-        """Whether the stream is still there and waits for its socket."""
-        end = self._ends.get(stream_id)
-        return end is not None and end.sock is None
+    def is_expected(self, stream_id: int) -> bool:
+        """Whether the stream still waits for its socket: it may have been given up meanwhile."""
+        return stream_id in self._expected
+
+    def join(self, stream_id: int, sock: socket.socket) -> None:
+        """Join a socket to a stream."""
+        sock.setblocking(False)
+        end = self._ends[stream_id] = _End(stream_id, sock)
+        for event in self._expected.pop(stream_id, ()):
+            if stream_id in self._ends:
+                self._happened(end, event)
+        if stream_id in self._ends:
+            self._resume(end)
 
     def take_back(self, stream_id: int) -> "socket.socket | None":
         """Give up a stream that the other end never heard of, and return its socket; None where it is too late."""
-        stream, end = self.line.streams.get(stream_id), self._ends.get(stream_id)
-        if stream is None or end is None or stream.announced:
+        stream = self.line.streams.get(stream_id)
+        if stream is None or stream.announced or stream_id not in self._ends:
             return None
-        sock, end.sock = end.sock, None
-        self._loop.remove_reader(sock.fileno())
         self.line.reset(stream_id)
-        self._close(end)
-        return sock
+        return self._let_go(self._ends[stream_id])
 
     def give_up(self, stream_id: int) -> None:
         """Reset a stream and close its socket, here and there."""
         self.line.reset(stream_id)
-        end = self._ends.get(stream_id)
-        if end is not None:
-            self._close(end, abort=True)
+        self._expected.pop(stream_id, None)
+        if stream_id in self._ends:
+            self._close(self._ends[stream_id], abort=True)
 
     def _resume(self, end: _End) -> None:
         if end.id not in self.line.streams or end.reading:
@@ -256,7 +245,7 @@ class Carrier(object):
         self.pump()
 
     def _deliver(self, end: _End, data: "bytes | memoryview") -> None:
-        if not end.out and end.sock is not None:
+        if not end.out:
             try:
                 size = end.sock.send(data)
             except BlockingIOError:
@@ -273,7 +262,7 @@ class Carrier(object):
         self._wait_writable(end)
 
     def _wait_writable(self, end: _End) -> None:
-        if end.out and end.sock is not None and not end.writing:
+        if end.out and not end.writing:
             end.writing = True
             self._loop.add_writer(end.sock.fileno(), self._write, end)
 
@@ -306,7 +295,7 @@ class Carrier(object):
 
     def _finish(self, end: _End) -> None:
         """Hand on a half close once all has been written; close when both directions have ended."""
-        if end.sock is None or end.out or not end.eof:
+        if end.out or not end.eof:
             return
         stream = self.line.streams.get(end.id)
         if stream is None or stream.finished:
@@ -319,12 +308,14 @@ class Carrier(object):
                 raise
 
     def _close(self, end: _End, abort: bool = False) -> None:
+        sock = self._let_go(end)
+        if abort and sock.family != socket.AF_UNIX:  # so that a cut answer does not look complete
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+        sock.close()
+
+    def _let_go(self, end: _End) -> socket.socket:
         del self._ends[end.id]
         self._paused.discard(end.id)
-        if end.sock is None:
-            return
         self._pause(end)
         self._stop_writing(end)
-        if abort and end.sock.family != socket.AF_UNIX:  # so that a cut answer does not look complete
-            end.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
-        end.sock.close()
+        return end.sock

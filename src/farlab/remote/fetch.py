@@ -11,6 +11,7 @@ class _Fetch(object):
         self._loop, self._done = loop, done
         self._answer = b""
         self._sock = socket.socket(socket.AF_UNIX)
+        self._is_over = False
         self._sock.setblocking(False)
         self._timer = loop.call_later(timeout, self._end, None, b"")
 
@@ -41,12 +42,12 @@ class _Fetch(object):
         self._end(int(words[1]) if is_http else None, body)
 
     def _end(self, status, body):
-        if self._sock is None:
+        if self._is_over:
             return
+        self._is_over = True
         self._timer.cancel()
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
-        self._sock = None
         self._done(status, body)
 
 

@@ -60,7 +60,7 @@ def enter_directory(directory):
     try:
         os.chdir(os.path.join(os.path.expanduser("~"), wanted))
     except OSError as error:
-        raise Refusal("no-directory", "cannot enter `%s`: %s" % (wanted, os.strerror(error.errno))) from None
+        raise Refusal("no-directory", "cannot enter `%s`: %s" % (wanted, error.strerror)) from None
 
 
 def find_python(wish):
@@ -143,8 +143,8 @@ def has_module(python, module):
     import subprocess
 
     code = "import importlib.util as u,sys;sys.exit(u.find_spec(%r) is None)" % module
-    null = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.run([python, "-c", code], timeout=20, **null).returncode == 0
+    null = subprocess.DEVNULL
+    return subprocess.run([python, "-c", code], stdin=null, stdout=null, stderr=null, timeout=20).returncode == 0
 
 
 # the second step: the server -----------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def has_module(python, module):
 def serve(runtime):
     sys.path.pop(0)  # this very file: the server shall not find our modules
     os.umask(0o077)  # Jupyter writes the token to `jpserver-PID-open.html`
-    sys.modules["rfc3987_syntax"] = None  # jsonschema takes 0.7 s to build a grammar nobody needs here
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # jsonschema takes 0.7 s to build a grammar nobody needs here
     app, title, main_of = find_app(tell(runtime, op="wish")["wish"].get("app"))
     path = hide_node()
     words = tell(runtime, op="launch", stage="python", pid=os.getpid(), app=app, server=title,
@@ -211,7 +211,7 @@ def arguments(runtime, words):
     return found
 
 
-class _LocalNames(list):
+class _LocalNames(list):  # type: ignore[type-arg] # Python 3.6 knows no other
     """Host names that mean this machine: the configured ones, and all below `.localhost` (RFC 6761)."""
 
     def __contains__(self, name):
@@ -234,4 +234,4 @@ def open_for_localhost():
         settings = self.web_app.settings
         settings["local_hostnames"] = _LocalNames(settings.get("local_hostnames") or ["localhost"])
 
-    ServerApp.init_webapp = init_webapp_for_us
+    ServerApp.init_webapp = init_webapp_for_us  # type: ignore[method-assign]

@@ -27,20 +27,17 @@ class Server(object):
     """`on_change()` is called when `state` or `stage` changes. `spec` is the agent's, `token` ours."""
 
     def __init__(self, loop, spec, token, on_change):
-        self.state, self.stage, self.ending = "starting", "waiting for your login shell", None
-        self.process = None  # {"pid", "start"}
+        self.state, self.stage = "starting", "waiting for your login shell"
+        self.ending = {}  # how it ended
+        self.process = {}  # pid and start
         self.told = {}  # what the launcher said of itself: python, server, app, directory, environment
         self._loop, self._spec, self._token, self._on_change = loop, spec, token, on_change
-        self._socket = os.path.join(spec["runtime"], "server.sock")
+        self.socket_path = os.path.join(spec["runtime"], "server.sock")
         self._log = os.path.join(spec["directory"], "log")
         self._child = None
         self._interactive = True
         self._deadline = 0.0
         self._asking = self._stopping = False
-
-    def connectable(self):
-        """Path of the server's socket."""
-        return self._socket
 
     # start -----------------------------------------------------------------------------------------------
 
@@ -121,7 +118,7 @@ class Server(object):
                 self.fail("shell-stuck", message)
             else:
                 self.fail("server-failed", "the server did not answer within %d s" % START_TIMEOUT)
-        elif not self._asking and os.path.exists(self._socket):
+        elif not self._asking and os.path.exists(self.socket_path):
             self._asking = True
             self.ask("GET", "api", self._answered, timeout=START_TIMEOUT)
 
@@ -159,7 +156,7 @@ class Server(object):
     def ask(self, method, path, done, timeout=3.0):
         """One request to the server's API; `done(status, body)`, `(None, b"")` where it does not answer."""
         base = self.told.get("base_url", "/")
-        fetch(self._loop, self._socket, method, base + path, self._token, done, timeout)
+        fetch(self._loop, self.socket_path, method, base + path, self._token, done, timeout)
 
     # end -------------------------------------------------------------------------------------------------
 

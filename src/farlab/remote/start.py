@@ -65,8 +65,8 @@ def launch(name, argv):
     """In a detached tmux session `farlab-NAME`, so that `tmux ls` shows it; where that fails, detached."""
     if shutil.which("tmux"):
         words = ["tmux", "new-session", "-d", "-s", "farlab-" + name]
-        null = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        if subprocess.run(words + argv, **null).returncode == 0:
+        null = subprocess.DEVNULL
+        if subprocess.run(words + argv, stdin=null, stdout=null, stderr=null).returncode == 0:
             return
     launch_detached(argv)
 
