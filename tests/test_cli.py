@@ -181,6 +181,19 @@ def test_words_that_are_no_text_are_told_apart_all_the_same(farlab: Farlabs) -> 
     assert "cannot be a host" in outcome.stderr
 
 
+def test_a_terminal_that_knows_few_letters_gets_some_text(farlab: Farlabs) -> None:
+    program = "from farlab import cli, render; cli.survive_any_text(); render.out('café … \\udce9')"
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    printed = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
+    assert printed.stdout == "caf\\xe9 \\u2026 \\udce9\n"
+
+
+def test_behind_two_dashes_nothing_is_an_option(farlab: Farlabs) -> None:
+    outcome = farlab("connect", "--", "--json")
+    assert outcome.stdout == ""
+    assert outcome.stderr.startswith("error: `HOST`: `--json` cannot be a host: it begins with `-`\n")
+
+
 # --- settings --------------------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "_FARLAB_COMPLETE" in os.environ:
         Farlab().main(args=words, prog_name="farlab", complete_var="_FARLAB_COMPLETE")
     voice = first_voice(words, os.environ)
-    _survive_any_text()
+    survive_any_text()
     try:
         return _run(words, voice)
     except BrokenPipeError:  # `farlab logs gpu1 | head`: the reader has what it wanted
@@ -95,7 +95,7 @@ def _help(words: Sequence[str]) -> str:
     return f"`farlab {verb} --help`" if verb in VERBS else "`farlab --help`"
 
 
-def _survive_any_text() -> None:
+def survive_any_text() -> None:
     """A file name that is no text, or a terminal that knows no `…`, is shown somehow and never raises."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
