@@ -63,6 +63,7 @@ class Desk:
         listening = asyncio.create_task(self._listen(peer))
         try:
             tried = keeper.attempts
+            keeper.reused = keeper.reused or keeper.state is State.UP
             keeper.connect(words["wish"], may_ask=may_ask)
             await self._watch(peer, tried, listening, words["wish"])
         finally:
@@ -101,8 +102,7 @@ class Desk:
     async def _ask(self, peer: Peer, words: Words) -> None:
         """`ssh` asks something: put it to the person who is attached."""
         keeper = self._keeper
-        if not self._askable:
-            keeper.unasked = str(words.get("prompt", ""))
+        if not self._askable or not keeper.is_linking:
             peer.say(cancel=True)
             return
         number = next(self._numbers)
@@ -119,6 +119,8 @@ class Desk:
         given = answer.result() if answer.done() else None
         if given is None:
             peer.say(cancel=True)
+            if not gone.done():
+                keeper.decline()
         else:
             peer.say(answer=given)
 

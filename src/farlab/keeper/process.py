@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from .. import store
-from ..errors import FarlabError, NoSession, NotAnswering, from_json
+from ..errors import FarlabError, Interrupted, NoSession, NotAnswering, from_json
 from ..model import State, Target
 from ..remote import bootstrap, frames
 from ..remote.carrier import Carrier
@@ -63,8 +63,6 @@ class Keeper:
         self.wish: Words = {}
         self.notebook: str | None = None
         self.notes: tuple[str, ...] = ()
-        self.unasked = ""
-        """The last question of `ssh` that nobody was there to answer."""
         self.changed = asyncio.Event()
         self.news: Words = {}
         """The last progress, for whoever waits."""
@@ -73,6 +71,8 @@ class Keeper:
         self._was_up = False
         self._failures = self._broken = 0
         self._carried: Link | None = None
+        self._making: asyncio.Task[None] | None = None
+        self._is_declined = False
         self._ended_links: set[asyncio.Task[None]] = set()
         self._wanted, self._now = asyncio.Event(), asyncio.Event()
         self._check: asyncio.Task[None] | None = None
@@ -99,8 +99,8 @@ class Keeper:
         self.wish = wish
         self.reason = None
         if self.state is State.ENDED:
-            self._was_up = False
-            self.session = {}
+            self._was_up = self._answered = False
+            self.session, self.seconds = {}, {}
         self._happened(Happened.PERSON_CONNECTS)
         self._wanted.set()
         self._now.set()
@@ -115,10 +115,17 @@ class Keeper:
         while True:
             await self._wanted.wait()
             await self._pause()
+            self._making = asyncio.create_task(self._make_link())
             try:
-                await self._make_link()
+                await self._making
             except FarlabError as error:
                 self._failed(error)
+            except asyncio.CancelledError:
+                if not self._is_declined:
+                    raise
+                self._failed(Interrupted(f"the question of `{self.target.host}` was not answered", hint=""))
+            finally:
+                self._making, self._is_declined = None, False
 
     async def close(self, *, message: dict[str, object] | None = None) -> None:
         """Say goodbye and let go of everything."""
@@ -136,7 +143,7 @@ class Keeper:
 
     async def _pause(self) -> None:
         """Wait as the back-off says, or until somebody wants it now."""
-        if self.state is not State.SILENT:
+        if self.state is not State.SILENT or self._failures:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._now.wait(), states.delay(self._failures, random.random()))  # noqa: S311
         self._now.clear()
@@ -228,7 +235,7 @@ class Keeper:
         elif not self._was_up or error.exit_status not in (4, 9):
             self._wanted.clear()
             self._happened(Happened.REFUSED)
-        else:
+        elif not self._carried:
             self._happened(Happened.LINK_LOST)
         self.may_ask = False
 
@@ -255,7 +262,8 @@ class Keeper:
             self.tell("start", str(session.get("stage", "")))
         elif told == "ended" and isinstance(session.get("error"), dict):
             error = from_json(session["error"])
-            self._end(NoSession(error.message, detail=error.detail) if self._was_up else error)
+            has_run = session["error"].get("code") in ("ended", "terminated")
+            self._end(NoSession(error.message, detail=error.detail) if has_run else error)
         elif told == "up" and self._was_up:
             self._happened(Happened.SERVER_UP)
         elif told == "up":
@@ -266,6 +274,10 @@ class Keeper:
         error.hint = error.hint.replace("HOST", self.target.host)
         self.reason = error
         self._wanted.clear()
+        self.carrier.drop()
+        if self._carried:
+            self._let_end(self._carried)
+            self._carried = None
         self._happened(Happened.SERVER_ENDED)
 
     def _begin_check(self) -> None:
@@ -342,11 +354,21 @@ class Keeper:
             self._story.tell(f"{self.state} {why}")
         self.publish()
 
+    @property
+    def is_linking(self) -> bool:
+        """Whether an `ssh` of ours may have a question now."""
+        return self.state in (State.CONNECTING, State.ASKING, State.SILENT, State.DOWN)
+
     def asking(self, is_asking: bool) -> None:
         """`ssh` waits for a person, or does so no more."""
-        event = Happened.QUESTION if is_asking else Happened.ANSWERED
-        if self.state in (State.CONNECTING, State.ASKING, State.SILENT) or is_asking:
-            self._happened(event)
+        if self.is_linking and (is_asking or self.state is not State.DOWN):
+            self._happened(Happened.QUESTION if is_asking else Happened.ANSWERED)
+
+    def decline(self) -> None:
+        """The person does not answer: end the `ssh` at once, since each empty answer counts as a failed login."""
+        if self._making:
+            self._is_declined = True
+            self._making.cancel()
 
     def tell(self, stage: str, text: str) -> None:
         """Progress, for whoever waits."""

@@ -208,9 +208,8 @@ class Anchor(object):
         else:
             host.remove_tree(self.spec["directory"])
             host.remove_empty(host.state_base())
-        for process in host.processes_of(self.spec["runtime"]):
-            if process["pid"] not in (os.getpid(), os.getppid()):
-                host.end_process(process)
+        for process in host.kernels_of(self.spec["runtime"]):
+            host.end_process(process)
         self.loop.call_later(FAREWELL if self.lines and ending["code"] != "terminated" else 0.2, self._leave)
 
     def _leave(self):

@@ -28,7 +28,7 @@ def stop(link, request):
         record = session.record
         for process in (record.get("anchor"), record.get("server")):
             host.end_process(process)
-        for process in host.processes_of(record["runtime"]):
+        for process in host.kernels_of(record["runtime"]):
             host.end_process(process)
         end_tmux(record)
         session.sweep()

@@ -128,14 +128,16 @@ def end_process(process):
         wait_until(lambda: not is_same(process), patience)
 
 
-def processes_of(runtime):
-    """Our processes that were given a file of `runtime` on their command line: kernels that outlived their server."""
+def kernels_of(runtime):
+    """Kernels that outlived their server: our processes that were given a connection file in `runtime`."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else ()):
         try:
             with open("/proc/%s/cmdline" % pid, "rb") as file:
                 words = file.read().split(b"\0")
-            if os.stat("/proc/" + pid).st_uid == os.getuid() and any(runtime.encode() + b"/" in word for word in words):
+            if os.stat("/proc/" + pid).st_uid == os.getuid() and any(
+                runtime.encode() + b"/kernel-" in word for word in words
+            ):
                 found.append({"pid": int(pid), "start": start_time(int(pid))})
         except OSError:
             continue

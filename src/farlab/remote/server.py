@@ -63,6 +63,7 @@ class Server(object):
             os.close(log)
         self.process = {"pid": self._child.pid, "start": host.start_time(self._child.pid)}
         self._deadline = time.monotonic() + SHELL_TIMEOUT
+        self._on_change()
         self._loop.call_later(0.02, self._watch)
 
     def adopt(self, record):
