@@ -148,12 +148,12 @@ def _hidden(terminal: int, prompt_again: Callable[[], None]) -> Iterator[None]:
         termios.tcsetattr(terminal, termios.TCSAFLUSH, quiet)
         prompt_again()
 
-    termios.tcsetattr(terminal, termios.TCSAFLUSH, quiet)
-    try:
-        with _caught((signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT), pass_on):
+    with _caught((signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT), pass_on):
+        try:
+            termios.tcsetattr(terminal, termios.TCSAFLUSH, quiet)
             yield
-    finally:
-        restore()
+        finally:
+            restore()
 
 
 @contextmanager
