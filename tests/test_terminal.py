@@ -45,6 +45,8 @@ try:
         said = work(person, sys.argv[1])
 except FarlabError as error:
     print("ended with", error.exit_status, error.slug, error.message)
+except KeyboardInterrupt:  # it came a moment before or after the question
+    print("ended with 130 interrupted")
 else:
     print("answer", ascii(said))
 """

@@ -92,8 +92,8 @@ class Terminal:
 
     def ask(self, prompt: str, *, is_secret: bool) -> str | None:
         """One line as typed, without its newline; None for Ctrl-C or Ctrl-D."""
-        self.show(prompt)
         try:
+            self.show(prompt)
             if not is_secret:
                 return self._line()
             with _hidden(self._in, lambda: self.show(prompt)):
