@@ -24,5 +24,5 @@ def status(call: Call) -> SessionStatus | None:
     try:
         render.follow(api.follow_status(target), as_json=call.voice.json)
     except KeyboardInterrupt:
-        raise Interrupted("", hint="") from None  # the way to end it: nothing to say
+        raise Interrupted("interrupted" if call.voice.json else "", hint="") from None  # the way to end it
     return None
