@@ -9,7 +9,8 @@ from farlab.remote.streams import MAX_WINDOW
 CHUNK = 64 * 1024
 LIMIT = 2 * 1024 * 1024
 BASE = 1 << 19
-NOISE = bytes(random.Random(5).getrandbits(8) for _ in range(BASE + frames.MAX_PAYLOAD))
+NOISE = random.Random(5).getrandbits(8 * BASE).to_bytes(BASE, "big")
+NOISE += NOISE[: frames.MAX_PAYLOAD]
 
 
 def content(key, at, size):

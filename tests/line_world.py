@@ -4,11 +4,10 @@ Everything that happens is one `step` with plain numbers, so that hypothesis (`p
 (`remote_selfcheck.py`) can drive it; after each step the world checks itself. Standard library, Python 3.6.
 """
 
-from line_side import CHUNK, LIMIT, Record, Side, content
-
 from farlab.remote import frames
 from farlab.remote.frames import ProtocolError
 from farlab.remote.line import Line
+from line_side import CHUNK, LIMIT, Record, Side, content
 
 SPOILT = b"\xff" * 8
 SIZES = (1, 2, 7, 8, 9, 30, 60, 500, 5000, 20000, CHUNK, CHUNK + 1, 300000, 1 << 20, 3 << 20)

@@ -1,0 +1,300 @@
+"""The line, between two real ends: whatever happens to its links, every stream arrives once, whole and in order."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from farlab.remote import frames
+from farlab.remote.frames import DATA, EOF, MESSAGE, OPEN, PONG, RESET, ProtocolError
+from farlab.remote.line import ACK_EVERY, MAX_CONTROL, MAX_STREAMS, UP, Event, Line
+from line_pair import ID, PairOfEnds, hello_of
+from line_world import LIMIT, SCHEDULE, World
+
+SOAK = int(os.environ.get("FARLAB_SOAK", "1"))
+"""How many times as many examples as usual; with more than 1 they are other ones each time."""
+numbers = st.integers(0, 1 << 20)
+steps = st.lists(st.tuples(st.sampled_from(SCHEDULE), numbers, numbers), min_size=5, max_size=100)
+often = settings(
+    max_examples=1500 * SOAK,
+    derandomize=SOAK == 1,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture
+def ends() -> PairOfEnds:
+    """A keeper's and an anchor's end, with a good link."""
+    ends = PairOfEnds()
+    ends.connect()
+    ends.flow()
+    return ends
+
+
+@pytest.mark.timeout(0 if SOAK > 1 else 120)
+@often
+@given(steps, st.integers(1, 2))
+def test_every_stream_arrives_once_and_in_order_whatever_happens(steps: list, keepers: int) -> None:
+    world = World(keepers)
+    for step in steps:
+        world.step(*step)
+    world.settle()
+
+
+@pytest.mark.timeout(0 if SOAK > 1 else 120)
+@often
+@given(steps)
+def test_nothing_at_all_is_lost_while_the_anchor_remembers(steps: list) -> None:
+    world = World()
+    for step in steps:
+        if step[0] != "forget":
+            world.step(*step)
+    world.settle()
+
+
+# cuts ----------------------------------------------------------------------------------------------------
+
+
+def _a_day_before(state: str) -> World:
+    """A line that has lived: never linked, linked, or linked to an anchor that has forgotten it."""
+    world = World()
+    world.step("open", 0, 6)
+    if state != "new":
+        world.step("connect", 0, 0)
+        for name, a in [("flow", 0), ("send", 1), ("message", 1), ("flow", 0), ("ping", 0), ("flow", 0)]:
+            world.step(name, a, 6)
+    for name, a, b in [("open", 0, 6), ("send", 0, 6), ("send", 1, 6), ("message", 0, 0), ("message", 1, 0)]:
+        world.step(name, a, b)
+    if state == "forgotten":
+        world.step("forget", 0, 1)
+    return world
+
+
+@pytest.mark.parametrize("state", ["new", "resumed", "forgotten"])
+@pytest.mark.parametrize("way", ["out", "back"])
+def test_a_link_may_be_cut_at_every_byte(state: str, way: str) -> None:
+    for size in range(1000):
+        world = _a_day_before(state)
+        world.step("connect", 0, 0)
+        link = world.links[-1]
+        world._send_out(link, 1 << 20)
+        if way == "out":
+            is_all = size > len(link.out)
+            world._bring_out(link, size)
+            world._send_back(link, 1 << 20)
+            world._bring_back(link, 1 << 20)
+        else:
+            world._bring_out(link, 1 << 20)
+            world._send_back(link, 1 << 20)
+            is_all = size > len(link.back)
+            world._bring_back(link, size)
+            world._send_out(link, 1 << 20)
+            world._bring_out(link, 1 << 20)
+        world.step("cut", len(world.links) - 1, 7)
+        world.settle()
+        if is_all:
+            return
+    raise AssertionError("this never was the whole of it")
+
+
+def test_a_spoilt_link_costs_nothing(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.keeper.send(stream, b"before")
+    token, data = ends.anchor_token, ends.out() + b"\xff" * 8
+    with pytest.raises(ProtocolError):
+        ends.anchor.receive(token, data)
+    assert not ends.anchor.linked
+    assert ends.anchor.receive(token, ends.out()) == []
+    ends.keeper.send(stream, b" and after")
+    ends.connect()
+    assert ends.text_at_anchor(ends.flow()[1]) == b"before and after"
+
+
+def test_a_frame_that_cannot_be_does_not_count(ends: PairOfEnds) -> None:
+    with pytest.raises(ProtocolError):
+        ends.anchor.receive(ends.anchor_token, frames.encode(MESSAGE, 0, b"no json"))
+    ends.keeper.message({"n": 1})
+    ends.connect()
+    assert Event(MESSAGE, 0, {"n": 1}) in ends.flow()[1]
+
+
+def test_calls_for_a_link_that_was_replaced_do_nothing(ends: PairOfEnds) -> None:
+    old = ends.keeper_token
+    late = ends.back(ends.anchor.message({"n": 1}))
+    ends.connect()
+    assert ends.keeper.receive(old, late) == []
+    assert ends.keeper.data_to_send(old) == []
+    ends.keeper.detach(old)
+    assert ends.keeper.linked
+    assert Event(MESSAGE, 0, {"n": 1}) in ends.flow()[0]
+
+
+def test_a_hello_that_was_overtaken_is_refused_and_disturbs_nothing(ends: PairOfEnds) -> None:
+    late = hello_of(ends.keeper)
+    ends.connect()
+    ends.flow()
+    with pytest.raises(ProtocolError):
+        ends.anchor.accept(late)
+    ends.keeper.message({"n": 1})
+    assert Event(MESSAGE, 0, {"n": 1}) in ends.flow()[1]
+
+
+# anchors that forget ---------------------------------------------------------------------------------------
+
+
+def test_a_forgotten_line_begins_anew_and_its_streams_are_reset(ends: PairOfEnds) -> None:
+    stream = ends.open(b"question")
+    ends.anchor = Line(ID, False, LIMIT)
+    ends.connect()
+    at_keeper, at_anchor = ends.flow()
+    assert at_keeper == [Event(RESET, stream, b""), Event(UP, 0, False)]
+    assert at_anchor == []
+    assert ends.keeper.streams == ends.anchor.streams == {}
+    assert ends.keeper.held == 0
+
+
+def test_a_stream_that_was_never_announced_survives_a_forgotten_line(ends: PairOfEnds) -> None:
+    ends.keeper.detach(ends.keeper_token)
+    stream = ends.keeper.open("", b"new")
+    ends.keeper.send(stream, b" and more")
+    ends.anchor = Line(ID, False, LIMIT)
+    ends.connect()
+    at_keeper, at_anchor = ends.flow()
+    assert at_keeper == [Event(UP, 0, False)]
+    assert at_anchor[0] == Event(OPEN, stream, "")
+    assert ends.text_at_anchor(at_anchor) == b"new and more"
+
+
+def test_two_anchors_in_turn_never_mix_their_streams(ends: PairOfEnds) -> None:
+    stream = ends.open(b"to the first")
+    first, ends.anchor = ends.anchor, Line(ID, False, LIMIT)
+    ends.connect()
+    ends.flow()
+    second_stream = ends.open(b"to the second")
+    ends.anchor = first
+    ends.connect()
+    at_keeper, at_anchor = ends.flow()
+    assert at_keeper == [Event(RESET, second_stream, b""), Event(UP, 0, False)]
+    assert at_anchor == [Event(RESET, stream, b"")]
+    assert first.streams == ends.keeper.streams == {}
+
+
+def test_an_answerer_that_began_from_a_late_hello_is_not_taken_for_another() -> None:
+    ends = PairOfEnds()
+    ends.connect()
+    ends.flow()
+    late = hello_of(ends.keeper)
+    ends.anchor = Line(ID, False, LIMIT)
+    ends.connect()
+    ends.flow()
+    ends.open(b"to the second")
+    ends.anchor = Line(ID, False, LIMIT)
+    ends.anchor.accept(late)
+    ends.connect()
+    assert [event.kind for event in ends.flow()[0]] == [RESET, UP]
+
+
+def test_a_hello_for_another_line_is_refused() -> None:
+    other = Line("another0123456789", True, LIMIT)
+    with pytest.raises(ProtocolError):
+        Line(ID, False, LIMIT).accept(hello_of(other))
+
+
+def test_up_says_whether_the_line_goes_on(ends: PairOfEnds) -> None:
+    ends.connect()
+    assert ends.flow()[0] == [Event(UP, 0, True)]
+
+
+# streams ---------------------------------------------------------------------------------------------------
+
+
+def test_what_was_given_up_before_it_was_announced_is_never_heard_of(ends: PairOfEnds) -> None:
+    ends.keeper.detach(ends.keeper_token)
+    for _ in range(1000):
+        ends.keeper.reset(ends.keeper.open("", b"x" * 3000))
+    assert ends.keeper.held == 0
+    assert not ends.keeper._out._small
+    ends.connect()
+    assert ends.flow()[1] == []
+
+
+def test_a_reset_stream_delivers_nothing_more(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.anchor.send(stream, b"too late")
+    late = ends.back()
+    ends.keeper.reset(stream)
+    assert ends.keeper.receive(ends.keeper_token, late) == []
+    assert ends.flow()[1] == [Event(RESET, stream, b"")]
+
+
+def test_both_may_reset_at_once(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.keeper.reset(stream)
+    ends.anchor.reset(stream)
+    assert ends.flow() == ([], [])
+
+
+def test_a_stream_ends_when_both_have_said_eof(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.keeper.send_eof(stream)
+    assert ends.flow()[1] == [Event(EOF, stream, b"")]
+    ends.anchor.send(stream, b"the answer")
+    ends.anchor.send_eof(stream)
+    assert [event.kind for event in ends.flow()[0]] == [DATA, EOF]
+    assert ends.keeper.streams == ends.anchor.streams == {}
+
+
+def test_misuse_is_told_to_the_driver(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.keeper.send_eof(stream)
+    for call, *arguments in (
+        (ends.keeper.send, stream, b"after EOF"),
+        (ends.anchor.open,),
+        (ends.keeper.open, "é"),
+        (ends.keeper.open, "x" * 256),
+        (ends.keeper.message, {"n": "x" * frames.MAX_TEXT}),
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            call(*arguments)
+
+
+def test_no_more_streams_are_opened_than_the_other_end_takes(ends: PairOfEnds) -> None:
+    for _ in range(MAX_STREAMS):
+        ends.keeper.open()
+    with pytest.raises(ValueError, match="streams"):
+        ends.keeper.open()
+    ends.flow()
+    assert len(ends.anchor.streams) == MAX_STREAMS
+
+
+# acknowledging ---------------------------------------------------------------------------------------------
+
+
+def test_a_ping_acknowledges_all_in_both_directions(ends: PairOfEnds) -> None:
+    stream = ends.open(b"question")
+    ends.anchor.send(stream, b"answer")
+    ends.flow()
+    assert ends.keeper.held
+    assert ends.anchor.held
+    ends.keeper.ping(b"the mark")
+    assert ends.flow()[0] == [Event(PONG, 0, b"the mark")]
+    assert ends.keeper.held == ends.anchor.held == 0
+
+
+def test_much_is_acknowledged_without_a_ping_once_for_all_that_came(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.keeper.send(stream, bytes(ACK_EVERY * 4))
+    ends.anchor.receive(ends.anchor_token, ends.out())
+    assert ends.back() == frames.encode(frames.ACK, 0, frames.COUNT.pack(ends.anchor.received))
+
+
+def test_a_flood_of_pings_that_nobody_reads_is_cut(ends: PairOfEnds) -> None:
+    ping = frames.encode(frames.PING, 0, frames.BEAT.pack(0, b"12345678"))
+    ends.anchor.receive(ends.anchor_token, ping * MAX_CONTROL)
+    with pytest.raises(ProtocolError):
+        ends.anchor.receive(ends.anchor_token, ping)
