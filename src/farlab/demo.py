@@ -79,7 +79,7 @@ def _show(base: Path, bell: _Bell, seconds: float | None, open_browser: OpenBrow
     """Connect, let the person play, terminate."""
     target = Target(host=HOST, ssh_config=str(base / "ssh_config"))
     _tell(tell, f"`farlab connect {HOST}`")
-    with _laptop(base), bell.heard(), _own_hints():
+    with _laptop(base), bell.heard(), _telling(target):
         connected = api.connect(target, Wish(), tell=tell)
     try:
         with bell.heard():
@@ -99,12 +99,14 @@ def _show(base: Path, bell: _Bell, seconds: float | None, open_browser: OpenBrow
 
 
 @contextmanager
-def _own_hints() -> Iterator[None]:
-    """An error's hint is about a host that is gone when it is read."""
+def _telling(target: Target) -> Iterator[None]:
+    """An error's hint would be about a host that is gone when it is read: tell now what the logs would have told."""
     try:
         yield
     except FarlabError as error:
         error.hint = ""
+        with suppress(FarlabError):
+            error.detail = error.detail or "\n".join(api.logs(target, keeper=True, lines=20))
         raise
 
 
