@@ -45,7 +45,7 @@ def connect(target: Target, wish: Wish, *, ask: Ask | None = None, tell: Tell | 
     """Start or find the session and bring it to this machine. `ask` None: nobody is there to answer `ssh`."""
     options.check_host(target.host)
     began = time.monotonic()
-    channel = spawn.find_or_start(target, wish.port)
+    channel = spawn.find_or_start(target, wish, may_ask=ask is not None)
     try:
         channel.say(op="connect", wish=asdict(wish), may_ask=ask is not None)
         words = _converse(channel, ask, tell, wish.timeout, target)

@@ -13,19 +13,30 @@ _LONGEST_BASE = 60
 
 
 def state_directory() -> Path:
-    """What outlives everything: which sessions are known, the keepers' logs. `@` keeps it apart from the sessions
-    of a host that is this very machine, which live beside it."""
+    """What outlives everything: which sessions are known, the keepers' logs. It need not exist.
+
+    `@` keeps it apart from the sessions of a host that is this very machine, which live beside it.
+    """
     from platformdirs import user_state_path
 
-    return _private(user_state_path("farlab") / "@keepers")
+    return user_state_path("farlab") / "@keepers"
 
 
 def runtime_directory() -> Path:
-    """Sockets and locks: below `$XDG_RUNTIME_DIR` where that is ours alone, else `/tmp/farlab-UID`."""
+    """Sockets and locks: below `$XDG_RUNTIME_DIR` where that is ours alone, else `/tmp/farlab-UID`; maybe not there."""
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     if base.startswith("/") and len(base) <= _LONGEST_BASE and _is_private(Path(base)):
-        return _private(Path(base) / "farlab" / "@keepers")
-    return _private(Path(f"/tmp/farlab-{os.getuid()}/@keepers"))  # noqa: S108 - owner and mode are checked
+        return Path(base) / "farlab" / "@keepers"
+    return Path(f"/tmp/farlab-{os.getuid()}/@keepers")  # noqa: S108 - owner and mode are checked
+
+
+def remove_if_empty(path: Path) -> None:
+    """Remove one of our directories, and the farlab directory above it, where nothing is in them any more."""
+    for each in (path, path.parent):
+        try:
+            each.rmdir()
+        except OSError:
+            return
 
 
 def _is_private(path: Path) -> bool:
@@ -36,8 +47,8 @@ def _is_private(path: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
-def _private(path: Path) -> Path:
-    """Make `path` and its parent farlab directory, 0700; refuse what somebody else made."""
+def make_private(path: Path) -> Path:
+    """Make one of our directories and the farlab directory above it, 0700; refuse what somebody else made."""
     path.parent.parent.mkdir(parents=True, exist_ok=True)
     for each in (path.parent, path):
         each.mkdir(mode=0o700, exist_ok=True)

@@ -54,6 +54,7 @@ def recall_all() -> list[Memory]:
 def remember(memory: Memory) -> None:
     """Write `memory`, whole or not at all."""
     path = _path(memory.target)
+    paths.make_private(path.parent)
     new = path.with_suffix(".new")
     with open(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
         json.dump(asdict(memory), file)
@@ -66,11 +67,7 @@ def forget(target: Target) -> None:
     """Remove all that is remembered of `target`, its keeper's log too."""
     for path in (_path(target), log_path(target)):
         path.unlink(missing_ok=True)
-    for directory in (path.parent, path.parent.parent):
-        try:
-            directory.rmdir()
-        except OSError:
-            break
+    paths.remove_if_empty(paths.state_directory())
 
 
 def _path(target: Target) -> Path:

@@ -1,17 +1,16 @@
-"""The private socket between a keeper and whoever speaks to it: the CLI, and askpass. Lines of JSON both ways.
+"""The private socket of a keeper: made, and reached, without an event loop, which would cost start-up.
 
-The socket lies in a directory of ours alone, and each side checks that the other is the same user.
+It lies in a directory of ours alone, and each side checks that the other is the same user. Both speak in lines of
+JSON; `peers` is the other half.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import select
 import socket
 import struct
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,56 +19,21 @@ MOST_LINE = 8 << 20
 Words = dict[str, Any]
 
 
-class Peer:
-    """One connection, at the keeper's end."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-
-    async def hear(self) -> Words | None:
-        """The next words; None at the end or for what is not ours."""
-        try:
-            line = await self._reader.readline()
-            words = json.loads(line) if line else None
-        except (OSError, ValueError):
-            return None
-        return words if isinstance(words, dict) else None
-
-    def say(self, **words: object) -> None:
-        """Send one line; nothing happens if the other side has gone."""
-        if not self._writer.is_closing():
-            self._writer.write(json.dumps(words).encode() + b"\n")
-
-    async def close(self) -> None:
-        """Close when all has been sent."""
-        try:
-            await self._writer.drain()
-            self._writer.close()
-            await self._writer.wait_closed()
-        except OSError:
-            pass
-
-
-async def serve(path: Path, serve_peer: Callable[[Peer], Awaitable[None]]) -> asyncio.Server:
-    """Listen on `path`, which appears ready: `serve_peer` is run for each connection of this user."""
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = Peer(reader, writer)
-        try:
-            if _is_ours(writer.get_extra_info("socket")):
-                await serve_peer(peer)
-        finally:
-            await peer.close()
-
+def listen(path: Path) -> socket.socket:
+    """A listening socket at `path`, which appears only when one can connect to it."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(connected, new, limit=MOST_LINE)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(new))
     new.chmod(0o600)
+    listener.listen(128)
+    listener.setblocking(False)
     new.replace(path)
-    return server
+    return listener
 
 
-def _is_ours(sock: Any) -> bool:
+def is_ours(sock: Any) -> bool:
+    """Whether this very user is at the other end."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True  # the directory's mode is all there is
     _, user, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -86,7 +50,7 @@ class Channel:
         self._buffer = b""
         try:
             self._sock.connect(str(path))
-            if not _is_ours(self._sock):
+            if not is_ours(self._sock):
                 raise PermissionError(f"`{path}` is somebody else's")
         except OSError:
             self._sock.close()

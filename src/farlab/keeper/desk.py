@@ -13,7 +13,7 @@ from .. import store
 from ..errors import FarlabError, Internal, NoSession
 from ..model import Connected, SessionStatus, State
 from . import pages
-from .control import Peer, Words
+from .peers import Peer, Words
 from .process import Keeper
 from .rest import Rest
 
@@ -29,8 +29,14 @@ class Desk:
         self._rest = Rest(keeper)
         self._askable: list[Peer] = []
         self._watching = 0
+        self._was_visited = False
         self._answers: dict[int, asyncio.Future[str | None]] = {}
         self._numbers = itertools.count(1)
+
+    def expect_somebody(self) -> None:
+        """End where whoever started the keeper has gone before it said anything."""
+        if not self._was_visited and not self._keeper.was_up:
+            self.over.set()
 
     async def serve(self, peer: Peer) -> None:
         """One connection, from its first words to its end."""
@@ -58,12 +64,14 @@ class Desk:
     async def _connect(self, peer: Peer, words: Words) -> None:
         keeper, may_ask = self._keeper, bool(words.get("may_ask"))
         self._watching += 1
+        self._was_visited = True
         if may_ask:
             self._askable.append(peer)
         listening = asyncio.create_task(self._listen(peer))
         try:
             tried = keeper.attempts
-            keeper.reused = keeper.reused or keeper.state is State.UP
+            if keeper.state is State.UP:  # it is there: nothing was waited for
+                keeper.reused, keeper.seconds = True, {"link": 0.0, "start": 0.0}
             keeper.connect(words["wish"], may_ask=may_ask)
             await self._watch(peer, tried, listening, words["wish"])
         finally:

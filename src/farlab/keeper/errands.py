@@ -13,8 +13,9 @@ from typing import Any
 from .. import paths, store
 from ..errors import Interrupted, NoSession, TimedOut
 from ..model import Kernel, Progress, Question, QuestionKind, SessionStatus, State, Target
-from . import control
-from .link import Link, Way, resolve
+from . import control, peers
+from .dial import Way, dial, resolve
+from .link import Link
 
 Ask = Callable[[Question], str | None]
 Tell = Callable[[Progress], None]
@@ -49,7 +50,7 @@ async def _asking(ask: Ask | None, clock: Clock) -> AsyncIterator[str | None]:
         yield None
         return
 
-    async def put(peer: control.Peer) -> None:
+    async def put(peer: peers.Peer) -> None:
         words = await peer.hear() or {}
         clock.pause()
         try:
@@ -62,13 +63,14 @@ async def _asking(ask: Ask | None, clock: Clock) -> AsyncIterator[str | None]:
         else:
             peer.say(answer=answer)
 
-    path = paths.runtime_directory() / f"errand-{os.getpid()}-{secrets.token_hex(3)}.sock"
-    server = await control.serve(path, put)
+    path = paths.make_private(paths.runtime_directory()) / f"errand-{os.getpid()}-{secrets.token_hex(3)}.sock"
+    server = await peers.serve(control.listen(path), put)
     try:
         yield str(path)
     finally:
         server.close()
         path.unlink(missing_ok=True)
+        paths.remove_if_empty(path.parent)
 
 
 async def _errand(
@@ -99,7 +101,8 @@ async def _errand(
 async def _talk(
     target: Target, words: Words, on_frame: Callable[[Words], Words | None], ask_socket: str | None, tell: Tell | None
 ) -> None:
-    link = Link.start(Way(target=target, resolved=await resolve(target), ask_socket=ask_socket))
+    resolved = await asyncio.to_thread(resolve, target)
+    link = Link(dial(Way(target=target, resolved=resolved, ask_socket=ask_socket)))
     try:
         await link.request({**words, "name": target.name})
         while True:

@@ -9,102 +9,36 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
-import socket
-import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any, cast
 
-from ..errors import FarlabError, Internal, LinkLost, from_json
-from ..model import Target
-from ..remote import bootstrap
-from ..ssh import askpass, explain, options
+from ..errors import FarlabError, LinkLost, from_json
+from ..ssh import explain
+from .dial import Dialed
 
 MOST_NOISE = 1 << 20
 """Bytes of rc files' talk before a host is taken not to be ours."""
 MOST_FRAME = 8 << 20
 _KEPT_STDERR = 64 << 10
 _PATIENCE = 2.0
-_WIDE = 1 << 20
 
 Words = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """How links to a target are made: what `ssh -G` says, and where `ssh` may put its questions."""
-
-    target: Target
-    resolved: options.Resolved
-    ask_socket: str | None = None
-    """Path of the socket that answers askpass; None: nobody is there to answer."""
-    around_master: bool = False
-
-
-async def resolve(target: Target) -> options.Resolved:
-    """Ask `ssh -G`. Raises what ssh's own words about the configuration mean."""
-    argv = options.query_argv(target)
-    try:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    except OSError as error:
-        raise explain.no_program(argv[0]) from error
-    loop = asyncio.get_running_loop()
-    out, err = await loop.run_in_executor(None, process.communicate)
-    if process.returncode:
-        raise explain.explain(err.decode("utf-8", "replace"), process.returncode, host=target.host, may_ask=False)
-    return options.parse_resolved(out.decode("utf-8", "replace"))
 
 
 class Link:
     """One `ssh HOST BOOTSTRAP`. Say `request`, read `frame` by frame, then either `release` it or `end` it."""
 
-    def __init__(self, way: Way, process: subprocess.Popen[bytes], sock: socket.socket, nonce: str) -> None:
-        self.way = way
-        self.process = process
-        self.id = nonce
-        self._sock = sock
-        self._mark = f"\n{nonce}:".encode()
+    def __init__(self, dialed: Dialed) -> None:
+        self.way, self.process, self.id = dialed.way, dialed.process, dialed.nonce
+        self._sock = dialed.sock
+        self._mark = f"\n{dialed.nonce}:".encode()
         self._buffer = b""
         self._noise = b""
         self._stderr = b""
         self._loop = asyncio.get_running_loop()
-        assert process.stderr is not None  # noqa: S101 - it was asked for
-        os.set_blocking(process.stderr.fileno(), False)
-        self._loop.add_reader(process.stderr.fileno(), self._read_stderr)
-
-    @classmethod
-    def start(cls, way: Way) -> Link:
-        """Start the `ssh`. Raises where there is none."""
-        nonce = secrets.token_hex(8)
-        argv = options.link_argv(
-            way.target,
-            bootstrap.command(nonce),
-            resolved=way.resolved,
-            may_ask=way.ask_socket is not None,
-            around_master=way.around_master,
-        )
-        ours, theirs = socket.socketpair()  # carries more at a time than a pipe
-        for sock in (ours, theirs):
-            for kind in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-                sock.setsockopt(socket.SOL_SOCKET, kind, _WIDE)
-        ours.setblocking(False)
-        try:
-            env = _environment(way, nonce)
-            process = subprocess.Popen(
-                argv,
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=subprocess.PIPE,
-                env=env,
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            raise explain.no_program(argv[0]) from error
-        finally:
-            theirs.close()
-        return cls(way, process, ours, nonce)
+        self._pipe = cast("IO[bytes]", self.process.stderr)
+        os.set_blocking(self._pipe.fileno(), False)
+        self._loop.add_reader(self._pipe.fileno(), self._read_stderr)
 
     async def request(self, words: Words, bundle: bytes = b"") -> None:
         """Send one request; `bundle` follows it at once."""
@@ -129,18 +63,24 @@ class Link:
         return self._sock.detach(), rest
 
     async def end(self) -> None:
-        """End the `ssh` (its own process, still ours by definition of a child) and wait for it."""
+        """End the `ssh` (a child of ours) and wait for it.
+
+        One that carried the line is given time to deliver the last words; one that is still logging in is not:
+        each question that it goes on asking counts as a failed login.
+        """
+        was_released = self._sock.fileno() < 0
         self._close()
+        if was_released and await self._has_ended(_PATIENCE):
+            return
         for stop in (self.process.terminate, self.process.kill):
+            stop()
             if await self._has_ended(_PATIENCE):
                 return
-            stop()
-        await self._has_ended(_PATIENCE)
 
     async def explained(self) -> FarlabError:
         """What the end of the `ssh` means."""
         await self._has_ended(_PATIENCE)
-        if self.process.stderr is not None and not self.process.stderr.closed:
+        if not self._pipe.closed:
             self._read_stderr()
         said = (self._stderr + b"\n" + self._noise + self._buffer[-_KEPT_STDERR:]).decode("utf-8", "replace")
         may_ask = self.way.ask_socket is not None
@@ -192,9 +132,8 @@ class Link:
         return error
 
     def _read_stderr(self) -> None:
-        assert self.process.stderr is not None  # noqa: S101 - it was asked for
         try:
-            data = os.read(self.process.stderr.fileno(), 1 << 14)
+            data = os.read(self._pipe.fileno(), 1 << 14)
         except BlockingIOError:
             return
         except OSError:
@@ -204,9 +143,9 @@ class Link:
             self._close_stderr()
 
     def _close_stderr(self) -> None:
-        if self.process.stderr is not None and not self.process.stderr.closed:
-            self._loop.remove_reader(self.process.stderr.fileno())
-            self.process.stderr.close()
+        if not self._pipe.closed:
+            self._loop.remove_reader(self._pipe.fileno())
+            self._pipe.close()
 
     def _close(self) -> None:
         self._close_stderr()
@@ -219,15 +158,3 @@ class Link:
                 return False
             await asyncio.sleep(0.01)
         return True
-
-
-def _environment(way: Way, nonce: str) -> dict[str, str]:
-    if way.ask_socket is None:
-        return askpass.silent_environment(os.environ)
-    program = askpass.find_program()
-    if program is None:
-        try:
-            program = askpass.write_program(os.path.dirname(way.ask_socket))
-        except OSError as error:
-            raise Internal("no place for the program that asks for ssh", detail=str(error)) from error
-    return askpass.environment(os.environ, way.ask_socket, nonce, program)

@@ -23,7 +23,8 @@ from ..remote import bootstrap, frames
 from ..remote.carrier import Carrier
 from ..remote.line import UP, Event, Line
 from . import pages, states
-from .link import Link, Way, resolve
+from .dial import Dialed, Way, dial, resolve
+from .link import Link
 from .relay import Relay
 from .states import Happened
 from .story import Story
@@ -46,7 +47,7 @@ Words = dict[str, Any]
 class Keeper:
     """`listener` is bound already. `asker` answers one question of `ssh`, or None where nobody is attached."""
 
-    def __init__(self, target: Target, listener: socket.socket, ask_socket: str) -> None:
+    def __init__(self, target: Target, listener: socket.socket, ask_socket: str, dialed: Dialed | None = None) -> None:
         self.target = target
         self.loop = asyncio.get_running_loop()
         self.state, self.since = State.CONNECTING, time.time()
@@ -66,7 +67,7 @@ class Keeper:
         self.changed = asyncio.Event()
         self.news: Words = {}
         """The last progress, for whoever waits."""
-        self._ask_socket = ask_socket
+        self._ask_socket, self._dialed = ask_socket, dialed
         self._story = Story(store.log_path(target))
         self._was_up = False
         self._failures = self._broken = 0
@@ -151,18 +152,13 @@ class Keeper:
     async def _make_link(self) -> None:
         began = time.monotonic()
         beside = self._carried is not None
-        way = Way(
-            target=self.target,
-            resolved=await resolve(self.target),
-            ask_socket=self._ask_socket if self.may_ask else None,
-            around_master=beside or self._failures > 0,
-        )
-        self.tell("link", f"connecting to {self.target.host}")
+        self.tell("link", "connecting")
         if not self._was_up and self._check is None:
             self._begin_check()
         # beside a silent link the line goes on over that one until the agent has joined the new one
         token = None if beside else self.line.attach()
-        link = Link.start(way)
+        link = Link(self._dialed or await self._dial(beside))
+        self._dialed = None
         try:
             await self._join(link, b"".join(self.line.data_to_send(token, _EARLY)) if token is not None else b"")
         except BaseException:
@@ -171,6 +167,12 @@ class Keeper:
             await link.end()
             raise
         self._line_up(link, self.line.attach() if token is None else token, began)
+
+    async def _dial(self, beside: bool) -> Dialed:
+        resolved = await asyncio.to_thread(resolve, self.target)
+        ask_socket = self._ask_socket if self.may_ask else None
+        around = beside or self._failures > 0  # the person's master may be dead and not know it yet
+        return dial(Way(target=self.target, resolved=resolved, ask_socket=ask_socket, around_master=around))
 
     async def _join(self, link: Link, early: bytes) -> None:
         """Let the agent find or start the session and join the line, which begins with `early`, to it."""

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, cast
 
 from .. import paths, store
 from ..errors import Internal, from_json
-from ..model import Target
+from ..model import Target, Wish
 from .control import Channel
 
 
@@ -31,17 +32,17 @@ def find(target: Target) -> Channel | None:
         return None
 
 
-def find_or_start(target: Target, port: int | None) -> Channel:
+def find_or_start(target: Target, wish: Wish, *, may_ask: bool) -> Channel:
     """A connection to the session's keeper; made first if there is none. Twenty at once make one.
 
-    `port`: the local port it must have. Raises PortBusy, Internal.
+    Raises PortBusy, Internal.
     """
     found = find(target)
     if found is None:
         with _locked(target):
             found = find(target)
             if found is None:
-                _start(target, port)
+                _start(target, wish, may_ask=may_ask)
                 found = find(target)
     if found is None:
         raise Internal("the keeper ended as soon as it was started", detail=_log_tail(target))
@@ -51,15 +52,17 @@ def find_or_start(target: Target, port: int | None) -> Channel:
 @contextmanager
 def _locked(target: Target) -> Iterator[None]:
     path = socket_path(target).with_suffix(".lock")
+    paths.make_private(path.parent)
     with open(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600), "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
         path.unlink(missing_ok=True)
 
 
-def _start(target: Target, port: int | None) -> None:
+def _start(target: Target, wish: Wish, *, may_ask: bool) -> None:
     """Start a keeper and wait until it listens; it says so on its standard output."""
-    wanted = {"host": target.host, "name": target.name, "ssh_config": target.ssh_config, "port": port}
+    wanted = {**asdict(target), "port": wish.port, "wish": asdict(wish), "may_ask": may_ask}
+    paths.make_private(paths.state_directory())
     log = os.open(store.log_path(target), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
     try:
         process = subprocess.Popen(

@@ -19,7 +19,7 @@ def stop(link, request):
     session = Session(request["name"])
     if session.state in ("none", "ended"):
         session.sweep()
-        raise Failure("no-session", "session `%s` does not run on this host" % session.name, hint="")
+        raise Failure("no-session", "no session `%s` runs there" % session.name, hint="")
     session.refuse_elsewhere()
     with session.lock(link):
         kernels = 0
@@ -89,7 +89,7 @@ def describe(session):
 def status(link, request):
     session = Session(request["name"])
     if session.state == "none":
-        raise Failure("no-session", "session `%s` does not run on this host" % session.name)
+        raise Failure("no-session", "no session `%s` runs there" % session.name)
     link.say(sessions=[describe(session)])
 
 

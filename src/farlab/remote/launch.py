@@ -48,10 +48,13 @@ def main(step, runtime):
 
 
 def launch(runtime):
+    for name in ("TMUX", "TMUX_PANE"):  # they are the anchor's: a terminal in Jupyter may have a tmux of its own
+        os.environ.pop(name, None)
+    os.environ["JUPYTER_RUNTIME_DIR"] = runtime  # whatever an rc file says: the token is written there
     wish = tell(runtime, op="launch", stage="shell", pid=os.getpid())["wish"]
     enter_directory(wish.get("directory"))
     python = find_python(wish)
-    words = [python, os.path.join(runtime, "farlab-anchor"), "serve", runtime]
+    words = [python, os.path.join(runtime, "farlab-anchor"), "farlab.remote.launch", "serve", runtime]
     os.execv(python, words)
 
 
@@ -67,8 +70,8 @@ def find_python(wish):
     if wish.get("environment"):
         return python_of(wish["environment"])
     app = wish.get("app")
-    for python in candidates():
-        if any(has_module(python, APPS[each]) for each in ([app] if app else ["lab", "notebook", "server"])):
+    for python, is_jupyters in candidates():
+        if (is_jupyters and not app) or has_module(python, APPS[app or "server"]):
             return python
     what = TITLES[app or "lab"]
     hint = "install it there (`python3 -m pip install jupyterlab`), or name its environment with `--env` or `--setup`"
@@ -111,15 +114,15 @@ def named_environments(name, home):
 
 
 def candidates():
-    """Pythons that may have Jupyter, as PATH orders them: behind its programs first, then by their own names."""
-    found = []
-    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    """Pythons in the order to try them, as PATH has them: each with whether it is the one behind a Jupyter program."""
+    places = os.environ.get("PATH", os.defpath).split(os.pathsep)
     for name in ("jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter", "python3", "python"):
-        for directory in path:
-            program = os.path.join(directory, name)
-            if directory and os.path.isfile(program) and os.access(program, os.X_OK):
-                found.append(program if name.startswith("python") else interpreter_of(program))
-    return [python for at, python in enumerate(found) if python and python not in found[:at]]
+        for program in [os.path.join(place, name) for place in places if place]:
+            if os.path.isfile(program) and os.access(program, os.X_OK):
+                is_python = name.startswith("python")
+                python = program if is_python else interpreter_of(program)
+                if python:
+                    yield python, not is_python
 
 
 def interpreter_of(script):
@@ -151,7 +154,10 @@ def has_module(python, module):
 
 
 def serve(runtime):
-    sys.path.pop(0)  # this very file: the server shall not find our modules
+    sys.meta_path.pop(0)  # the server shall not find our modules, but a farlab of its own if it has one
+    for name in [each for each in sys.modules if each.partition(".")[0] == "farlab"]:
+        del sys.modules[name]
+    sys.path.pop(0)  # the directory of this very file
     os.umask(0o077)  # Jupyter writes the token to `jpserver-PID-open.html`
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # jsonschema takes 0.7 s to build a grammar nobody needs here
     app, title, main_of = find_app(tell(runtime, op="wish")["wish"].get("app"))

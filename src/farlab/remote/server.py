@@ -21,6 +21,8 @@ START_TIMEOUT = 90.0
 """Seconds from there to the first HTTP answer."""
 LOG_LIMIT = 8 << 20
 TERM_PATIENCE = 5.0
+_NO_TERMINAL = (": Inappropriate ioctl for device", ": no job control in this shell")
+"""What an interactive shell says about having no terminal, which it shall not have."""
 
 
 class Server(object):
@@ -45,7 +47,9 @@ class Server(object):
         shell = login_shell(self._spec["env"])
         program = os.path.join(self._spec["runtime"], "farlab-anchor")
         steps = list(self._spec["wish"].get("setup") or ())
-        steps.append("exec %s -I -S %s launch %s" % (sys.executable, program, self._spec["runtime"]))
+        steps.append(
+            "exec %s -I -S %s farlab.remote.launch launch %s" % (sys.executable, program, self._spec["runtime"])
+        )
         words = ["-" + os.path.basename(shell)] + (["-i"] if self._interactive else []) + ["-c", " && ".join(steps)]
         env = dict(self._spec["env"], JUPYTER_RUNTIME_DIR=self._spec["runtime"])
         env.update((key, os.environ[key]) for key in ("TMUX", "TMUX_PANE", "TERM") if key in os.environ)
@@ -83,6 +87,7 @@ class Server(object):
         """The server cannot be had, or has ended: say why."""
         if self.state != "ended":
             detail = host.tail(self._log) if detail is None else detail
+            detail = "\n".join(line for line in detail.splitlines() if not line.endswith(_NO_TERMINAL))
             self.ending = {"code": code, "message": message, "detail": detail, "hint": hint}
             self._kill(signal.SIGKILL)
             self._enter("ended", "")

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 
 from farlab.remote import host
 from farlab.remote.host import Failure
@@ -31,7 +32,7 @@ def start(link, request, session):
     runtime = adopt["runtime"] if adopt else os.path.join(host.runtime_base(), short(session.name))
     lay_out(session, runtime, bundle, {"wish": request["wish"], "adopt": adopt})
     program = os.path.join(runtime, "farlab-anchor")
-    launch(session.name, [sys.executable, "-I", "-S", program, "anchor", runtime])
+    launch(session.name, [sys.executable, "-I", "-S", program, "farlab.remote.anchor", runtime])
     socket_path = os.path.join(runtime, "anchor.sock")
     if not host.wait_until(lambda: session.read().state == "alive" and os.path.exists(socket_path), START_TIMEOUT):
         raise Failure("server-failed", "the session's first process did not start", host.tail(session.log))
@@ -53,7 +54,7 @@ def lay_out(session, runtime, bundle, spec):
     host.private(runtime)
     env = {key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "TMUX"))}
     spec.update(name=session.name, directory=session.directory, runtime=runtime, env=env)
-    files = {"farlab-anchor": bundle, "spec.json": json.dumps(spec).encode()}
+    files = {"farlab-anchor": zlib.decompress(bundle, -15), "spec.json": json.dumps(spec).encode()}
     for name, content in files.items():
         flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY
         with open(os.open(os.path.join(runtime, name), flags, 0o600), "wb") as file:

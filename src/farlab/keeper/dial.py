@@ -1,0 +1,98 @@
+"""Starts one `ssh` with pipes, and nothing more: without an event loop, so that a keeper can dial before it has
+loaded one, which takes as long as half a login."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+from dataclasses import dataclass
+
+from ..errors import Internal
+from ..model import Target
+from ..remote import bootstrap
+from ..ssh import askpass, explain, options
+
+_WIDE = 1 << 20
+_QUERY_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How links to a target are made: what `ssh -G` says, and where `ssh` may put its questions."""
+
+    target: Target
+    resolved: options.Resolved
+    ask_socket: str | None = None
+    """Path of the socket that answers askpass; None: nobody is there to answer."""
+    around_master: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialed:
+    """An `ssh` that is on its way. `nonce` marks what the agent says; `sock` is its standard input and output."""
+
+    way: Way
+    process: subprocess.Popen[bytes]
+    sock: socket.socket
+    nonce: str
+
+
+def resolve(target: Target) -> options.Resolved:
+    """Ask `ssh -G`, some 10 ms. Raises what ssh's own words about the configuration mean."""
+    argv = options.query_argv(target)
+    try:
+        ran = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_QUERY_TIMEOUT, check=False)
+    except OSError as error:
+        raise explain.no_program(argv[0]) from error
+    except subprocess.TimeoutExpired as error:
+        hint = "does its configuration run a program (`Match exec`) that waits?"
+        raise Internal(f"`ssh -G {target.host}` did not end", hint=hint) from error
+    if ran.returncode:
+        raise explain.explain(ran.stderr.decode("utf-8", "replace"), ran.returncode, host=target.host, may_ask=False)
+    return options.parse_resolved(ran.stdout.decode("utf-8", "replace"))
+
+
+def dial(way: Way) -> Dialed:
+    """Start the `ssh` that runs the agent. Raises where there is none."""
+    nonce = secrets.token_hex(8)
+    may_ask = way.ask_socket is not None
+    argv = options.link_argv(
+        way.target,
+        bootstrap.command(nonce),
+        resolved=way.resolved,
+        may_ask=may_ask,
+        around_master=way.around_master,
+    )
+    ours, theirs = socket.socketpair()  # carries more at a time than a pipe
+    for sock in (ours, theirs):
+        for kind in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            sock.setsockopt(socket.SOL_SOCKET, kind, _WIDE)
+    ours.setblocking(False)
+    with theirs:
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.PIPE,
+                env=_environment(way, nonce),
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise explain.no_program(argv[0]) from error
+    return Dialed(way=way, process=process, sock=ours, nonce=nonce)
+
+
+def _environment(way: Way, nonce: str) -> dict[str, str]:
+    if way.ask_socket is None:
+        return askpass.silent_environment(os.environ)
+    program = askpass.find_program()
+    if program is None:
+        try:
+            program = askpass.write_program(os.path.dirname(way.ask_socket))
+        except OSError as error:
+            raise Internal("no place for the program that asks for ssh", detail=str(error)) from error
+    return askpass.environment(os.environ, way.ask_socket, nonce, program)
