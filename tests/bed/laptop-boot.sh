@@ -6,9 +6,8 @@
 #   NEEDED   lies what the laptop must read: Python, farlab
 set -e
 mount --make-rprivate /
-for file in passwd group hosts resolv.conf; do
-    if [ -e "/etc/$file" ]; then mount --bind "$DIR/etc/$file" "/etc/$file"; fi
-done
+# not bound one by one: a bound file vanishes when somebody replaces the original (useradd does)
+mount -t overlay -o "ro,lowerdir=$DIR/etc:/etc" overlay /etc
 number=0
 for path in $NEEDED; do
     number=$((number + 1))
