@@ -12,6 +12,7 @@ from farlab.remote import frames
 from farlab.remote.frames import Frames, ProtocolError, encode, encode_text, read_hello
 
 HELLO = {"version": 1, "line": "0123456789abcdef", "life": 0, "link": 1, "received": 0}
+COUNTS = ("version", "life", "link", "received")
 any_frame = st.tuples(st.integers(0, 255), st.integers(0, 2**32 - 1), st.binary(max_size=60))
 
 

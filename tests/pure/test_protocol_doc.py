@@ -1,0 +1,125 @@
+"""`docs/protocol.md` tells the truth: its bytes are those that two real ends say, its numbers those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from farlab.remote import frames, line, streams
+from farlab.remote.frames import Frames, encode
+from line_pair import PairOfEnds
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/protocol.md").read_text("utf-8")
+NAMES = ("HELLO", "ACK", "PING", "PONG", "OPEN", "DATA", "EOF", "RESET", "WINDOW", "MESSAGE")
+Said = tuple[str, bytes]
+
+
+def blocks(kind: str) -> list[list[Said]]:
+    """The page's examples: per block and line who speaks (`>` the keeper, `<` the anchor) and the bytes."""
+    return [
+        [_said(text) for text in block.splitlines() if text[:1] in "><"]
+        for block in re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.M | re.S)
+    ]
+
+
+def _said(text: str) -> Said:
+    """`> 11 00 00 02 00 00 00 01 68 69   comment`, or with text in quotes: `> 01 00 00 02 00 00 00 00 '{}'`."""
+    words = re.match(r"([><])((?: [0-9a-f]{2})+)(?: '([^']*)')?", text)
+    assert words, text
+    return words[1], bytes.fromhex(words[2]) + (words[3] or "").encode()
+
+
+def frames_of(who: str, data: bytes) -> list[Said]:
+    """What goes over the link at once, frame by frame."""
+    return [(who, encode(kind, stream, bytes(payload))) for kind, stream, payload in Frames().feed(data)]
+
+
+class Told(PairOfEnds):
+    """Two ends of which every frame is written down when it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[Said] = []
+
+    def out(self, size: int = 1 << 24) -> bytes:
+        data = super().out(size)
+        self.said += frames_of(">", data)
+        return data
+
+    def back(self, _: object = None, size: int = 1 << 24) -> bytes:
+        data = super().back(_, size)
+        self.said += frames_of("<", data)
+        return data
+
+
+def the_story() -> list[list[Said]]:
+    """What the page tells: a first link, a link that resumes, and an anchor that has forgotten."""
+    ends = Told()
+    stories = []
+
+    def tell() -> None:
+        stories.append(ends.said)
+        ends.said = []
+
+    ends.keeper.open("", b"hi")
+    ends.connect()
+    ends.flow()
+    ends.anchor.send(1, b"yes?")
+    ends.flow()
+    ends.keeper.send(1, b"bye")
+    ends.keeper.send_eof(1)
+    ends.anchor.message({"load": 0.5})
+    ends.out()  # lost with the link
+    ends.back()
+    tell()
+    ends.connect()
+    ends.flow()
+    ends.anchor.send_eof(1)
+    ends.flow()
+    ends.keeper.ping(b"12345678")
+    ends.flow()
+    tell()
+    ends.anchor = line.Line(ends.keeper.id, False, 1 << 21)
+    ends.connect()
+    ends.flow()
+    tell()
+    return stories
+
+
+def test_the_examples_are_what_two_real_ends_say() -> None:
+    assert blocks("wire") == the_story()
+
+
+def test_the_single_frames_are_as_the_code_makes_them() -> None:
+    assert [data for block in blocks("frame") for _, data in block] == [
+        encode(frames.ACK, 0, frames.COUNT.pack(1000)),
+        encode(frames.PING, 0, frames.BEAT.pack(1000, b"12345678")),
+        encode(frames.PONG, 0, frames.BEAT.pack(2000, b"12345678")),
+        encode(frames.OPEN, 7, b"\x00GET "),
+        encode(frames.OPEN, 8, b"\x04shop"),
+        encode(frames.DATA, 7, b"/"),
+        encode(frames.EOF, 7),
+        encode(frames.RESET, 7),
+        encode(frames.WINDOW, 7, frames.CREDIT.pack(1 << 20)),
+        frames.encode_text(frames.MESSAGE, {"n": 1}),
+    ]
+
+
+def test_every_kind_has_its_row_with_its_number() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z]+)` \| (\d+) \|", PAGE, re.M))
+    assert rows == {name: str(getattr(frames, name)) for name in NAMES}
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    rows = dict(re.findall(r"^\| ([^|`]+) \| ([\d ]+) \|", PAGE, re.M))
+    assert {name: int(number.replace(" ", "")) for name, number in rows.items()} == {
+        "payload of a frame": frames.MAX_PAYLOAD,
+        "payload of a HELLO or MESSAGE": frames.MAX_TEXT,
+        "first window of a stream, each way": frames.FIRST_WINDOW,
+        "credit of a stream at any time": frames.MAX_CREDIT,
+        "streams at a time": line.MAX_STREAMS,
+        "link frames waiting to be answered": line.MAX_CONTROL,
+        "bytes received after which an ACK is due": line.ACK_EVERY,
+        "what a frame adds to them": line.FRAME_COST,
+        "largest window given": streams.MAX_WINDOW,
+    }
