@@ -74,6 +74,8 @@ def ensure(link, request):
             reused = session.read().state == "alive"
             if not reused:
                 start(link, request, session)
+    if reused:
+        link.read(request.get("bundle", 0))  # it came along unneeded, and the line comes behind it
     sock, answer = session.ask(op="join")
     link.say(joined=True, reused=reused, session=answer)
     early = request["early"].encode() + b"\n"
