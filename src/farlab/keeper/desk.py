@@ -12,9 +12,10 @@ from typing import Any
 from .. import store
 from ..errors import FarlabError, Internal, NoSession
 from ..model import Connected, SessionStatus, State
-from . import pages
+from .front import Front
 from .peers import Peer, Words
 from .process import Keeper
+from .relay import Relay
 from .rest import Rest
 
 _STOP_TIMEOUT = 30.0
@@ -23,9 +24,9 @@ _STOP_TIMEOUT = 30.0
 class Desk:
     """Serves one keeper. `over` is set when the keeper shall end."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, relay: Relay, front: Front) -> None:
         self.over = asyncio.Event()
-        self._keeper = keeper
+        self._keeper, self._relay, self._front = keeper, relay, front
         self._rest = Rest(keeper)
         self._askable: list[Peer] = []
         self._watching = 0
@@ -134,19 +135,15 @@ class Desk:
 
     def _result(self, wish: Words) -> Connected:
         keeper, session = self._keeper, self._keeper.session
-        target, port = keeper.target, keeper.relay.port
-        app = str(session.get("app") or "lab")
-        place = pages.path(app, str(session.get("base_url") or "/"), wish.get("notebook"))
-        keeper.notebook = wish.get("notebook")
-        origin = f"http://{pages.label(target)}.localhost:{port}"
+        self._front.notebook = wish.get("notebook")
         return Connected(
-            host=target.host,
-            name=target.name,
+            host=keeper.target.host,
+            name=keeper.target.name,
             node=str(session.get("node")),
-            app=app,
-            url=origin + pages.with_token(place, str(session.get("token"))),
-            address=f"http://127.0.0.1:{port}",
-            port=port,
+            app=str(session.get("app") or "lab"),
+            url=self._front.url(wish.get("notebook")),
+            address=f"http://127.0.0.1:{keeper.port}",
+            port=keeper.port,
             token=str(session.get("token")),
             reused=keeper.reused,
             launcher=str(session.get("launcher")),
@@ -157,7 +154,7 @@ class Desk:
             server=str(session.get("server")),
             seconds=dict(keeper.seconds),
             notes=self._notes(wish),
-            open_url=origin + keeper.relay.one_time_path(),
+            open_url=self._front.origin + self._relay.one_time_path(),
         )
 
     def _notes(self, wish: Words) -> tuple[str, ...]:
@@ -197,15 +194,13 @@ class Desk:
     async def _described(self, with_kernels: bool) -> SessionStatus:
         keeper, session = self._keeper, self._keeper.session
         is_up = keeper.state is State.UP
-        place = pages.path(str(session.get("app") or "lab"), str(session.get("base_url") or "/"), None)
-        origin = f"http://{pages.label(keeper.target)}.localhost:{keeper.relay.port}"
         return SessionStatus(
             host=keeper.target.host,
             name=keeper.target.name,
             state=keeper.state,
             since=keeper.since,
-            port=keeper.relay.port,
-            url=origin + pages.with_token(place, str(session["token"])) if session.get("token") else "",
+            port=keeper.port,
+            url=self._front.url(),
             node=str(session.get("node") or ""),
             app=str(session.get("app") or ""),
             launcher=str(session.get("launcher") or ""),
@@ -228,9 +223,7 @@ class Desk:
         keeper = self._keeper
         if not keeper.session.get("token"):
             raise keeper.reason or NoSession(f"no session on `{keeper.target.host}` to open")
-        peer.say(
-            open_url=f"http://{pages.label(keeper.target)}.localhost:{keeper.relay.port}{keeper.relay.one_time_path()}"
-        )
+        peer.say(open_url=self._front.origin + self._relay.one_time_path())
 
     async def _kernels(self, peer: Peer, words: Words) -> None:
         found = await self._rest.kernels() if self._keeper.state is State.UP else None
@@ -256,7 +249,7 @@ class Desk:
             peer.say(down=True)
 
     async def _disconnect(self, peer: Peer, words: Words) -> None:
-        peer.say(disconnected=True, port=self._keeper.relay.port)
+        peer.say(disconnected=True, port=self._keeper.port)
         self.over.set()
 
 

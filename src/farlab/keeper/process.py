@@ -22,10 +22,9 @@ from ..model import State, Target
 from ..remote import bootstrap, frames
 from ..remote.carrier import Carrier
 from ..remote.line import UP, Event, Line
-from . import pages, states
+from . import states
 from .dial import Dialed, Way, dial, resolve
 from .link import Link
-from .relay import Relay
 from .states import Happened
 from .story import Story
 
@@ -36,8 +35,6 @@ SILENCE = 8.0
 CHECK_TIMEOUT = 10.0
 """Seconds a server that is said to be up may take for its first answer."""
 CHECK = b"GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-PAGE_PATIENCE = 10.0
-"""Seconds a page waits for the line before the person is told what it waits for."""
 _EARLY = 8192
 """Bytes of the line that travel with the request, before the agent has answered."""
 
@@ -45,13 +42,12 @@ Words = dict[str, Any]
 
 
 class Keeper:
-    """`listener` is bound already. `asker` answers one question of `ssh`, or None where nobody is attached."""
+    """`port` is bound already; `ask_socket` answers askpass; `dialed` is an `ssh` on its way, if there is one."""
 
-    def __init__(self, target: Target, listener: socket.socket, ask_socket: str, dialed: Dialed | None = None) -> None:
-        self.target = target
+    def __init__(self, target: Target, port: int, ask_socket: str, dialed: Dialed | None = None) -> None:
+        self.target, self.port = target, port
         self.loop = asyncio.get_running_loop()
         self.state, self.since = State.CONNECTING, time.time()
-        self.relay = Relay(listener, self)
         self.session: Words = {}
         """What the anchor told last; empty before."""
         self.reason: FarlabError | None = None
@@ -62,7 +58,6 @@ class Keeper:
         self.last_heard = time.monotonic()
         self.may_ask = False
         self.wish: Words = {}
-        self.notebook: str | None = None
         self.notes: tuple[str, ...] = ()
         self.changed = asyncio.Event()
         self.news: Words = {}
@@ -134,7 +129,6 @@ class Keeper:
             self.line.message(message if message is not None else {"bye": True})
             self.carrier.pump()
             await asyncio.sleep(0)
-        self.relay.close()
         self.carrier.close()
         if self._carried:
             await self._carried.end()
@@ -319,7 +313,7 @@ class Keeper:
                 host=target.host,
                 name=target.name,
                 ssh_config=target.ssh_config,
-                port=self.relay.port,
+                port=self.port,
                 is_known_alive=True,
             )
         )
@@ -382,30 +376,9 @@ class Keeper:
         self.changed.set()
         self.changed = asyncio.Event()
 
-    # the relay's questions -------------------------------------------------------------------------------
-
     def join(self, sock: socket.socket, head: bytes) -> int:
+        """Give a connection that begins with `head` a stream to the server; returns its number."""
         stream = self.line.open("", head)
         self.carrier.join(stream, sock)
         self.carrier.pump()
         return stream
-
-    def take_back(self, stream: int) -> socket.socket | None:
-        found = self.carrier.take_back(stream)
-        return found if isinstance(found, socket.socket) else None
-
-    def patience(self) -> float:
-        return 0.0 if self.state in (State.ENDED, State.BLOCKED) else PAGE_PATIENCE
-
-    def page(self) -> str | None:
-        if self.state is State.UP:
-            return None
-        reason = f"{self.reason.message}\n{self.reason.detail}" if self.reason else ""
-        return pages.waiting_page(self.target, self.state, time.time() - self.since, reason)
-
-    def landing(self) -> str | None:
-        session = self.session
-        if not session.get("token"):
-            return None
-        place = pages.path(str(session.get("app") or "lab"), str(session.get("base_url") or "/"), self.notebook)
-        return pages.with_token(place, str(session["token"]))

@@ -13,7 +13,9 @@ from ..model import State, Target
 from . import peers
 from .desk import Desk
 from .dial import Dialed
+from .front import Front
 from .process import Keeper, Words
+from .relay import Relay
 from .spawn import socket_path
 
 ENDED_LIFE = 600.0
@@ -40,10 +42,15 @@ def serve(beginning: Beginning) -> None:
 
     async def run() -> None:
         target = beginning.target
-        keeper = Keeper(target, beginning.listener, str(socket_path(target)), beginning.dialed)
+        keeper = Keeper(target, beginning.listener.getsockname()[1], str(socket_path(target)), beginning.dialed)
+        front = Front(keeper)
+        relay = Relay(beginning.listener, front)
         keeper.notes = (beginning.note,) if beginning.note else ()
         keeper.connect(beginning.wish, may_ask=beginning.may_ask)
-        await _keep(keeper, Desk(keeper), beginning.door)
+        try:
+            await _keep(keeper, Desk(keeper, relay, front), beginning.door)
+        finally:
+            relay.close()
 
     asyncio.run(run())
 

@@ -1,0 +1,59 @@
+"""What the local address shows: the session's own pages through the line, or a word about why there is none yet."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from ..model import State
+from . import pages
+from .process import Keeper
+
+PAGE_PATIENCE = 10.0
+"""Seconds a page waits for the line before the person is told what it waits for."""
+
+
+class Front:
+    """The keeper as the relay sees it (`relay.Joiner`), and the session's addresses on this machine."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self.notebook: str | None = None
+        """What a one-time address opens: the notebook that was asked for last."""
+
+    @property
+    def origin(self) -> str:
+        """The session's own origin for a browser."""
+        return f"http://{pages.label(self._keeper.target)}.localhost:{self._keeper.port}"
+
+    def place(self, notebook: str | None = None) -> str:
+        """The path of the app, or of one notebook in it."""
+        session = self._keeper.session
+        return pages.path(str(session.get("app") or "lab"), str(session.get("base_url") or "/"), notebook)
+
+    def url(self, notebook: str | None = None) -> str:
+        """The whole address with the token; empty as long as there is none."""
+        token = self._keeper.session.get("token")
+        return self.origin + pages.with_token(self.place(notebook), str(token)) if token else ""
+
+    # relay.Joiner ----------------------------------------------------------------------------------------
+
+    def join(self, sock: socket.socket, head: bytes) -> int:
+        return self._keeper.join(sock, head)
+
+    def take_back(self, stream: int) -> socket.socket | None:
+        taken = self._keeper.carrier.take_back(stream)
+        return taken if isinstance(taken, socket.socket) else None
+
+    def patience(self) -> float:
+        return 0.0 if self._keeper.state in (State.ENDED, State.BLOCKED) else PAGE_PATIENCE
+
+    def page(self) -> str | None:
+        keeper = self._keeper
+        if keeper.state is State.UP:
+            return None
+        reason = f"{keeper.reason.message}\n{keeper.reason.detail}" if keeper.reason else ""
+        return pages.waiting_page(keeper.target, keeper.state, time.time() - keeper.since, reason)
+
+    def landing(self) -> str | None:
+        return self.url(self.notebook).removeprefix(self.origin) or None
