@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import peers
@@ -48,8 +49,9 @@ def connect_and_end(farlab: Farlab, alias: str) -> float:
 
     took = clock(connect)
     farlab.terminate(alias)
-    left = farlab.host.strays()
-    farlab.host.sweep()
-    if left:
-        print(f"note: {len(left)} processes on the host after `terminate`")
+    end = time.monotonic() + 2
+    while farlab.host.strays() and time.monotonic() < end:
+        time.sleep(0.05)
+    if farlab.host.strays():
+        raise AssertionError(f"processes left on the host after `terminate`: {farlab.host.strays()}")
     return took

@@ -58,6 +58,11 @@ class Host:
         """The local side's HOME."""
         return self.work / "laptop"
 
+    @property
+    def source(self) -> Path:
+        """The farlab that is measured: a copy, so that nobody's editing disturbs a run."""
+        return self.work / "src"
+
     def alias(self, rtt: float = 0, rate: float | None = None) -> str:
         """What to give `ssh` for this round trip (ms) and rate (Mbit/s). At 0 and no limit no proxy is in the way."""
         name = f"bench-{rtt:g}ms" + (f"-{rate:g}mbit" if rate else "")

@@ -14,7 +14,6 @@ from pathlib import Path
 import peers
 from host import HERE, Host
 from measure import Run, Table, interleave, ratio, verdict
-from ours import SOURCE
 from reach import Client, open_to
 from served import Way
 
@@ -62,7 +61,7 @@ def _line(host: Host, alias: str, place: Path) -> Iterator[int]:
     """The port of a line's near end."""
     bundle, far = host.work / "bundle.zip", host.work / "line_host.py"
     far.write_text((HERE / "line_host.py").read_text())
-    env = {**host.local_env(), "PYTHONPATH": str(SOURCE), "PYTHONPYCACHEPREFIX": str(host.work / "compiled")}
+    env = {**host.local_env(), "PYTHONPATH": str(host.source), "PYTHONPYCACHEPREFIX": str(host.work / "compiled")}
     pack = "import sys; from farlab.remote import bootstrap; sys.stdout.buffer.write(bootstrap.bundle())"
     bundle.write_bytes(subprocess.run([sys.executable, "-c", pack], env=env, check=True, capture_output=True).stdout)
     for path in (bundle, far):

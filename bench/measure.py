@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 Run = Callable[[], float]
 
@@ -93,6 +94,23 @@ def clock(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
+
+
+def wait_for_quiet(patience: float) -> None:
+    """Wait until the processors have been four fifths idle for 2 s, but no longer than `patience` seconds."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        before = _ticks()
+        time.sleep(2)
+        spent = [after - earlier for after, earlier in zip(_ticks(), before, strict=True)]
+        if spent[3] >= 0.8 * sum(spent):
+            return
+    say("the machine is not quiet; going on")
+
+
+def _ticks() -> list[int]:
+    """What all processors together spent so far: user, nice, system, idle …, proc(5)."""
+    return [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
 
 
 def load() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,7 +15,20 @@ from typing import Any
 
 from host import HERE, Host
 
-SOURCE = HERE.parent / "src"
+
+def take_copy(host: Host, commit: str | None) -> str:
+    """Copy farlab's source as it is now, or as it was at `commit`; returns what to call it."""
+    if commit is None:
+        shutil.copytree(HERE.parent / "src", host.source, ignore=shutil.ignore_patterns("__pycache__"))
+        return f"{_git('rev-parse', '--short', 'HEAD')}{' and changes' if _git('status', '--short', 'src') else ''}"
+    host.source.mkdir()
+    with subprocess.Popen(["git", "archive", commit, "src"], cwd=HERE.parent, stdout=subprocess.PIPE) as git:
+        subprocess.run(["tar", "-x", "-C", str(host.work)], stdin=git.stdout, check=True)
+    return _git("rev-parse", "--short", commit)
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, cwd=HERE.parent, check=False).stdout.strip()
 
 
 class FarlabError(RuntimeError):
@@ -27,7 +41,7 @@ class Farlab:
     def __init__(self, host: Host) -> None:
         self.host = host
         compiled = host.work / "compiled"
-        self.env = {**host.local_env(), "PYTHONPATH": str(SOURCE), "PYTHONPYCACHEPREFIX": str(compiled)}
+        self.env = {**host.local_env(), "PYTHONPATH": str(host.source), "PYTHONPYCACHEPREFIX": str(compiled)}
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`farlab WORDS`, to its end."""

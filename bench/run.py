@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 from host import HERE, Host, standing
-from measure import Table, load, say
+from measure import Table, load, say, wait_for_quiet
+from ours import take_copy
 
 RESULTS = HERE / "RESULTS.md"
 NAMES = ("proxycheck", "startup", "cold", "warm", "latency", "bulk", "line", "page", "rest")
@@ -39,29 +40,33 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (5)")
     parser.add_argument("--write", action="store_true", help="into bench/RESULTS.md, besides stdout")
     parser.add_argument("--noise", action="store_true", help="`ssh -L` against itself (latency, bulk, page)")
+    parser.add_argument("--patience", type=float, default=0, metavar="S", help="wait so long for a quiet machine")
+    parser.add_argument("--commit", metavar="REV", help="measure this commit's farlab, not the working tree's")
     words = parser.parse_args()
     with standing() as host:
         host.noise = words.noise
+        words.measured = take_copy(host, words.commit)
         for name in words.names or NAMES:
             _measure(name, host, words)
 
 
 def _measure(name: str, host: Host, words: argparse.Namespace) -> None:
     say(f"{name} …")
+    wait_for_quiet(words.patience)
     before, start = load(), time.monotonic()
     table: Table = importlib.import_module(name).measure(host, words.rounds)
     took = time.monotonic() - start
     command = f"python bench/run.py --rounds {words.rounds}{' --noise' if words.noise else ''} {name}"
-    table.notes.append(f"`{command}`: {took:.0f} s; {_machine()}; load {before} before and {load()} after")
+    table.notes.append(
+        f"`{command}`: {took:.0f} s; {_machine(words.measured)}; load {before} before and {load()} after"
+    )
     print(table.text(), flush=True)
     if words.write:
         _write(name + ("-noise" if words.noise else ""), table.text())
 
 
-def _machine() -> str:
+def _machine(commit: str) -> str:
     ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=True).stderr.split(",")[0].split()[0]
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, cwd=HERE, check=False).stdout.strip() or "unknown"
     today, python = time.strftime("%Y-%m-%d"), platform.python_version()
     return f"{today}, commit {commit}, {os.cpu_count()} cores, Python {python}, {ssh}"
 

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from functools import partial
+import time
 
 from host import Host
-from measure import Series, Table, clock, interleave, verdict
+from measure import Series, Table, say, verdict
 from ours import Farlab
 
 BUDGETS = {"--version": 60, "list": 90}
 """Milliseconds over bare Python."""
+Both = tuple[Series, Series]
+"""Seconds by the clock, and of CPU."""
 
 
 def measure(host: Host, rounds: int) -> Table:
     """`python -c pass`, `farlab --version` and `farlab list` with nothing running, in turns."""
     farlab = Farlab(host)
-    bare = [sys.executable, "-c", "pass"]
-    runs = {"python -c pass": partial(clock, lambda: subprocess.run(bare, check=True, env=farlab.env))}
-    for word in BUDGETS:
-        runs[f"farlab {word}"] = partial(clock, partial(farlab.run, word))
-    took = interleave(runs, 4 * rounds, warm_up=2, label="startup")
-    floor = took["python -c pass"]
-    about = "Milliseconds from outside, byte-compiled: median (min-max). Over Python: medians, and of the fastest runs."
-    table = Table("Start-up", ("command", "ms", "over Python", "over Python, fastest", "budget"), about)
-    table.add("`python -c pass`", floor.show(scale=1e3, digits=0), "", "", "")
-    for word, budget in BUDGETS.items():
-        table.add(*_row(f"farlab {word}", took[f"farlab {word}"], floor, budget))
+    words = {"python -c pass": ["-c", "pass"]} | {f"farlab {word}": ["-m", "farlab", word] for word in BUDGETS}
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in words}
+    for number in range(-2, 4 * rounds):
+        for name, argv in words.items():
+            both = _spend([sys.executable, *argv], farlab.env)
+            if number >= 0:
+                took[name].append(both)
+        say(f"  startup {number + 1}")
+    series: dict[str, Both] = {name: (_series(values, 0), _series(values, 1)) for name, values in took.items()}
+    floor = series.pop("python -c pass")
+    head = ("command", "ms", "over Python", "ms of CPU", "over Python, CPU", "budget")
+    about = "Milliseconds from outside, byte-compiled: median (min-max). CPU time is what a quiet machine would take."
+    table = Table("Start-up", head, about)
+    table.add("`python -c pass`", _show(floor[0]), "", _show(floor[1]), "", "")
+    for (name, (wall, cpu)), budget in zip(series.items(), BUDGETS.values(), strict=True):
+        more, more_cpu = ((one.median - bare.median) * 1e3 for one, bare in zip((wall, cpu), floor, strict=True))
+        cells = (_show(wall), f"+{more:.0f}", _show(cpu), f"+{more_cpu:.0f}")
+        table.add(f"`{name}`", *cells, f"{verdict(round(more), budget)} (CPU: {verdict(round(more_cpu), budget)})")
     return table
 
 
-def _row(name: str, series: Series, floor: Series, budget: int) -> tuple[str, ...]:
-    over = (series.median - floor.median) * 1e3
-    least = (min(series.values) - min(floor.values)) * 1e3
-    return f"`{name}`", series.show(scale=1e3, digits=0), f"+{over:.0f}", f"+{least:.0f}", verdict(over, budget)
+def _spend(argv: list[str], env: dict[str, str]) -> tuple[float, float]:
+    """Seconds and CPU seconds of one process."""
+    start = time.perf_counter()
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    took = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"`{' '.join(argv)}` ended with {process.returncode}")
+    return took, used.ru_utime + used.ru_stime
+
+
+def _series(values: list[tuple[float, float]], which: int) -> Series:
+    return Series(tuple(value[which] for value in values))
+
+
+def _show(series: Series) -> str:
+    return series.show(scale=1e3, digits=0)

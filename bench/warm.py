@@ -17,20 +17,16 @@ TRIPS = (0, 20, 100)
 def measure(host: Host, rounds: int) -> Table:
     """`connect` to a running session at three round trips, with a plain `ssh HOST echo` as the yardstick."""
     farlab = Farlab(host)
-    aliases = {rtt: host.alias(rtt) for rtt in TRIPS}
-    runs = {}
-    for rtt, alias in aliases.items():
-        runs[f"farlab {rtt}"] = partial(connect_again, farlab, alias)
-        runs[f"ssh {rtt}"] = partial(first_line, host, alias)
-    with farlab.session(aliases[0]):
-        for alias in aliases.values():
-            farlab.connect(alias)
-        took = interleave(runs, rounds, label="warm")
-        living = {"living": partial(clock, partial(farlab.connect, aliases[100]))}
-        took |= interleave(living, 2 * rounds, warm_up=2, label="warm")
-        for alias in aliases.values():
-            farlab.disconnect(alias)
-        farlab.connect(aliases[0])
+    took: dict[str, Series] = {}
+    for rtt in TRIPS:
+        alias = host.alias(rtt)
+        with farlab.session(alias):
+            again = {
+                f"farlab {rtt}": partial(connect_again, farlab, alias),
+                f"ssh {rtt}": partial(first_line, host, alias),
+            }
+            took |= interleave(again, rounds, label="warm")
+            took |= interleave({"living": partial(clock, partial(farlab.connect, alias))}, 2 * rounds, warm_up=2)
     return _table(took)
 
 

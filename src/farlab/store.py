@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+import secrets
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from . import paths
@@ -29,6 +30,8 @@ class Memory:
     ssh_config: str | None
     port: int
     is_known_alive: bool = False
+    laptop: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Tells this machine from others that visit the session, through every keeper it ever had."""
 
     @property
     def target(self) -> Target:

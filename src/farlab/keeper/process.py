@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import random
 import secrets
 import socket
 import struct
 import time
 from contextlib import suppress
+from dataclasses import asdict, replace
 from typing import Any
 
 from .. import store
@@ -63,6 +65,7 @@ class Keeper:
         self.news: Words = {}
         """The last progress, for whoever waits."""
         self._ask_socket, self._dialed = ask_socket, dialed
+        self._memory = store.recall(target) or store.Memory(**asdict(target), port=port)
         self._story = Story(store.log_path(target))
         self._was_up = False
         self._failures = self._broken = 0
@@ -171,8 +174,7 @@ class Keeper:
     async def _join(self, link: Link, early: bytes) -> None:
         """Let the agent find or start the session and join the line, which begins with `early`, to it."""
         bundle = bootstrap.bundle()
-        memory = store.recall(self.target)
-        is_likely_alive = self._was_up or (memory is not None and memory.is_known_alive)
+        is_likely_alive = self._was_up or self._memory.is_known_alive
         words: Words = {"op": "ensure", "name": self.target.name, "wish": self.wish, "existing": self._was_up}
         words["early"] = base64.b64encode(early).decode()
         await link.request(words, b"" if is_likely_alive else bundle)
@@ -241,6 +243,9 @@ class Keeper:
         self.last_heard = time.monotonic()
         if event.kind == UP:
             self._failures = self._broken = 0
+            if not event.data:
+                # with the node's name: two machines may share a home
+                self.line.message({"laptop": f"{self._memory.laptop}@{os.uname().nodename}"})
             self._happened(Happened.LINE_UP)
             if not event.data and self._was_up:
                 self._story.tell("the session's anchor is another: its connections begin anew")
@@ -270,6 +275,8 @@ class Keeper:
         error.hint = error.hint.replace("HOST", self.target.host)
         self.reason = error
         self._wanted.clear()
+        if self._was_up:
+            self._remember(is_alive=False)
         self.carrier.drop()
         if self._carried:
             self._let_end(self._carried)
@@ -296,7 +303,7 @@ class Keeper:
         if self._answered and self.session.get("state") == "up" and not self._was_up:
             self._was_up = True
             self.seconds.setdefault("start", 0.0 if self.reused else round(time.monotonic() - self._line_up_at, 3))
-            self._remember()
+            self._remember(is_alive=True)
             self._happened(Happened.SERVER_UP)
 
     def _not_answering(self) -> None:
@@ -306,17 +313,9 @@ class Keeper:
             self.reason = NotAnswering(message, hint=hint)
             self._happened(Happened.SERVER_ENDED)
 
-    def _remember(self) -> None:
-        target = self.target
-        store.remember(
-            store.Memory(
-                host=target.host,
-                name=target.name,
-                ssh_config=target.ssh_config,
-                port=self.port,
-                is_known_alive=True,
-            )
-        )
+    def _remember(self, *, is_alive: bool) -> None:
+        self._memory = replace(self._memory, port=self.port, is_known_alive=is_alive)
+        store.remember(self._memory)
 
     # time ------------------------------------------------------------------------------------------------
 

@@ -304,8 +304,17 @@ class Anchor(object):
         return self.lines[line_id]
 
     def told(self, visitor, words):
-        """A keeper's message: `bye` (it ends), `stop` (the person terminates), `cancel` (Ctrl-C while starting)."""
-        if words.get("bye"):
+        """A keeper's message.
+
+        `laptop`: which one it serves; lines that an earlier keeper of that laptop left are of no more use.
+        `bye`: it ends. `stop`: the person terminates. `cancel`: Ctrl-C while starting.
+        """
+        if words.get("laptop"):
+            visitor.laptop = words["laptop"]
+            for other in list(self.lines.values()):
+                if other is not visitor and other.laptop == visitor.laptop:
+                    self.forget(other)
+        elif words.get("bye"):
             self.forget(visitor)
         elif words.get("stop") or (words.get("cancel") and self.server.state == "starting" and len(self.lines) == 1):
             self.server.stop()

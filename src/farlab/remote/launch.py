@@ -208,10 +208,13 @@ def arguments(runtime, words):
         "--no-browser",
         "--ServerApp.sock=" + os.path.join(runtime, "server.sock"),
         "--ServerApp.port=8888",  # any other, from the person's configuration, is refused beside a socket
-        "--IdentityProvider.token=" + words["token"],
         "--KernelManager.transport=ipc",
-        "--ZMQChannelsWebsocketConnection.limit_rate=False",
     ]
+    if version_of("jupyter_server").startswith(("0.", "1.")):
+        unlimited = ["--ServerApp.iopub_%s_rate_limit=1e12" % each for each in ("msg", "data")]
+        found += ["--ServerApp.token=" + words["token"], *unlimited]
+    else:
+        found += ["--IdentityProvider.token=" + words["token"], "--ZMQChannelsWebsocketConnection.limit_rate=False"]
     if words["wish"].get("directory"):
         found.append("--ServerApp.root_dir=" + os.getcwd())
     return found

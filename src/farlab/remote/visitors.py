@@ -24,6 +24,7 @@ class Visitor(object):
         self.line = Line(line_id, False, LINE_LIMIT)
         self.carrier = Carrier(anchor.loop, self.line, self._event, self._lost)
         self.left = time.monotonic()  # type: float | None # when the last link was lost, monotonic
+        self.laptop = None
         self._heard = (0, 0.0)  # bytes_in, and since when it has been that
         self._anchor = anchor
         self._agent = None
