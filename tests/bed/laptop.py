@@ -185,6 +185,7 @@ class Laptop:
             errors="replace",
             timeout=timeout,
             input=stdin,
+            start_new_session=True,  # without the terminal that the tests may have been started on
         )
         return Ran(argv=argv, code=ran.returncode, out=ran.stdout, err=ran.stderr, seconds=time.monotonic() - started)
 

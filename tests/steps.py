@@ -1,0 +1,122 @@
+"""Steps that many tests take: connect, ask the address something, find the keeper and its `ssh`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from typing import Any
+
+import pexpect
+
+from bed import Laptop, processes, wait_for
+from bed.laptop import Ran
+
+PATIENCE = 120.0
+"""Seconds a busy machine may take for one step."""
+
+
+def connect(laptop: Laptop, host: str, *words: str, env: dict[str, str] | None = None) -> Any:
+    """`farlab connect HOST`, which must work; its JSON document."""
+    ran = laptop.farlab("connect", host, "--json", "--no-browser", *words, timeout=PATIENCE, env=env)
+    assert ran.code == 0, ran
+    assert ran.json["ok"] is True, ran
+    return ran.json
+
+
+def done(laptop: Laptop, *words: str) -> Ran:
+    """`farlab WORDS…`, which must end with status 0."""
+    ran = laptop.farlab(*words, timeout=PATIENCE)
+    assert ran.code == 0, ran
+    return ran
+
+
+def refused(laptop: Laptop, *words: str, env: dict[str, str] | None = None, timeout: float = PATIENCE) -> Any:
+    """`farlab WORDS… --json`, which must fail in good order; `(exit status, error)` of its document."""
+    ran = laptop.farlab(*words, "--json", timeout=timeout, env=env)
+    assert "Traceback" not in ran.err, ran
+    assert ran.json["ok"] is False, ran
+    return ran.code, ran.json["error"]
+
+
+def terminate(laptop: Laptop, host: str, *words: str) -> None:
+    """`farlab terminate HOST`, which must work."""
+    done(laptop, "terminate", host, "--yes", *words)
+
+
+def answers(laptop: Laptop, connected: Any) -> bool:
+    """Whether the notebook server answers at the local address, with its token."""
+    return api(laptop, connected, "/api/status").startswith('{"connections"')
+
+
+def api(laptop: Laptop, connected: Any, path: str) -> str:
+    """What the server says to `GET path`; "" where nobody answers."""
+    header = f"Authorization: token {connected['token']}"
+    return laptop.run("curl", "-s", "--max-time", "60", "-H", header, connected["address"] + path, timeout=70).out
+
+
+def status(laptop: Laptop, host: str, *words: str) -> Any:
+    """`farlab status HOST --json`, which must work."""
+    return done(laptop, "status", host, "--json", *words).json
+
+
+def keepers(laptop: Laptop) -> list[processes.Process]:
+    """The keepers of this very laptop."""
+    return [it for it in _own(laptop) if "farlab.keeper" in it.argv]
+
+
+def links(laptop: Laptop) -> list[processes.Process]:
+    """Every `ssh` of this very laptop, those of jump hosts too."""
+    return [it for it in _own(laptop) if it.name == "ssh"]
+
+
+def kill(process: processes.Process) -> None:
+    """`kill -9` of that very process."""
+    assert processes.end(process.pid, process.started), process
+
+
+def is_gone(process: processes.Process) -> bool:
+    return not processes.is_alive(process.pid, process.started)
+
+
+def interrupt(child: subprocess.Popen[bytes]) -> int:
+    """Ctrl-C for a program that `laptop.popen` started; its exit status."""
+    child.send_signal(signal.SIGINT)
+    return child.wait(30)
+
+
+def end_of(terminal: pexpect.spawn) -> int:
+    """Wait for the end of a program on a terminal; its exit status, negative for a signal."""
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    return int(terminal.exitstatus if terminal.signalstatus is None else -terminal.signalstatus)
+
+
+def is_left_in_peace(terminal: pexpect.spawn, seconds: float) -> bool:
+    """Whether a program prints nothing more and does not end for that long."""
+    began = time.monotonic()
+    came = terminal.expect([pexpect.TIMEOUT, pexpect.EOF, r"[^\s]"], timeout=seconds)
+    return came == 0 and time.monotonic() - began >= seconds
+
+
+def files_of(laptop: Laptop) -> list[str]:
+    """What farlab keeps on this laptop: sockets, locks, records, logs."""
+    tops = (laptop.runtime, laptop.tmp, laptop.home / ".local/state/farlab", laptop.home / ".cache")
+    return [os.path.join(at, name) for top in tops for at, _, names in os.walk(top) for name in names]
+
+
+def add_to_config(laptop: Laptop, text: str) -> None:
+    """Put `text` before everything else in the person's `ssh_config`, where it wins."""
+    path = laptop.home / ".ssh/config"
+    path.write_text(text.rstrip("\n") + "\n" + path.read_text())
+
+
+def wait_until_nothing_runs(laptop: Laptop) -> None:
+    """Until neither a keeper nor an `ssh` of this laptop is left, nor a file of theirs but the keeper's log."""
+    wait_for("the keeper's end", lambda: not keepers(laptop) and not links(laptop), timeout=PATIENCE)
+    assert [path for path in files_of(laptop) if not path.endswith(".log")] == []
+
+
+def _own(laptop: Laptop) -> list[processes.Process]:
+    return [it for it in laptop.processes() if processes.carries(it, f"HOME={laptop.home}")]
