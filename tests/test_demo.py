@@ -107,6 +107,7 @@ def test_a_notebook_answers_at_the_printed_address_until_the_seconds_are_over(pe
     assert demo.ask("api/kernels", "POST")["execution_state"] in ("starting", "idle")
     assert any("ipykernel" in line for line in rest_of(demo.base))
     assert demo.end() == 0
+    assert "it ended, with 1 kernel\r\n" in demo.said
     assert "nothing is left of it" in demo.said
     assert rest_of(demo.base) == []
 
@@ -143,6 +144,7 @@ def test_a_demo_ends_when_jupyter_is_shut_down(person: Person) -> None:
     demo = standing(person.spawn("--no-browser"))
     demo.ask("api/shutdown", "POST")
     assert demo.end() == 0
+    assert "it had ended already" in demo.said
     assert rest_of(demo.base) == []
 
 

@@ -32,7 +32,7 @@ from types import FrameType
 from typing import Any
 
 from . import api
-from .errors import FarlabError, HostLacks, Internal, Interrupted
+from .errors import FarlabError, HostLacks, Internal, Interrupted, NoSession
 from .model import Connected, Progress, State, Target, Wish
 from .remote.server import login_shell
 from .ssh import explain
@@ -94,8 +94,21 @@ def _show(base: Path, bell: _Bell, seconds: float | None, open_browser: OpenBrow
     finally:
         with suppress(OSError):  # the terminal may be gone
             _tell(tell, f"`farlab terminate {HOST}`")
-        with suppress(FarlabError), _laptop(base):
-            api.terminate(target)
+        with _laptop(base):
+            ended = _terminate(target)
+        with suppress(OSError):
+            _tell(tell, ended)
+
+
+def _terminate(target: Target) -> str:
+    """End the session as anybody would. What that does not end is swept away later."""
+    try:
+        kernels = api.terminate(target).kernels
+    except NoSession:
+        return "it had ended already"
+    except FarlabError as error:
+        return error.message
+    return f"it ended, with {kernels} kernel{'' if kernels == 1 else 's'}"
 
 
 @contextmanager
