@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -30,7 +29,7 @@ class Memory:
     ssh_config: str | None
     port: int
     is_known_alive: bool = False
-    laptop: str = field(default_factory=lambda: secrets.token_hex(8))
+    laptop: str = field(default_factory=lambda: os.urandom(8).hex())
     """Tells this machine from others that visit the session, through every keeper it ever had."""
 
     @property
