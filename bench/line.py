@@ -59,14 +59,13 @@ def _source(host: Host) -> Iterator[Path]:
 @contextlib.contextmanager
 def _line(host: Host, alias: str, place: Path) -> Iterator[int]:
     """The port of a line's near end."""
-    bundle, far = host.work / "bundle.zip", host.work / "line_host.py"
-    far.write_text((HERE / "line_host.py").read_text())
+    far = host.work / "line_host.py"
     env = {**host.local_env(), "PYTHONPATH": str(host.source), "PYTHONPYCACHEPREFIX": str(host.work / "compiled")}
-    pack = "import sys; from farlab.remote import bootstrap; sys.stdout.buffer.write(bootstrap.bundle())"
-    bundle.write_bytes(subprocess.run([sys.executable, "-c", pack], env=env, check=True, capture_output=True).stdout)
-    for path in (bundle, far):
-        path.chmod(0o644)
-    ssh = host.ssh(alias, "-T", command=f"exec /usr/bin/python3 -IS {far} {bundle} {place}")
+    pack = "import sys; from farlab.remote import bootstrap as b; print(b.program(b.ANCHOR, open(sys.argv[1]).read()))"
+    argv = [sys.executable, "-c", pack, str(HERE / "line_host.py")]
+    far.write_bytes(subprocess.run(argv, env=env, check=True, capture_output=True).stdout)
+    far.chmod(0o644)
+    ssh = host.ssh(alias, "-T", command=f"exec /usr/bin/python3 -IS {far} {place}")
     with _talking([sys.executable, str(HERE / "line_laptop.py"), *ssh], env) as word:
         yield int(word)
 

@@ -1,16 +1,14 @@
-"""The line's far end without the anchor: `python3 line_host.py BUNDLE SOCKET`, on its standard input and output."""
+"""The line's far end without the anchor, packed like the anchor: `python3 PACKED SOCKET`, on its standard streams."""
 
 import os
 import socket
 import sys
 
-sys.path.insert(0, sys.argv[1])
-
 from farlab.remote import frames
-from farlab.remote.anchor import LINE_LIMIT, prepare
 from farlab.remote.carrier import Carrier
 from farlab.remote.line import Line
 from farlab.remote.reactor import Reactor
+from farlab.remote.visitors import LINE_LIMIT, prepare
 
 
 def main():
@@ -25,7 +23,7 @@ def main():
     def happened(event):
         if event.kind == frames.OPEN:
             sock = socket.socket(socket.AF_UNIX)
-            sock.connect(sys.argv[2])
+            sock.connect(sys.argv[1])
             carrier.join(event.stream, sock)
             carrier.pump()
 
