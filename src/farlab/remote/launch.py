@@ -228,10 +228,11 @@ class _LocalNames(list):  # type: ignore[type-arg] # Python 3.6 knows no other
 
 
 def open_for_localhost():
-    """Two settings that no option can merge with the person's own.
+    """Three settings that no option can merge with the person's own.
 
-    The kernels' WebSockets are not pinged: they live through hours without a link. And the browser comes as
-    `HOST-NAME.localhost`, a name that each laptop chooses, since cookies ignore ports.
+    The kernels' WebSockets are not pinged: they live through hours without a link. The browser comes as
+    `HOST-NAME.localhost`, a name that each laptop chooses, since cookies ignore ports. And kernels' messages wait in
+    the server without limit: a private socket holds far fewer than a TCP port, and ZMQ drops the rest of a burst.
     """
     from jupyter_server.serverapp import ServerApp
 
@@ -242,5 +243,8 @@ def open_for_localhost():
         init_webapp(self)
         settings = self.web_app.settings
         settings["local_hostnames"] = _LocalNames(settings.get("local_hostnames") or ["localhost"])
+        context = getattr(self.kernel_manager, "context", None)
+        if context is not None:
+            context.rcvhwm = 0  # zmq_setsockopt(3): no limit
 
     ServerApp.init_webapp = init_webapp_for_us  # type: ignore[method-assign]
