@@ -4,15 +4,15 @@ loaded one, which takes as long as half a login."""
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import subprocess
 from dataclasses import dataclass
+from types import ModuleType
 
 from ..errors import Internal
 from ..model import Target
 from ..remote import bootstrap
-from ..ssh import askpass, explain, options
+from ..ssh import askpass, options
 
 _WIDE = 1 << 20
 _QUERY_TIMEOUT = 30.0
@@ -45,18 +45,18 @@ def resolve(target: Target) -> options.Resolved:
     try:
         ran = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_QUERY_TIMEOUT, check=False)
     except OSError as error:
-        raise explain.no_program(argv[0]) from error
+        raise _explain().no_program(argv[0]) from error
     except subprocess.TimeoutExpired as error:
         hint = "does its configuration run a program (`Match exec`) that waits?"
         raise Internal(f"`ssh -G {target.host}` did not end", hint=hint) from error
     if ran.returncode:
-        raise explain.explain(ran.stderr.decode("utf-8", "replace"), ran.returncode, host=target.host, may_ask=False)
+        raise _explain().explain(ran.stderr.decode("utf-8", "replace"), ran.returncode, host=target.host, may_ask=False)
     return options.parse_resolved(ran.stdout.decode("utf-8", "replace"))
 
 
 def dial(way: Way) -> Dialed:
     """Start the `ssh` that runs the agent. Raises where there is none."""
-    nonce = secrets.token_hex(8)
+    nonce = os.urandom(8).hex()
     may_ask = way.ask_socket is not None
     argv = options.link_argv(
         way.target,
@@ -82,8 +82,15 @@ def dial(way: Way) -> Dialed:
             )
         except OSError as error:
             ours.close()
-            raise explain.no_program(argv[0]) from error
+            raise _explain().no_program(argv[0]) from error
     return Dialed(way=way, process=process, sock=ours, nonce=nonce)
+
+
+def _explain() -> ModuleType:
+    """What ssh's words mean, imported where there are some: 10 ms that a `connect` which works need not wait."""
+    from ..ssh import explain
+
+    return explain
 
 
 def _environment(way: Way, nonce: str) -> dict[str, str]:
