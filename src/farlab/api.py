@@ -13,7 +13,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
 from . import store
-from .errors import FarlabError, Internal, Interrupted, NoSession, TimedOut, from_json
+from .errors import FarlabError, Internal, Interrupted, NoSession, TimedOut, Usage, from_json
 from .keeper import spawn
 from .keeper.control import Channel
 from .model import (
@@ -79,6 +79,7 @@ def terminate(
         _confirm(found, confirm, target)
         words = _ask_keeper(target, op="terminate")
         if words and words.get("terminated"):
+            _wait_gone(target)
             return Terminated(host=target.host, name=target.name, was_running=True, kernels=len(found))
     try:
         count = errands.terminate(target, confirm=confirm, ask=ask, tell=tell, timeout=timeout)
@@ -155,8 +156,13 @@ def logs(
 
 
 def attach_command(target: Target) -> list[str]:
-    """The argv that enters the tmux session behind `target` in this terminal."""
-    return options.attach_argv(target, f"exec tmux attach-session -t =farlab-{target.name}")
+    """The argv that enters the tmux session behind `target` in this terminal. Raises `Usage` where it has none."""
+    words = (_ask_keeper(target, op="status") or {}).get("status") or {}
+    if words.get("launcher") not in (None, "", "tmux"):
+        hint = f"`farlab logs {target.host} -f` shows what its server says"
+        raise Usage(f"session `{target.name}` on `{target.host}` runs without tmux ({words['launcher']})", hint=hint)
+    # zsh would look for a program `=farlab-…`
+    return options.attach_argv(target, f"exec tmux attach-session -t '=farlab-{target.name}'")
 
 
 # ---------------------------------------------------------------------------------------------------------

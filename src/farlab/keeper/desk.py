@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import posixpath
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -31,7 +32,7 @@ class Desk:
         self._askable: list[Peer] = []
         self._watching = 0
         self._was_visited = False
-        self._answers: dict[int, asyncio.Future[str | None]] = {}
+        self._answers: dict[int, tuple[Peer, asyncio.Future[str | None]]] = {}
         self._numbers = itertools.count(1)
 
     def expect_somebody(self) -> None:
@@ -80,6 +81,7 @@ class Desk:
             self._watching -= 1
             if may_ask:
                 self._askable.remove(peer)
+                self._leave_unanswered(peer)
             if not self._watching and not keeper.was_up:
                 self.over.set()  # nothing has begun, and nobody waits for it any more
 
@@ -103,10 +105,18 @@ class Desk:
     async def _listen(self, peer: Peer) -> None:
         """The person's answers, until the person has gone."""
         while words := await peer.hear():
-            answer = self._answers.pop(int(words.get("id") or 0), None)
+            _, answer = self._answers.pop(int(words.get("id") or 0), (None, None))
             if answer is not None and not answer.done():
                 given = words.get("answer")
                 answer.set_result(None if given is None else str(given))
+
+    def _leave_unanswered(self, person: Peer) -> None:
+        """The person has gone in the middle of a question."""
+        for number, (asked, answer) in list(self._answers.items()):
+            if asked is person:
+                del self._answers[number]
+                if not answer.done():
+                    answer.set_result(None)
 
     async def _ask(self, peer: Peer, words: Words) -> None:
         """`ssh` asks something: put it to the person who is attached."""
@@ -114,14 +124,15 @@ class Desk:
         if not self._askable or not keeper.is_linking:
             peer.say(cancel=True)
             return
-        number = next(self._numbers)
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
-        person = self._askable[-1]
+        number, person = next(self._numbers), self._askable[-1]
+        answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._answers[number] = person, answer
         person.say(question={"id": number, "prompt": str(words.get("prompt", "")), "kind": str(words.get("kind"))})
         gone = asyncio.create_task(peer.hear())
         keeper.asking(True)
         try:
-            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {answer, gone}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             gone.cancel()
             keeper.asking(False)
@@ -162,13 +173,13 @@ class Desk:
         session, notes = self._keeper.session, list(self._keeper.notes)
         directory, environment, app = wish.get("directory"), wish.get("environment"), wish.get("app")
         again = f"`farlab terminate {self._keeper.target.host}` first to have another"
-        has = str(session.get("directory"))
-        if directory and not has.endswith("/" + str(directory).removeprefix("~").strip("/")):
-            notes.append(f"the session runs in `{has}`, not in `{directory}`; {again}")
+        if directory and not _is_in(session, str(directory)):
+            notes.append(f"the session runs in `{session.get('directory')}`, not in `{directory}`; {again}")
         if environment and environment != session.get("environment"):
             notes.append(f"the session runs in {_environment(session)}, not in `{environment}`; {again}")
         if app and app != session.get("app"):
             notes.append(f"the session runs {session.get('server')}, not `{app}`; {again}")
+        self._keeper.notes = ()  # said once
         if session.get("launcher") == "detached" and not self._keeper.reused:
             notes.append("the host has no tmux: the session runs detached")
         return tuple(notes)
@@ -239,7 +250,8 @@ class Desk:
         keeper.carrier.pump()
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIMEOUT):
-                while keeper.state not in (State.ENDED, State.DOWN):
+                # the anchor lets go of the link when nothing is left on the host
+                while keeper.state is State.UP or (keeper.state is State.ENDED and keeper.is_linked):
                     await keeper.changed.wait()
         if self._keeper.state is State.ENDED:
             store.forget(keeper.target)
@@ -251,6 +263,14 @@ class Desk:
     async def _disconnect(self, peer: Peer, words: Words) -> None:
         peer.say(disconnected=True, port=self._keeper.port)
         self.over.set()
+
+
+def _is_in(session: Words, directory: str) -> bool:
+    """Whether the session runs where `directory` is: the same words as then, or the same place in the end."""
+    if directory == session.get("asked"):
+        return True
+    path = directory.removeprefix("~/") if directory != "~" else ""
+    return posixpath.normpath(posixpath.join(str(session.get("home")), path)) == session.get("directory")
 
 
 def _environment(session: Words) -> str:

@@ -37,6 +37,8 @@ SILENCE = 8.0
 CHECK_TIMEOUT = 10.0
 """Seconds a server that is said to be up may take for its first answer."""
 CHECK = b"GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+_PASSING = (4, 9)
+"""Exit statuses of errors that go away by themselves; after all others only a person can help."""
 _EARLY = 8192
 """Bytes of the line that travel with the request, before the agent has answered."""
 
@@ -71,7 +73,9 @@ class Keeper:
         self._failures = self._broken = 0
         self._carried: Link | None = None
         self._making: asyncio.Task[None] | None = None
-        self._is_declined = False
+        self._making_asks = dialed is not None and dialed.way.ask_socket is not None
+        self._making_ends = ""
+        """Why the link that is being made was told to end: "declined", or "asking" where another begins that asks."""
         self._ended_links: set[asyncio.Task[None]] = set()
         self._wanted, self._now = asyncio.Event(), asyncio.Event()
         self._check: asyncio.Task[None] | None = None
@@ -88,6 +92,11 @@ class Keeper:
         """Whether this keeper has ever reached its session."""
         return self._was_up
 
+    @property
+    def is_linked(self) -> bool:
+        """Whether a link carries the line."""
+        return self._carried is not None
+
     # what people want ------------------------------------------------------------------------------------
 
     def connect(self, wish: Words, *, may_ask: bool) -> None:
@@ -100,6 +109,8 @@ class Keeper:
         if self.state is State.ENDED:
             self._was_up = self._answered = False
             self.session, self.seconds = {}, {}
+        if self._making and may_ask and not self._making_asks:
+            self._end_making("asking")  # it would fail where the person can help
         self._happened(Happened.PERSON_CONNECTS)
         self._wanted.set()
         self._now.set()
@@ -120,11 +131,12 @@ class Keeper:
             except FarlabError as error:
                 self._failed(error)
             except asyncio.CancelledError:
-                if not self._is_declined:
+                if not self._making_ends:
                     raise
-                self._failed(Interrupted(f"the question of `{self.target.host}` was not answered", hint=""))
+                if self._making_ends == "declined":
+                    self._failed(Interrupted(f"the question of `{self.target.host}` was not answered", hint=""))
             finally:
-                self._making, self._is_declined = None, False
+                self._making, self._making_ends = None, ""
 
     async def close(self, *, message: dict[str, object] | None = None) -> None:
         """Say goodbye and let go of everything."""
@@ -152,10 +164,10 @@ class Keeper:
         self.tell("link", "connecting")
         if not self._was_up and self._check is None:
             self._begin_check()
-        # beside a silent link the line goes on over that one until the agent has joined the new one
-        token = None if beside else self.line.attach()
         link = Link(self._dialed or await self._dial(beside))
         self._dialed = None
+        # beside a silent link the line goes on over that one until the agent has joined the new one
+        token = None if beside else self.line.attach()
         try:
             await self._join(link, b"".join(self.line.data_to_send(token, _EARLY)) if token is not None else b"")
         except BaseException:
@@ -167,6 +179,7 @@ class Keeper:
 
     async def _dial(self, beside: bool) -> Dialed:
         resolved = await asyncio.to_thread(resolve, self.target)
+        self._making_asks = self.may_ask
         ask_socket = self._ask_socket if self.may_ask else None
         around = beside or self._failures > 0  # the person's master may be dead and not know it yet
         return dial(Way(target=self.target, resolved=resolved, ask_socket=ask_socket, around_master=around))
@@ -216,6 +229,7 @@ class Keeper:
             self._failures = 0
             self._happened(Happened.LINK_LOST)
             self._wanted.set()
+        self.publish()
 
     def _let_end(self, link: Link) -> None:
         task = self.loop.create_task(link.end())
@@ -228,19 +242,25 @@ class Keeper:
         self._failures += 1
         self.attempts += 1
         self.reason = error
+        self.may_ask = False
+        is_passing = self._was_up and error.exit_status in _PASSING
         if isinstance(error, NoSession) and self._was_up:
             self._end(error)
-        elif not self._was_up or error.exit_status not in (4, 9):
+        elif self._carried:  # it was to be a second one; the first may speak yet
+            if not is_passing or self.state is not State.SILENT:
+                self._wanted.clear()
+        elif is_passing:
+            self._happened(Happened.LINK_LOST)
+        else:
             self._wanted.clear()
             self._happened(Happened.REFUSED)
-        elif not self._carried:
-            self._happened(Happened.LINK_LOST)
-        self.may_ask = False
 
     # what the line brings --------------------------------------------------------------------------------
 
     def _event(self, event: Event) -> None:
         self.last_heard = time.monotonic()
+        if self.state is State.ENDED:
+            return  # the rest of what came with that word
         if event.kind == UP:
             self._failures = self._broken = 0
             if not event.data:
@@ -290,13 +310,11 @@ class Keeper:
         self._check = self.loop.create_task(self._await_check(ours))
 
     async def _await_check(self, sock: socket.socket) -> None:
-        with sock:
+        with sock, suppress(OSError):
             sock.setblocking(False)
-            answered = (await self.loop.sock_recv(sock, 64)).startswith(b"HTTP/")
+            self._answered = (await self.loop.sock_recv(sock, 64)).startswith(b"HTTP/")
         self._check = None
-        if answered:
-            self._answered = True
-            self._reached()
+        self._reached()
 
     def _reached(self) -> None:
         """Up is what has answered and has said so."""
@@ -361,8 +379,11 @@ class Keeper:
 
     def decline(self) -> None:
         """The person does not answer: end the `ssh` at once, since each empty answer counts as a failed login."""
+        self._end_making("declined")
+
+    def _end_making(self, why: str) -> None:
         if self._making:
-            self._is_declined = True
+            self._making_ends = why
             self._making.cancel()
 
     def tell(self, stage: str, text: str) -> None:

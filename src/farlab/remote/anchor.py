@@ -3,7 +3,7 @@
 Rules: standard library, Python 3.6, one thread, one event loop. It listens on one private Unix socket; whoever
 connects says one line of JSON and gets one back:
 
-    launch, wish, failed    the launcher, on its way to become the server
+    setup, launch, wish, failed    the launcher, on its way to become the server
     status, stop            an agent
     join                    an agent that then hands over its link's two descriptors, with what came over it already
 """
@@ -15,8 +15,10 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
+from contextlib import suppress
 
 from farlab.remote import host
 from farlab.remote.reactor import Reactor
@@ -110,7 +112,8 @@ class Anchor(object):
             launcher="tmux" if os.environ.get("TMUX") and sys.stdout.isatty() else "detached",
             transport="unix",
             created=adopted.get("created") or time.time(),
-            environment=self.spec["wish"].get("environment") or "",
+            environment=(adopted or self.spec["wish"]).get("environment") or "",
+            asked=adopted["asked"] if "asked" in adopted else self.spec["wish"].get("directory") or "",
         )
         self.loop = Reactor()
         self.server = Server(self.loop, self.spec, self.token, self.changed)
@@ -125,7 +128,8 @@ class Anchor(object):
         self.save()
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: self.server.stop())
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):  # typed by whoever is attached to tmux
+            signal.signal(number, lambda *_: None)  # not SIG_IGN, which the server and all it starts would inherit
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self._print("farlab session `%s`; its log is %s/log" % (self.spec["name"], self.spec["directory"]))
         if self.spec["adopt"]:
@@ -185,7 +189,8 @@ class Anchor(object):
             self._leaving = True
             self._end()
         else:
-            self.save()
+            with suppress(OSError):  # a full disk: the last record holds, and the next change tries again
+                self.save()
         for visitor in list(self.lines.values()):
             visitor.inform()
 
@@ -193,34 +198,46 @@ class Anchor(object):
         """What the server answers under: its own word, in the file that it writes."""
         for name in os.listdir(self.spec["runtime"]):
             if name.startswith(("jpserver-", "nbserver-")) and name.endswith(".json"):
-                with open(os.path.join(self.spec["runtime"], name)) as file:
+                with suppress(OSError, ValueError), open(os.path.join(self.spec["runtime"], name)) as file:
                     return json.load(file).get("base_url") or "/"
         return self.server.told.get("base_url") or "/"
 
     def _end(self):
-        """Leave nothing but the word of how it ended, and nothing at all if it never was."""
+        """Leave nothing but the word of how it ended, and nothing at all if it never was.
+
+        All is gone before anybody hears of it: who hears may start the next session of this name at once.
+        """
         ending = self.server.ending
+        for process in host.kernels_of(self.spec["runtime"]):
+            host.end_process(process)
+        host.remove_tree(self.spec["runtime"])
+        host.remove_empty(os.path.dirname(self.spec["runtime"]))
+        self._leave_tmux()
         if ending["code"] == "ended":
             self.record = {key: self.record[key] for key in ("name", "node", "launcher")}
             self.record["ended"] = ending
-            self.save()
+            with suppress(OSError):
+                self.save()
         else:
             host.remove_tree(self.spec["directory"])
             host.remove_empty(host.state_base())
-        for process in host.kernels_of(self.spec["runtime"]):
-            host.end_process(process)
         self.loop.call_later(FAREWELL if self.lines and ending["code"] != "terminated" else 0.2, self._leave)
+
+    def _leave_tmux(self):
+        """End our tmux session, also where tmux is told to keep the panes of the dead, and live on a little."""
+        if self.record["launcher"] == "tmux":
+            signal.signal(signal.SIGHUP, lambda *_: None)
+            null = subprocess.DEVNULL
+            with suppress(OSError):
+                words = ["tmux", "kill-pane", "-t", os.environ["TMUX_PANE"]]
+                subprocess.call(words, stdin=null, stdout=null, stderr=null)
 
     def _leave(self):
         for visitor in list(self.lines.values()):
             visitor.leave()
         for caller in self._stoppers:
             caller.say(stopped=True)
-        host.remove_tree(self.spec["runtime"])
-        host.remove_empty(os.path.dirname(self.spec["runtime"]))
         self.loop.stop()
-        if self.record.get("launcher") == "tmux":  # also where tmux is told to keep the panes of the dead
-            os.execvp("tmux", ["tmux", "kill-pane", "-t", os.environ["TMUX_PANE"]])
 
     def save(self):
         """Write the record, whole or not at all."""
@@ -236,9 +253,12 @@ class Anchor(object):
     def description(self, secret=False):
         """What keepers and agents are told of the session."""
         server, record = self.server, self.record
-        words = {key: record.get(key) for key in ("name", "node", "launcher", "transport", "created", "environment")}
+        keys = ("name", "node", "launcher", "transport", "created", "environment", "asked")
+        words = {key: record.get(key) for key in keys}
         words.update(state=server.state, stage=server.stage, pid=(server.process or {}).get("pid"))
-        words.update((key, server.told.get(key)) for key in ("app", "server", "python", "directory", "base_url"))
+        words.update(
+            (key, server.told.get(key)) for key in ("app", "server", "python", "directory", "home", "base_url")
+        )
         if server.ending:
             words["error"] = server.ending
         if secret:
@@ -280,6 +300,9 @@ class Anchor(object):
         elif op == "launch":
             self.server.reached(words.pop("stage"), {key: words[key] for key in words if key != "op"})
             caller.say(wish=self.spec["wish"], token=self.token)
+        elif op == "setup":
+            self.server.setting_up()
+            caller.say(ok=True)
         elif op == "wish":
             caller.say(wish=self.spec["wish"])
         elif op == "failed":
@@ -326,18 +349,20 @@ class Anchor(object):
 
 
 def kernels(status, body, code, more):
-    """`/api/kernels` and `/api/sessions` as a list; None where the server did not answer."""
+    """`/api/kernels` and `/api/sessions` as a list; None where the server did not answer, or not as one does."""
     if status != 200:
         return None
     notebooks = {}
-    if code == 200:
-        for each in json.loads(more.decode()):
+    try:
+        for each in json.loads(more.decode()) if code == 200 else ():
             notebooks[each["kernel"]["id"]] = each.get("path") or each.get("name")
-    return [
-        {"id": each["id"], "name": each["name"], "state": each["execution_state"],
-         "notebook": notebooks.get(each["id"], ""), "last_activity": each["last_activity"]}
-        for each in json.loads(body.decode())
-    ]  # fmt: skip
+        return [
+            {"id": each["id"], "name": each["name"], "state": each["execution_state"],
+             "notebook": notebooks.get(each["id"], ""), "last_activity": each["last_activity"]}
+            for each in json.loads(body.decode())
+        ]  # fmt: skip
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def import_visitors():
@@ -350,4 +375,11 @@ def import_visitors():
 def main(runtime):
     os.umask(0o077)
     os.chdir("/")
-    Anchor(runtime).run()
+    try:
+        Anchor(runtime).run()
+    except Exception:  # a bug, or a disk that is full: tell it where the agent looks, and a person
+        import traceback
+
+        with suppress(OSError), open(os.path.join(runtime, "crash"), "w") as file:
+            file.write(traceback.format_exc())
+        raise

@@ -8,7 +8,7 @@ import shutil
 
 from farlab.remote import host
 from farlab.remote.host import Failure
-from farlab.remote.session import Session
+from farlab.remote.session import NAME, Session
 
 STOP_TIMEOUT = 25.0
 """Seconds an anchor may take to end its server; then we do it."""
@@ -17,23 +17,24 @@ STOP_TIMEOUT = 25.0
 def stop(link, request):
     """End the session, whatever state it is in, and leave nothing."""
     session = Session(request["name"])
-    if session.state in ("none", "ended"):
-        session.sweep()
-        raise Failure("no-session", "no session `%s` runs there" % session.name, hint="")
-    session.refuse_elsewhere()
-    with session.lock(link):
-        kernels = 0
-        if session.state == "alive":
-            kernels = stop_by_anchor(link, session, request)
-        record = session.record
-        for process in (record.get("anchor"), record.get("server")):
-            host.end_process(process)
-        for process in host.kernels_of(record["runtime"]):
-            host.end_process(process)
-        end_tmux(record)
-        session.sweep()
-    host.remove_empty(host.state_base())
-    link.say(stopped=True, kernels=kernels)
+    if os.path.isdir(session.directory):
+        session.refuse_elsewhere()
+        with session.lock(link):
+            state = session.read().state
+            kernels = stop_by_anchor(link, session, request) if state == "alive" else 0
+            record = session.record
+            if state in ("alive", "orphan"):  # else its numbers may be others' by now
+                for process in (record.get("anchor"), record.get("server")):
+                    host.end_process(process)
+            for process in host.kernels_of(record["runtime"]) if "runtime" in record else ():
+                host.end_process(process)
+            end_tmux(record)
+            session.sweep()
+        host.remove_empty(host.state_base())
+        if state in ("alive", "orphan"):
+            link.say(stopped=True, kernels=kernels)
+            return
+    raise Failure("no-session", "no session `%s` runs there" % session.name, hint="")
 
 
 def stop_by_anchor(link, session, request):
@@ -62,20 +63,20 @@ def end_tmux(record):
         return
     import subprocess  # 10 ms, and only to terminate
 
-    target = "=farlab-%s" % record["name"]
+    target = "=farlab-%s:" % record["name"]
     panes = subprocess.run(
         ["tmux", "list-panes", "-t", target, "-F", "#{pane_pid}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ).stdout.split()
     if panes == [str(record["anchor"]["pid"]).encode()]:
-        subprocess.run(["tmux", "kill-session", "-t", target], stderr=subprocess.DEVNULL)
+        subprocess.run(["tmux", "kill-session", "-t", target[:-1]], stderr=subprocess.DEVNULL)
 
 
 def describe(session):
     """What `status` and `list` tell of one session; asks a living anchor."""
     words = {key: value for key, value in session.record.items() if key not in ("token", "runtime")}
-    words.update(name=session.name, state=session.state)
+    words.update(name=session.name, state=session.state, reason=(session.record.get("ended") or {}).get("message", ""))
     if session.state == "alive":
         try:
             sock, answer = session.ask(op="status")
@@ -96,7 +97,7 @@ def status(link, request):
 def list_all(link, request):
     """Every session of ours on this home, and the Jupyter servers that farlab did not start."""
     base = host.state_base()
-    names = sorted(name for name in os.listdir(base) if name[:1] != ".") if os.path.isdir(base) else []
+    names = sorted(filter(NAME.match, os.listdir(base))) if os.path.isdir(base) else []
     found = [describe(session) for session in map(Session, names) if session.state != "none"]
     link.say(sessions=found, foreign=foreign())
 

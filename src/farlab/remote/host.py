@@ -128,17 +128,18 @@ def end_process(process):
         wait_until(lambda: not is_same(process), patience)
 
 
+def our_commands():
+    """`(pid, words of its command line)` of each process of ours but this one, where there is a `/proc`."""
+    for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else ()):
+        with suppress(OSError):
+            if int(pid) != os.getpid() and os.stat("/proc/" + pid).st_uid == os.getuid():
+                with open("/proc/%s/cmdline" % pid, "rb") as file:
+                    words = file.read().split(b"\0")
+                yield int(pid), words
+
+
 def kernels_of(runtime):
     """Kernels that outlived their server: our processes that were given a connection file in `runtime`."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else ()):
-        try:
-            with open("/proc/%s/cmdline" % pid, "rb") as file:
-                words = file.read().split(b"\0")
-            if os.stat("/proc/" + pid).st_uid == os.getuid() and any(
-                runtime.encode() + b"/kernel-" in word for word in words
-            ):
-                found.append({"pid": int(pid), "start": start_time(int(pid))})
-        except OSError:
-            continue
-    return [process for process in found if process["pid"] != os.getpid() and process["start"]]
+    mark = runtime.encode() + b"/kernel-"
+    found = [pid for pid, words in our_commands() if any(mark in word for word in words)]
+    return [{"pid": pid, "start": start_time(pid)} for pid in found if start_time(pid)]

@@ -21,9 +21,9 @@ TITLES = {"lab": "JupyterLab", "notebook": "Jupyter Notebook", "nbclassic": "nbc
 
 
 class Refusal(Exception):
-    def __init__(self, code, message, hint=None):
+    def __init__(self, code, message, hint=None, detail=None):
         Exception.__init__(self, message)
-        self.words = {"code": code, "message": message, "hint": hint}
+        self.words = {"code": code, "message": message, "hint": hint, "detail": detail}  # None: the log's end
 
 
 def tell(runtime, **words):
@@ -36,12 +36,17 @@ def tell(runtime, **words):
 
 
 def main(step, runtime):
-    """`step` is "launch" (find the Python) or "serve" (be the server)."""
+    """`step` is "setup" (only say so), "launch" (find the Python) or "serve" (be the server)."""
     try:
-        (launch if step == "launch" else serve)(runtime)
+        {"setup": setup, "launch": launch, "serve": serve}[step](runtime)
     except Refusal as refusal:
         tell(runtime, op="failed", error=refusal.words)
         sys.exit(1)
+
+
+def setup(runtime):
+    """The login shell has come as far as the person's own lines, which are next."""
+    tell(runtime, op="setup")
 
 
 # the first step: which Python ----------------------------------------------------------------------------
@@ -51,7 +56,8 @@ def launch(runtime):
     for name in ("TMUX", "TMUX_PANE"):  # they are the anchor's: a terminal in Jupyter may have a tmux of its own
         os.environ.pop(name, None)
     os.environ["JUPYTER_RUNTIME_DIR"] = runtime  # whatever an rc file says: the token is written there
-    wish = tell(runtime, op="launch", stage="shell", pid=os.getpid())["wish"]
+    home = os.path.realpath(os.path.expanduser("~"))
+    wish = tell(runtime, op="launch", stage="shell", pid=os.getpid(), home=home)["wish"]
     enter_directory(wish.get("directory"))
     python = find_python(wish)
     words = [python, os.path.join(runtime, "farlab-anchor"), "farlab.remote.launch", "serve", runtime]
@@ -59,11 +65,20 @@ def launch(runtime):
 
 
 def enter_directory(directory):
-    wanted = os.path.expanduser(directory or "~")
     try:
-        os.chdir(os.path.join(os.path.expanduser("~"), wanted))
+        os.chdir(in_home(directory or "~"))
     except OSError as error:
-        raise Refusal("no-directory", "cannot enter `%s`: %s" % (wanted, error.strerror)) from None
+        message = "cannot enter `%s`: %s" % (directory or "~", error.strerror)
+        raise Refusal("no-directory", message, detail="") from None
+
+
+def in_home(path):
+    """A path that a person gave: `~` and relative ones start at the home. It is UTF-8 on the host, whatever the locale.
+
+    An old Python in a C locale knows no letters but ASCII, and would raise.
+    """
+    native = os.fsdecode(path.encode("utf-8", "surrogateescape"))
+    return os.path.join(os.path.expanduser("~"), os.path.expanduser(native))
 
 
 def find_python(wish):
@@ -75,7 +90,7 @@ def find_python(wish):
             return python
     what = TITLES[app or "lab"]
     hint = "install it there (`python3 -m pip install jupyterlab`), or name its environment with `--env` or `--setup`"
-    raise Refusal("no-jupyter", "no %s in the environment of your login shell" % what, hint)
+    raise Refusal("no-jupyter", "no %s in the environment of your login shell" % what, hint, detail="")
 
 
 def python_of(environment):
@@ -83,12 +98,11 @@ def python_of(environment):
 
     The environment is entered as activating it would.
     """
-    home = os.path.expanduser("~")
     if "/" in environment or environment.startswith("~"):
-        places = [os.path.join(home, os.path.expanduser(environment))]
+        places = [environment]
     else:
-        places = named_environments(environment, home)
-    for place in places:
+        places = named_environments(environment, os.path.expanduser("~"))
+    for place in map(in_home, places):
         if os.path.isfile(place) and os.access(place, os.X_OK):
             return place
         python = os.path.join(place, "bin", "python")
@@ -96,7 +110,8 @@ def python_of(environment):
             os.environ["CONDA_PREFIX" if os.path.isdir(os.path.join(place, "conda-meta")) else "VIRTUAL_ENV"] = place
             os.environ["PATH"] = os.path.join(place, "bin") + os.pathsep + os.environ.get("PATH", os.defpath)
             return python
-    raise Refusal("no-environment", "no environment `%s`" % environment, "give its path: `--env ~/envs/NAME`")
+    hint = "give its directory as the host names it: `--env envs/NAME` starts from your home there"
+    raise Refusal("no-environment", "no environment `%s`" % environment, hint, detail="")
 
 
 def named_environments(name, home):
@@ -119,10 +134,9 @@ def candidates():
     for name in ("jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter", "python3", "python"):
         for program in [os.path.join(place, name) for place in places if place]:
             if os.path.isfile(program) and os.access(program, os.X_OK):
-                is_python = name.startswith("python")
-                python = program if is_python else interpreter_of(program)
+                python = program if name.startswith("python") else interpreter_of(program)
                 if python:
-                    yield python, not is_python
+                    yield python, name.startswith("jupyter-")  # `jupyter` alone comes with a mere kernel, too
 
 
 def interpreter_of(script):
@@ -147,7 +161,10 @@ def has_module(python, module):
 
     code = "import importlib.util as u,sys;sys.exit(u.find_spec(%r) is None)" % module
     null = subprocess.DEVNULL
-    return subprocess.run([python, "-c", code], stdin=null, stdout=null, stderr=null, timeout=20).returncode == 0
+    try:
+        return subprocess.run([python, "-c", code], stdin=null, stdout=null, stderr=null, timeout=20).returncode == 0
+    except (OSError, subprocess.SubprocessError):
+        return False
 
 
 # the second step: the server -----------------------------------------------------------------------------
@@ -163,7 +180,7 @@ def serve(runtime):
     app, title, main_of = find_app(tell(runtime, op="wish")["wish"].get("app"))
     path = hide_node()
     words = tell(runtime, op="launch", stage="python", pid=os.getpid(), app=app, server=title,
-                 python=sys.executable, directory=os.getcwd())  # fmt: skip
+                 python=sys.executable, directory=os.getcwdb().decode("utf-8", "replace"))  # fmt: skip
     main = main_of()
     os.environ["PATH"] = path
     del sys.modules["rfc3987_syntax"]
@@ -182,7 +199,7 @@ def find_app(wanted):
             continue
         title = "%s %s" % (TITLES[app], version_of(APPS[app]))
         return app, title.strip(), lambda module=MODULES[app]: importlib.import_module(module).main
-    raise Refusal("no-jupyter", "`%s` has no %s" % (sys.executable, TITLES[wanted or "lab"]))
+    raise Refusal("no-jupyter", "`%s` has no %s" % (sys.executable, TITLES[wanted or "lab"]), detail="")
 
 
 def version_of(module):

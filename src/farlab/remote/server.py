@@ -21,6 +21,8 @@ START_TIMEOUT = 90.0
 """Seconds from there to the first HTTP answer."""
 LOG_LIMIT = 8 << 20
 TERM_PATIENCE = 5.0
+LOST = 1 << 16
+"""Stands for the exit status of an adopted server, which only its parent could see."""
 _NO_TERMINAL = (": Inappropriate ioctl for device", ": no job control in this shell")
 """What an interactive shell says about having no terminal, which it shall not have."""
 
@@ -39,18 +41,18 @@ class Server(object):
         self._child = None
         self._interactive = True
         self._deadline = 0.0
-        self._asking = self._stopping = False
+        self._asking = self._stopping = self._is_setting_up = False
 
     # start -----------------------------------------------------------------------------------------------
 
     def start(self):
         shell = login_shell(self._spec["env"])
-        program = os.path.join(self._spec["runtime"], "farlab-anchor")
-        steps = list(self._spec["wish"].get("setup") or ())
-        steps.append(
-            "exec %s -I -S %s farlab.remote.launch launch %s" % (sys.executable, program, self._spec["runtime"])
-        )
-        words = ["-" + os.path.basename(shell)] + (["-i"] if self._interactive else []) + ["-c", " && ".join(steps)]
+        runtime, setup = self._spec["runtime"], list(self._spec["wish"].get("setup") or ())
+        program = "%s -I -S %s farlab.remote.launch" % (sys.executable, os.path.join(runtime, "farlab-anchor"))
+        steps = ["%s setup %s" % (program, runtime), *setup] if setup else []
+        steps.append("exec %s launch %s" % (program, runtime))
+        command = " && ".join(steps).encode("utf-8", "surrogateescape")  # an old Python in a C locale would raise
+        words = ["-" + os.path.basename(shell)] + (["-i"] if self._interactive else []) + ["-c", command]
         env = dict(self._spec["env"], JUPYTER_RUNTIME_DIR=self._spec["runtime"])
         env.update((key, os.environ[key]) for key in ("TMUX", "TMUX_PANE", "TERM") if key in os.environ)
         env.setdefault("TMUX", "none,0,0")  # rc files that `exec tmux` unless they are in one must not
@@ -75,6 +77,12 @@ class Server(object):
         self.process, self.told = record["server"], record.get("told") or {}
         self._enter("up", "")
         self._loop.call_later(1.0, self._watch)
+
+    def setting_up(self):
+        """The login shell has come to the person's `--setup` lines."""
+        self._is_setting_up = True
+        self._deadline = time.monotonic() + START_TIMEOUT
+        self._enter("starting", "running your setup lines")
 
     def reached(self, stage, words):
         """The launcher has come to `stage`: "shell" (our command runs) or "python" (the chosen Python does)."""
@@ -109,17 +117,19 @@ class Server(object):
             self._loop.call_later(0.02, self._watch)
         else:
             self._shorten_log()
-            self._loop.call_later(0.1 if self._stopping else 1.0, self._watch)
+            self._loop.call_later(0.02 if self._stopping else 1.0, self._watch)
 
     def _exit_status(self):
         """None while it lives."""
         if self._child is not None:
             return self._child.poll()
-        return None if host.is_same(self.process) else 0
+        return None if host.is_same(self.process) else LOST
 
     def _watch_start(self):
         if time.monotonic() > self._deadline:
-            if not self.told:
+            if self._is_setting_up and not self.told:
+                self.fail("shell-stuck", "the `--setup` lines did not end within %d s" % START_TIMEOUT)
+            elif not self.told:
                 message = "your login shell did not come to our command within %d s" % SHELL_TIMEOUT
                 self.fail("shell-stuck", message)
             else:
@@ -134,14 +144,16 @@ class Server(object):
             self._enter("up", "")
 
     def _ended(self, status):
-        if not self.told and self.state == "starting":
+        if self._stopping:
+            self.fail("terminated", "the session was terminated", detail="")
+        elif self.state == "starting" and self._is_setting_up and not self.told:
+            self.fail("shell-failed", "a `--setup` line failed (%s)" % how(status))
+        elif self.state == "starting" and not self.told:
             if self._interactive:  # an rc file for terminals ended it: once more without one
                 self._interactive = False
                 self.start()
                 return
             self.fail("shell-failed", "your login shell ended before it came to our command (%s)" % how(status))
-        elif self._stopping:
-            self.fail("terminated", "the session was terminated", detail="")
         elif self.state == "starting":
             self.fail("server-failed", "the server ended while it started (%s)" % how(status))
         else:
@@ -171,9 +183,11 @@ class Server(object):
         if self._stopping or self.state == "ended":
             return
         self._stopping = True
+        self._loop.call_later(0.05, self._watch)
         self.ask("POST", "api/shutdown", lambda status, body: None, timeout=TERM_PATIENCE)
         patience = TERM_PATIENCE if self.state == "up" else 0.0
-        self._loop.call_later(patience, self._kill, signal.SIGTERM)
+        # an interactive shell does not hear SIGTERM
+        self._loop.call_later(patience, self._kill, signal.SIGTERM if self.told else signal.SIGKILL)
         self._loop.call_later(patience + TERM_PATIENCE, self._kill, signal.SIGKILL)
 
     def _kill(self, number):
@@ -196,7 +210,9 @@ def login_shell(env):
 
 
 def how(status):
-    """An exit status in words."""
+    """An exit status in words; `LOST` where the server was another's child."""
+    if status == LOST:
+        return "nobody saw how"
     if status >= 0:
         return "exit status %d" % status
     try:

@@ -5,6 +5,8 @@ import os
 import re
 import socket
 import time
+import zlib
+from contextlib import suppress
 
 from farlab.remote import host
 from farlab.remote.host import Failure
@@ -14,6 +16,9 @@ ANSWER_TIMEOUT = 8.0
 LOCK_TIMEOUT = 30.0
 LOCK_AGE = 120.0
 """Seconds after which a lock of another node is taken to be forgotten."""
+UNREADABLE_AGE = 10.0
+"""The same for a lock that does not say whose it is: its maker was killed, or the disk is full."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
 
 
 class Lock(object):
@@ -29,9 +34,8 @@ class Lock(object):
             try:
                 fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             except FileExistsError:
-                if self._is_stale(mine):
-                    os.rename(self._path, "%s.%d" % (self._path, os.getpid()))  # one of several takes it away
-                    os.unlink("%s.%d" % (self._path, os.getpid()))
+                if self._is_stale(self._path, mine):
+                    self._take_away(mine)
                 elif time.time() > end:
                     raise Failure("not-answering", "another farlab holds `%s`" % self._path) from None
                 else:
@@ -40,34 +44,43 @@ class Lock(object):
                     told = True
                     time.sleep(0.05)
                 continue
-            with os.fdopen(fd, "w") as file:
+            with suppress(OSError), os.fdopen(fd, "w") as file:  # on a full disk it holds all the same
                 json.dump(mine, file)
             return self
 
-    def _is_stale(self, mine):
+    def _take_away(self, mine):
+        """Remove a stale lock, but not one that somebody else who found it stale has made since."""
+        taken = "%s.%d" % (self._path, os.getpid())
+        with suppress(OSError):
+            os.rename(self._path, taken)
+            if not self._is_stale(taken, mine):
+                os.link(taken, self._path)
+        host.remove_file(taken)
+
+    def _is_stale(self, path, mine):
+        age = UNREADABLE_AGE
         try:
-            with open(self._path) as file:
+            with open(path) as file:
                 owner = json.load(file)
-            if (owner["node"], owner["boot"]) == (mine["node"], mine["boot"]):
-                return not host.is_same(owner)
-        except FileNotFoundError:
-            return False
-        except (OSError, ValueError, KeyError):
-            pass  # being written, or cut short
+            if owner["node"] == mine["node"]:
+                return owner["boot"] != mine["boot"] or not host.is_same(owner)
+            age = LOCK_AGE
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # gone, or being written, or cut short
         try:
-            return time.time() - os.stat(self._path).st_mtime > LOCK_AGE
+            return time.time() - os.stat(path).st_mtime > age
         except OSError:
             return False
 
     def __exit__(self, *exc):
-        os.unlink(self._path)
+        host.remove_file(self._path)
 
 
 class Session(object):
     """One session's files and what is known of it. `record` is a dict, empty where there is none."""
 
     def __init__(self, name):
-        if not re.match(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", name):
+        if not NAME.match(name):
             raise Failure("usage", "`%s` cannot be a session's name" % name)
         self.name = name
         self.directory = os.path.join(host.state_base(), name)
@@ -78,9 +91,22 @@ class Session(object):
         try:
             with open(os.path.join(self.directory, "record.json")) as file:
                 self.record = json.load(file)
-        except (OSError, ValueError):
+            if not self.record.get("ended"):
+                [self.record[key] for key in ("node", "boot", "runtime")] + [self.record["anchor"]["pid"]]
+        except FileNotFoundError:
             self.record = {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            self.find()
         return self
+
+    def find(self):
+        """Make the record anew from the anchor's process, if one runs: the file was lost or cut short."""
+        self.record = {}
+        for pid, words in host.our_commands():
+            if words[-3:-2] == [b"farlab.remote.anchor"] and words[-2].endswith(b"/" + short(self.name).encode()):
+                anchor = {"pid": pid, "start": host.start_time(pid)}
+                self.record = dict(host.here(pid), name=self.name, runtime=os.fsdecode(words[-2]), anchor=anchor)
+        return self.record
 
     @property
     def state(self):
@@ -127,11 +153,16 @@ class Session(object):
     def sweep(self):
         """Remove what an ended session left. Nothing of it runs any more."""
         runtime = self.record.get("runtime", "")
-        if runtime and os.path.dirname(runtime) in (host.runtime_base(), "/tmp/farlab-%d" % os.getuid()):  # noqa: S108
+        if os.path.basename(os.path.dirname(runtime)) in ("farlab", "farlab-%d" % os.getuid()):
             host.remove_tree(runtime)
             host.remove_empty(os.path.dirname(runtime))
         host.remove_tree(self.directory)
         host.remove_empty(host.state_base())
+
+
+def short(name):
+    """A directory's name short enough for kernels' sockets: base + 50 + this must stay within 107 bytes."""
+    return name if len(name) <= 16 else "%s%08x" % (name[:8], zlib.crc32(name.encode()))
 
 
 def read_line(sock):

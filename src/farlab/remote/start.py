@@ -6,12 +6,16 @@ import shutil
 import subprocess
 import sys
 import zlib
+from contextlib import suppress
 
 from farlab.remote import host
 from farlab.remote.host import Failure
+from farlab.remote.session import short
 
 START_TIMEOUT = 20.0
 """Seconds until the anchor must have made its socket."""
+ROOM = 64 << 10
+"""Bytes that must be free where the record and the log are."""
 
 
 def start(link, request, session):
@@ -27,20 +31,32 @@ def start(link, request, session):
         link.say(need="bundle")
         bundle = link.read(link.hear()["bundle"])
     link.say(progress="start", text="starting the session")
+    runtime = adopt["runtime"] if adopt else os.path.join(host.runtime_base(), short(session.name))
+    if not adopt and os.path.exists(os.path.join(runtime, "anchor.sock")) and session.find():
+        return  # it lives, and only its record was lost
     if not adopt:
         session.sweep()
-    runtime = adopt["runtime"] if adopt else os.path.join(host.runtime_base(), short(session.name))
-    lay_out(session, runtime, bundle, {"wish": request["wish"], "adopt": adopt})
-    program = os.path.join(runtime, "farlab-anchor")
-    launch(session.name, [sys.executable, "-I", "-S", program, "farlab.remote.anchor", runtime])
-    socket_path = os.path.join(runtime, "anchor.sock")
-    if not host.wait_until(lambda: session.read().state == "alive" and os.path.exists(socket_path), START_TIMEOUT):
-        raise Failure("server-failed", "the session's first process did not start", host.tail(session.log))
+        host.private(os.path.dirname(runtime))
+    try:
+        lay_out(session, runtime, bundle, {"wish": request["wish"], "adopt": adopt})
+        launch(session.name, [sys.executable, "-I", "-S", runtime + "/farlab-anchor", "farlab.remote.anchor", runtime])
+        await_anchor(session, runtime)
+    except BaseException:
+        if not adopt:
+            host.remove_tree(runtime)
+            session.sweep()
+        raise
 
 
-def short(name):
-    """A directory's name short enough for kernels' sockets: base + 50 + this must stay within 107 bytes."""
-    return name if len(name) <= 16 else "%s%08x" % (name[:8], zlib.crc32(name.encode()))
+def await_anchor(session, runtime):
+    """Wait until the session's anchor listens. Raises with its own words where it does not come so far."""
+    place, crash = os.path.join(runtime, "anchor.sock"), os.path.join(runtime, "crash")
+
+    def has_come():
+        return (os.path.exists(place) and session.read().state == "alive") or os.path.exists(crash)
+
+    if not host.wait_until(has_come, START_TIMEOUT) or os.path.exists(crash):
+        raise Failure("server-failed", "the session's first process did not start", host.tail(crash))
 
 
 def lay_out(session, runtime, bundle, spec):
@@ -52,12 +68,22 @@ def lay_out(session, runtime, bundle, spec):
     host.private(runtime)
     env = {key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "TMUX"))}
     spec.update(name=session.name, directory=session.directory, runtime=runtime, env=env)
-    files = {"farlab-anchor": zlib.decompress(bundle, -15), "spec.json": json.dumps(spec).encode()}
-    for name, content in files.items():
-        flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY
-        with open(os.open(os.path.join(runtime, name), flags, 0o600), "wb") as file:
+    write(os.path.join(session.directory, "room"), bytes(ROOM))  # or say at once that there is none
+    host.remove_file(os.path.join(session.directory, "room"))
+    write(os.path.join(runtime, "farlab-anchor"), zlib.decompress(bundle, -15))
+    write(os.path.join(runtime, "spec.json"), json.dumps(spec).encode())
+    for name in ("anchor.sock", "crash"):
+        host.remove_file(os.path.join(runtime, name))
+
+
+def write(path, content):
+    """Write a file of ours anew; what fails names it."""
+    try:
+        with open(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
             file.write(content)
-    host.remove_file(os.path.join(runtime, "anchor.sock"))
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 def launch(name, argv):
@@ -65,8 +91,9 @@ def launch(name, argv):
     if shutil.which("tmux"):
         words = ["tmux", "new-session", "-d", "-s", "farlab-" + name]
         null = subprocess.DEVNULL
-        if subprocess.run(words + argv, stdin=null, stdout=null, stderr=null).returncode == 0:
-            return
+        with suppress(OSError, subprocess.SubprocessError):  # a tmux that hangs
+            if subprocess.run(words + argv, stdin=null, stdout=null, stderr=null, timeout=10).returncode == 0:
+                return
     launch_detached(argv)
 
 
