@@ -13,7 +13,7 @@ import pexpect
 from bed import Laptop, processes, wait_for
 from bed.laptop import Ran
 
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds a busy machine may take for one step."""
 
 

@@ -51,6 +51,8 @@ async def serve(listener: socket.socket, serve_peer: Callable[[Peer], Awaitable[
         try:
             if is_ours(writer.get_extra_info("socket")):
                 await serve_peer(peer)
+        except asyncio.CancelledError:
+            pass  # the loop ends: asyncio 3.11 takes a cancelled task of a server for an error, and prints it
         finally:
             await peer.close()
 
