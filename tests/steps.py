@@ -100,10 +100,20 @@ def is_left_in_peace(terminal: pexpect.spawn, seconds: float) -> bool:
     return came == 0 and time.monotonic() - began >= seconds
 
 
-def files_of(laptop: Laptop) -> list[str]:
-    """What farlab keeps on this laptop: sockets, locks, records, logs."""
-    tops = (laptop.runtime, laptop.tmp, laptop.home / ".local/state/farlab", laptop.home / ".cache")
-    return [os.path.join(at, name) for top in tops for at, _, names in os.walk(top) for name in names]
+def page(laptop: Laptop, port: int, path: str = "/lab") -> str:
+    """What a browser that asks for a page is given."""
+    words = ("-H", "Accept: text/html", "-H", "Sec-Fetch-Mode: navigate")
+    return laptop.run("curl", "-s", "--max-time", "60", *words, f"http://127.0.0.1:{port}{path}", timeout=70).out
+
+
+def sockets_and_locks(laptop: Laptop) -> list[str]:
+    """The files of what runs on this laptop."""
+    return [
+        os.path.join(at, name)
+        for top in (laptop.runtime, laptop.tmp)
+        for at, _, names in os.walk(top)
+        for name in names
+    ]
 
 
 def add_to_config(laptop: Laptop, text: str) -> None:
@@ -113,9 +123,9 @@ def add_to_config(laptop: Laptop, text: str) -> None:
 
 
 def wait_until_nothing_runs(laptop: Laptop) -> None:
-    """Until neither a keeper nor an `ssh` of this laptop is left, nor a file of theirs but the keeper's log."""
+    """Until neither a keeper nor an `ssh` of this laptop is left, nor a socket or lock of theirs."""
     wait_for("the keeper's end", lambda: not keepers(laptop) and not links(laptop), timeout=PATIENCE)
-    assert [path for path in files_of(laptop) if not path.endswith(".log")] == []
+    wait_for("the end of its files", lambda: not sockets_and_locks(laptop))
 
 
 def _own(laptop: Laptop) -> list[processes.Process]:
