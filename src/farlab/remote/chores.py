@@ -59,7 +59,7 @@ def stop_by_anchor(link, session, request):
 
 def end_tmux(record):
     """Kill the session's tmux session where it stayed behind (`remain-on-exit`): only if its pane was ours."""
-    if record.get("launcher") != "tmux" or not shutil.which("tmux"):
+    if record.get("launcher") != "tmux" or "anchor" not in record or not shutil.which("tmux"):
         return
     import subprocess  # 10 ms, and only to terminate
 
