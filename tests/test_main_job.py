@@ -1,16 +1,32 @@
-"""The main job, on a real sshd and a real Jupyter: connect, use, come back, terminate."""
+"""The main job as a person does it first: connect, use it, come back to it, terminate."""
 
-import urllib.request
+from __future__ import annotations
+
+from bed import Host, Laptop
 
 
-def test_a_notebook_from_a_host_is_gone_after_terminate(laptop, host):
-    connected = laptop.farlab("connect", "alice", "--json", "--no-browser", timeout=60)
+def test_a_notebook_comes_in_one_command_and_is_gone_in_another(laptop: Laptop, host: Host) -> None:
+    connected = laptop.farlab("connect", "alice", "--json", timeout=90)
     assert connected.code == 0, connected
-    print(connected.json)
-    again = laptop.farlab("connect", "alice", "--json", "--no-browser", timeout=60)
-    print(again)
-    got = laptop.run("curl", "-s", f"http://127.0.0.1:{connected.json['port']}/api/status?token={connected.json['token']}")
-    print(got)
-    print(laptop.farlab("list"), laptop.farlab("status", "alice"))
-    ended = laptop.farlab("terminate", "alice", "--yes", timeout=60)
+    words = connected.json
+    assert (words["host"], words["name"], words["node"]) == ("alice", "main", host.ssh_alias)
+    assert (words["app"], words["transport"], words["launcher"], words["reused"]) == ("lab", "unix", "tmux", False)
+    assert words["url"] == f"http://alice-main.localhost:{words['port']}/lab?token={words['token']}"
+    assert words["token"] not in str(laptop.opened)
+    assert laptop.opened
+
+    status = laptop.run("curl", "-s", "-H", f"Authorization: token {words['token']}", f"{words['address']}/api/status")
+    assert status.json["kernels"] == 0, status
+
+    again = laptop.farlab("connect", "alice", "--json", "--no-browser", timeout=30)
+    assert again.code == 0, again
+    assert again.json["reused"] is True
+    assert {**again.json, "reused": 0, "seconds": 0} == {**words, "reused": 0, "seconds": 0}
+
+    (session,) = laptop.farlab("list", "--json").json["sessions"]
+    assert (session["host"], session["state"], session["dir"]) == ("alice", "up", "/home/alice")
+
+    ended = laptop.farlab("terminate", "alice", timeout=60)
     assert ended.code == 0, ended
+    assert laptop.farlab("list", "--json").json["sessions"] == []
+    assert laptop.farlab("terminate", "alice", timeout=60).code == 3
