@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import socket
+import urllib.parse
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -54,6 +55,7 @@ class Address:
         self.port: int = connected["port"]
         self.token: str = connected["token"]
         self.origin: str = connected["url"].partition("/lab")[0]
+        self.base = urllib.parse.urlsplit(self.origin).path if "/lab" in connected["url"] else ""
         self.connected = connected
 
     def socket(self, timeout: float = PATIENCE) -> socket.socket:
@@ -90,7 +92,7 @@ class Address:
     @contextlib.contextmanager
     def kernel(self) -> Iterator[Kernel]:
         """A new kernel, until the block ends."""
-        status, _, content = self.ask("POST", "/api/kernels", "{}")
+        status, _, content = self.ask("POST", f"{self.base}/api/kernels", "{}")
         assert status == 201, content
         kernel_id = json.loads(content)["id"]
         kernel = Kernel(self, kernel_id)
@@ -98,7 +100,7 @@ class Address:
             yield kernel
         finally:
             kernel.close()
-            self.ask("DELETE", f"/api/kernels/{kernel_id}")
+            self.ask("DELETE", f"{self.base}/api/kernels/{kernel_id}")
 
     def status(self) -> dict[str, Any]:
         """`farlab status --json`."""
@@ -124,7 +126,7 @@ class Kernel:
         self._session = uuid.uuid4().hex
         sock = address.socket()
         self.websocket = websocket.create_connection(
-            f"ws://127.0.0.1:{address.port}/api/kernels/{kernel_id}/channels?session_id={self._session}",
+            f"ws://127.0.0.1:{address.port}{address.base}/api/kernels/{kernel_id}/channels?session_id={self._session}",
             socket=sock,
             header=[f"{key}: {value}" for key, value in address.login.items()],
         )

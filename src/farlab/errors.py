@@ -166,7 +166,7 @@ class ShellStuck(FarlabError):
 class ServerFailed(FarlabError):
     slug = "server-failed"
     exit_status = 7
-    default_hint = "`farlab logs HOST` shows the whole log"
+    default_hint = "does `jupyter lab --no-browser` start in `ssh HOST`? its log says the same there"
 
 
 class NotAnswering(FarlabError):

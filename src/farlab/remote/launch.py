@@ -226,6 +226,7 @@ def arguments(runtime, words):
         "--ServerApp.sock=" + os.path.join(runtime, "server.sock"),
         "--ServerApp.port=8888",  # any other, from the person's configuration, is refused beside a socket
         "--KernelManager.transport=ipc",
+        *("--ServerApp.%s=" % each for each in ("certfile", "keyfile", "client_ca")),  # no TLS inside the line
     ]
     if version_of("jupyter_server").startswith(("0.", "1.")):
         unlimited = ["--ServerApp.iopub_%s_rate_limit=1e12" % each for each in ("msg", "data")]
