@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from .. import store
-from ..errors import FarlabError, Interrupted, NoSession, NotAnswering, from_json
+from ..errors import FarlabError, Interrupted, LinkLost, NoSession, NotAnswering, from_json
 from ..model import State, Target
 from ..remote import bootstrap, frames
 from ..remote.carrier import Carrier
@@ -80,7 +80,7 @@ class Keeper:
         self._wanted, self._now = asyncio.Event(), asyncio.Event()
         self._check: asyncio.Task[None] | None = None
         self._answered = False
-        self._line_up_at = 0.0
+        self._line_up_at, self._is_greeted = 0.0, False
         self._begin_line()
 
     def _begin_line(self) -> None:
@@ -210,7 +210,7 @@ class Keeper:
         self.may_ask = False
         self.seconds.setdefault("link", round(time.monotonic() - began, 3))
         self.last_heard = time.monotonic()
-        self._line_up_at = time.monotonic()
+        self._line_up_at, self._is_greeted = time.monotonic(), False
         descriptor, brought = link.release()
         self.carrier.carry(token, descriptor, descriptor, brought)
 
@@ -225,11 +225,21 @@ class Keeper:
             self._begin_line()
         self._story.tell(f"the link ended: {reason}")
         if self.state is not State.ENDED:
-            self.outages += 1
-            self._failures = 0
-            self._happened(Happened.LINK_LOST)
             self._wanted.set()
+            self._count_lost(reason)
         self.publish()
+
+    def _count_lost(self, reason: str) -> None:
+        """A link that the anchor never greeted was a failed try, lest a host that drops each is stormed."""
+        if self._is_greeted or self._was_up or self.state is State.STARTING:
+            self.outages += 1
+            self._failures = 0 if self._is_greeted else self._failures + 1
+            self._happened(Happened.LINK_LOST)
+        else:
+            host = self.target.host
+            message = f"the link to `{host}` ended before the session was heard"
+            hint = f"`farlab list --host {host}` shows whether it runs"
+            self._failed(LinkLost(message, detail=reason, hint=hint))
 
     def _let_end(self, link: Link) -> None:
         task = self.loop.create_task(link.end())
@@ -263,6 +273,7 @@ class Keeper:
             return  # the rest of what came with that word
         if event.kind == UP:
             self._failures = self._broken = 0
+            self._is_greeted = True
             if not event.data:
                 # with the node's name: two machines may share a home
                 self.line.message({"laptop": f"{self._memory.laptop}@{os.uname().nodename}"})
