@@ -1,4 +1,4 @@
-"""Rounds, medians, ratios, tables. Contestants take turns (A B A B …): what else the machine does hits all alike."""
+"""Rounds, medians, ratios, tables. Contestants take turns (A B, B A, …): what else the machine does hits all alike."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def interleave(runs: dict[str, Run], rounds: int, *, warm_up: int = 1, label: st
     """Let all run in turn, `warm_up` rounds for nothing and then `rounds` that count."""
     values: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(-warm_up, rounds):
-        for name, run in runs.items():
-            value = run()
+        for name in list(runs)[:: -1 if number % 2 else 1]:  # A B, B A: coming second is nobody's lot
+            value = runs[name]()
             if number >= 0:
                 values[name].append(value)
             say(f"  {label} {'warm-up' if number < 0 else number + 1} {name}: {value:.4g}")
