@@ -52,11 +52,28 @@ def find_or_start(target: Target, wish: Wish, *, may_ask: bool) -> Channel:
 @contextmanager
 def _locked(target: Target) -> Iterator[None]:
     path = socket_path(target).with_suffix(".lock")
-    paths.make_private(path.parent)
-    with open(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600), "r+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-        path.unlink(missing_ok=True)
+    while True:
+        paths.make_private(path.parent)
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # the last keeper that ended has just removed the directory
+        with open(descriptor, "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_same(path, file.fileno()):
+                continue  # whoever had it has removed it: the next ones lock another
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _start(target: Target, wish: Wish, *, may_ask: bool) -> None:
@@ -90,6 +107,8 @@ def _check(out: bytes, target: Target) -> None:
     except ValueError:
         raise Internal("the keeper ended as soon as it was started", detail=_log_tail(target)) from None
     if "error" in words:
+        if store.recall(target) is None:
+            store.forget(target)  # the log that was begun for it
         raise from_json(words["error"])
 
 

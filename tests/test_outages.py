@@ -1,0 +1,83 @@
+"""The link dies again and again, or for long: the keeper goes on, and what it says of itself is true."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import steps
+from bed import Bed, Host, Laptop, wait_for
+
+MANY = 8
+
+
+def test_every_killed_ssh_is_an_outage_and_none_is_noticed_by_the_address(laptop: Laptop, host: Host) -> None:
+    connected = steps.connect(laptop, "alice")
+    for number in range(1, MANY + 1):
+        [link] = wait_for("a link", lambda: steps.links(laptop))
+        steps.kill(link)
+        assert steps.answers(laptop, connected)
+        assert steps.status(laptop, "alice")["outages"] == number
+    told = steps.status(laptop, "alice")
+    assert (told["state"], told["port"], told["pid"]) == ("up", connected["port"], connected["pid"])
+    assert len(steps.links(laptop)) == 1
+    wait_for("the end of the old agents", lambda: agents(host) == 1, timeout=30)
+    steps.terminate(laptop, "alice")
+
+
+def agents(host: Host) -> int:
+    return len([it for it in host.processes("alice") if "farlab-agent" in it.argv])
+
+
+def test_follow_tells_of_down_and_up(laptop: Laptop, host: Host) -> None:
+    steps.connect(laptop, "alice")
+    following = laptop.popen(*laptop.farlab_argv("status", "alice", "--follow", "--json"), stdout=subprocess.PIPE)
+    assert following.stdout
+    seen = [json.loads(following.stdout.readline())["state"]]
+    steps.kill(steps.links(laptop)[0])
+    while seen[-1] != "up" or len(seen) < 2:
+        seen.append(json.loads(following.stdout.readline())["state"])
+    assert seen[0] == "up"
+    assert "down" in seen, seen
+    assert steps.interrupt(following) == 130
+    following.stdout.close()
+    steps.terminate(laptop, "alice")
+
+
+def test_twenty_seconds_without_a_host_end_by_themselves(laptop: Laptop, host: Host, bed: Bed) -> None:
+    connected = steps.connect(laptop, "alice")
+    host.plug(connected=False)
+    steps.kill(steps.links(laptop)[0])
+    wait_for("down", lambda: steps.status(laptop, "alice")["state"] == "down", timeout=30)
+    waiting = laptop.popen(
+        "curl", "-s", "--max-time", "100", "-H", f"Authorization: token {connected['token']}",
+        connected["address"] + "/api/status", stdout=subprocess.PIPE,
+    )  # fmt: skip
+    shown = steps.page(laptop, connected["port"])
+    assert "cannot be reached; trying again" in shown
+    assert waiting.poll() is None  # what a program asks is held, not refused
+    code, error = steps.refused(laptop, "connect", "alice")
+    assert (code, error["code"]) == (4, "unreachable"), error
+    assert steps.status(laptop, "alice")["state"] in ("down", "connecting")
+    assert steps.keepers(laptop)
+    host.plug(connected=True)
+    wait_for("up again by itself", lambda: steps.status(laptop, "alice")["state"] == "up", timeout=60)
+    assert b'"connections"' in waiting.communicate(timeout=30)[0]
+    assert steps.status(laptop, "alice")["outages"] == 1
+    assert steps.connect(laptop, "alice")["pid"] == connected["pid"]
+    steps.terminate(laptop, "alice")
+
+
+def test_a_session_that_ended_during_an_outage_is_said_to_have_ended(laptop: Laptop, host: Host) -> None:
+    connected = steps.connect(laptop, "alice")
+    host.crash()
+    wait_for("down", lambda: steps.status(laptop, "alice")["state"] == "down", timeout=30)
+    host.boot()
+    wait_for("the end", lambda: steps.status(laptop, "alice")["state"] == "ended", timeout=60)
+    assert steps.status(laptop, "alice")["reason"]
+    again: Any = steps.connect(laptop, "alice")
+    assert (again["port"], again["reused"]) == (connected["port"], False)
+    assert again["token"] != connected["token"]
+    assert steps.answers(laptop, again)
+    steps.terminate(laptop, "alice")
