@@ -175,7 +175,7 @@ def test_an_ordinary_person_gets_the_browser_and_keeps_the_tmux_of_their_own(lap
     wait_for("the browser", lambda: laptop.opened, timeout=10)
     (opened,) = laptop.opened
     assert demo.token not in opened
-    assert re.fullmatch(rf"http://demo-main\.localhost:{demo.port}/farlab/open/\S+", opened)
+    assert re.fullmatch(rf"http://\w+\.demo-main\.localhost:{demo.port}/farlab/open/\S+", opened)
     landing = laptop.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", opened).out
     assert landing.startswith("302 ")
     assert demo.token in landing

@@ -165,7 +165,7 @@ class Desk:
             server=str(session.get("server")),
             seconds=dict(keeper.seconds),
             notes=self._notes(wish),
-            open_url=self._front.origin + self._relay.one_time_path(),
+            open_url=self._front.open_url(self._relay.one_time_path()),
         )
 
     def _notes(self, wish: Words) -> tuple[str, ...]:
@@ -234,7 +234,7 @@ class Desk:
         keeper = self._keeper
         if not keeper.session.get("token"):
             raise keeper.reason or NoSession(f"no session on `{keeper.target.host}` to open")
-        peer.say(open_url=self._front.origin + self._relay.one_time_path())
+        peer.say(open_url=self._front.open_url(self._relay.one_time_path()))
 
     async def _kernels(self, peer: Peer, words: Words) -> None:
         found = await self._rest.kernels() if self._keeper.state is State.UP else None

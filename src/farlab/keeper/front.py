@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import time
 
@@ -36,10 +37,21 @@ class Front:
         token = self._keeper.session.get("token")
         return self.origin + pages.with_token(self.place(notebook), str(token)) if token else ""
 
+    def open_url(self, path: str) -> str:
+        """The whole of a one-time address. Its host name is no other's: a browser would send it over an idle connection
+        of the session's own name, which leads to the server."""
+        return f"http://{secrets.token_hex(4)}.{self.origin.removeprefix('http://')}{path}"
+
     # relay.Joiner ----------------------------------------------------------------------------------------
 
-    def join(self, sock: socket.socket, head: bytes) -> int:
-        return self._keeper.join(sock, head)
+    def join(self, sock: socket.socket, head: bytes) -> int | None:
+        try:
+            return self._keeper.join(sock, head)
+        except ValueError:
+            return None
+
+    def waits(self, stream: int) -> bool:
+        return self._keeper.carrier.is_unanswered(stream)
 
     def take_back(self, stream: int) -> socket.socket | None:
         taken = self._keeper.carrier.take_back(stream)
@@ -56,4 +68,4 @@ class Front:
         return pages.waiting_page(keeper.target, keeper.state, time.time() - keeper.since, reason)
 
     def landing(self) -> str | None:
-        return self.url(self.notebook).removeprefix(self.origin) or None
+        return self.url(self.notebook) or None

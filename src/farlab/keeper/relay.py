@@ -9,6 +9,7 @@ the redirect of a one-time address.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import secrets
 import socket
@@ -17,22 +18,29 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from . import owner
+
 MOST_HEAD = 64 << 10
 HEAD_TIMEOUT = 60.0
 """Seconds a connection may take to send its first request's head."""
 OPEN_TIMEOUT = 120.0
 """Seconds a one-time address is good for."""
 OPEN_PATH = "/farlab/open/"
+CROWDED_PAUSE = 1.0
+"""Seconds without accepting where this process has as many descriptors as it may."""
 
 
 class Joiner(Protocol):
     """What the relay needs of the keeper."""
 
-    def join(self, sock: socket.socket, head: bytes) -> int:
-        """Give a connection a stream."""
+    def join(self, sock: socket.socket, head: bytes) -> int | None:
+        """Give a connection a stream; None where there are too many."""
+
+    def waits(self, stream: int) -> bool:
+        """Whether a stream's connection has got nothing yet."""
 
     def take_back(self, stream: int) -> socket.socket | None:
-        """The connection of a stream that has not left this machine yet."""
+        """Give up a stream whose connection has got nothing yet; the connection."""
 
     def patience(self) -> float:
         """Seconds a page may wait before the person is told what it waits for."""
@@ -41,7 +49,7 @@ class Joiner(Protocol):
         """What to tell a person who waits; None while there is nothing to wait for."""
 
     def landing(self) -> str | None:
-        """Where a one-time address leads, with the token; None while the server is not there."""
+        """The address where a one-time address leads, with the token; None while the server is not there."""
 
 
 class Request:
@@ -99,34 +107,42 @@ def answer(status: str, body: str, *fields: str) -> bytes:
 class Relay:
     """Listens on one loopback port from its making until `close`."""
 
-    def __init__(self, listener: socket.socket, joiner: Joiner) -> None:
+    def __init__(self, listener: socket.socket, joiner: Joiner, clock: Callable[[], float] = time.monotonic) -> None:
         self.port: int = listener.getsockname()[1]
-        self._listener, self._joiner = listener, joiner
+        self._listener, self._joiner, self._clock = listener, joiner, clock
         self._loop = asyncio.get_running_loop()
         self._once: dict[str, float] = {}
         self._open: set[_Door] = set()
         listener.setblocking(False)
-        self._loop.add_reader(listener.fileno(), self._accept)
+        self._begin()
 
     def one_time_path(self) -> str:
         """A path that leads one browser, once and soon, into the session."""
-        now = time.monotonic()
+        now = self._clock()
         self._once = {word: until for word, until in self._once.items() if until > now}
         word = secrets.token_urlsafe(24)
         self._once[word] = now + OPEN_TIMEOUT
         return OPEN_PATH + word
 
     def close(self) -> None:
-        self._loop.remove_reader(self._listener.fileno())
-        self._listener.close()
+        if self._listener.fileno() >= 0:
+            self._loop.remove_reader(self._listener.fileno())
+            self._listener.close()
         for door in list(self._open):
             door.close()
+
+    def _begin(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def _accept(self) -> None:
         for _ in range(64):
             try:
                 sock, _ = self._listener.accept()
-            except OSError:
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):  # it would come again at once, for ever
+                    self._loop.remove_reader(self._listener.fileno())
+                    self._loop.call_later(CROWDED_PAUSE, self._begin)
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -140,25 +156,33 @@ class Relay:
         if not request.is_local:
             self._say(sock, answer("503 Service Unavailable", "this address is for this machine only"))
         elif request.path.startswith(OPEN_PATH):
-            self._say(sock, self._redirect(request))
+            self._say(sock, self._redirect(request, may_enter=owner.may_be_ours(sock)))
         else:
-            stream = self._joiner.join(sock, head)
-            if request.is_page:
-                self._loop.call_later(self._joiner.patience(), self._waited, stream)
+            self._join(sock, head, request)
 
-    def _redirect(self, request: Request) -> bytes:
-        until = self._once.pop(request.path[len(OPEN_PATH) :], 0.0)
+    def _join(self, sock: socket.socket, head: bytes, request: Request) -> None:
+        stream = self._joiner.join(sock, head)
+        if stream is None:
+            self._say(sock, answer("503 Service Unavailable", "too many connections"))
+        elif request.is_page:
+            self._loop.call_later(self._joiner.patience(), self._waited, stream)
+
+    def _redirect(self, request: Request, *, may_enter: bool) -> bytes:
+        """Others on this machine see the address in the browser's command line, and may be faster than it."""
         landing = self._joiner.landing()
-        if until < time.monotonic() or landing is None:
+        until = self._once.pop(request.path[len(OPEN_PATH) :], 0.0) if may_enter and landing else 0.0
+        if until < self._clock() or landing is None:
             text = "this address worked once and does no more; <code>farlab open</code> makes another"
             return answer("503 Service Unavailable", f"<p>{text}</p>")
         return answer("302 Found", "", f"Location: {landing}")
 
     def _waited(self, stream: int) -> None:
-        """A page has waited: as long as it has not left this machine, say what is going on instead."""
+        """A page has waited: as long as nothing of it has come, say what is going on instead."""
         page = self._joiner.page()
         sock = self._joiner.take_back(stream) if page is not None else None
-        if page is not None and sock is not None:
+        if page is None and self._joiner.waits(stream):
+            self._loop.call_later(self._joiner.patience(), self._waited, stream)
+        elif page is not None and sock is not None:
             self._say(sock, answer("503 Service Unavailable", page, "Retry-After: 2"))
 
     def _say(self, sock: socket.socket, content: bytes) -> None:

@@ -27,14 +27,14 @@ _ABORT = struct.pack("ii", 1, 0)
 class _End(object):
     """The socket at this end of one stream."""
 
-    __slots__ = ("eof", "id", "out", "reading", "sock", "writing")
+    __slots__ = ("answered", "eof", "id", "out", "reading", "sock", "writing")
 
     def __init__(self, stream_id: int, sock: socket.socket) -> None:
         self.id = stream_id
         self.sock = sock
         self.out = deque()  # type: deque[bytes] # what the socket has not taken yet
         self.eof = False  # the other end has no more
-        self.reading = self.writing = False
+        self.answered = self.reading = self.writing = False
 
 
 class Carrier(object):
@@ -195,13 +195,18 @@ class Carrier(object):
         if stream_id in self._ends:
             self._resume(end)
 
+    def is_unanswered(self, stream_id: int) -> bool:
+        """Whether the stream's socket is there and has got nothing yet."""
+        return stream_id in self._ends and not self._ends[stream_id].answered
+
     def take_back(self, stream_id: int) -> "socket.socket | None":
-        """Give up a stream that the other end never heard of, and return its socket; None where it is too late."""
-        stream = self.line.streams.get(stream_id)
-        if stream is None or stream.announced or stream_id not in self._ends:
+        """Give up a stream whose socket has got nothing yet, and return the socket; None where it is too late."""
+        if not self.is_unanswered(stream_id):
             return None
         self.line.reset(stream_id)
-        return self._let_go(self._ends[stream_id])
+        sock = self._let_go(self._ends[stream_id])
+        self.pump()
+        return sock
 
     def give_up(self, stream_id: int) -> None:
         """Reset a stream and close its socket, here and there."""
@@ -231,7 +236,7 @@ class Carrier(object):
             return
         except OSError:
             data = None
-        if data is None or (not data and not self.line.linked):
+        if data is None or (not data and self._token is None):
             self.give_up(end.id)  # nobody is there any more who could want the answer
         elif not data:
             self._pause(end)
@@ -245,6 +250,7 @@ class Carrier(object):
         self.pump()
 
     def _deliver(self, end: _End, data: "bytes | memoryview") -> None:
+        end.answered = True
         if not end.out:
             try:
                 size = end.sock.send(data)
