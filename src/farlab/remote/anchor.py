@@ -119,7 +119,7 @@ class Anchor(object):
         self.server = Server(self.loop, self.spec, self.token, self.changed)
         self.lines = {}
         self._stoppers = []
-        self._leaving = self._visited = self._is_crowded = False
+        self._leaving = self._is_gone = self._visited = self._is_crowded = False
 
     # life ------------------------------------------------------------------------------------------------
 
@@ -185,12 +185,15 @@ class Anchor(object):
         if server.state == "up":
             server.told["base_url"] = self._base_url()
             self._print("%s runs; leave it with Ctrl-b d" % server.told.get("server"))
-        if server.state == "ended" and not self._leaving:
-            self._leaving = True
-            self._end()
-        else:
+        if server.state != "ended":
             with suppress(OSError):  # a full disk: the last record holds, and the next change tries again
                 self.save()
+            self._inform()
+        elif not self._leaving:
+            self._leaving = True
+            self._end(time.monotonic() + FAREWELL)
+
+    def _inform(self):
         for visitor in list(self.lines.values()):
             visitor.inform()
 
@@ -202,12 +205,20 @@ class Anchor(object):
                     return json.load(file).get("base_url") or "/"
         return self.server.told.get("base_url") or "/"
 
-    def _end(self):
+    def _end(self, deadline):
         """Leave nothing but the word of how it ended, and nothing at all if it never was.
 
-        All is gone before anybody hears of it: who hears may start the next session of this name at once.
+        All is gone before anybody hears of it: who hears may start the next session of this name at once. But
+        whoever started us hears of it in any case: the link that is on its way to us is waited for.
         """
         ending = self.server.ending
+        is_awaited = not (self._visited or self.spec["adopt"] or ending["code"] == "terminated")
+        if is_awaited and time.monotonic() < deadline:
+            self.loop.call_later(0.02, self._end, deadline)
+            return
+        if self._is_gone:
+            return
+        self._is_gone = True
         for process in host.kernels_of(self.spec["runtime"]):
             host.end_process(process)
         host.remove_tree(self.spec["runtime"])
@@ -221,7 +232,8 @@ class Anchor(object):
         else:
             host.remove_tree(self.spec["directory"])
             host.remove_empty(host.state_base())
-        self.loop.call_later(FAREWELL if self.lines and ending["code"] != "terminated" else 0.2, self._leave)
+        self._inform()
+        self._leave(time.monotonic() + (0.2 if ending["code"] == "terminated" else FAREWELL))
 
     def _leave_tmux(self):
         """End our tmux session, also where tmux is told to keep the panes of the dead, and live on a little."""
@@ -232,9 +244,12 @@ class Anchor(object):
                 words = ["tmux", "kill-pane", "-t", os.environ["TMUX_PANE"]]
                 subprocess.call(words, stdin=null, stdout=null, stderr=null)
 
-    def _leave(self):
-        for visitor in list(self.lines.values()):
-            visitor.leave()
+    def _leave(self, deadline):
+        """End when nobody listens any more. The links end with the process: then nothing of us is left."""
+        is_heard = any(visitor.left is None for visitor in self.lines.values())
+        if is_heard and time.monotonic() < deadline:
+            self.loop.call_later(0.02, self._leave, deadline)
+            return
         for caller in self._stoppers:
             caller.say(stopped=True)
         self.loop.stop()
@@ -317,11 +332,13 @@ class Anchor(object):
 
     def link_came(self, brought, fds, agent):
         """An agent has handed over a link."""
-        self._visited = True
         import_visitors().Newcomer(self, brought, fds, agent)
 
     def visitor(self, line_id):
         """The laptop whose line this is."""
+        self._visited = True
+        if self._leaving:
+            self._end(0.0)  # all is gone before it hears so
         if line_id not in self.lines:
             self.lines[line_id] = import_visitors().Visitor(self, line_id)
         return self.lines[line_id]

@@ -17,10 +17,12 @@ STOP_TIMEOUT = 25.0
 def stop(link, request):
     """End the session, whatever state it is in, and leave nothing."""
     session = Session(request["name"])
-    if os.path.isdir(session.directory):
+    if os.path.isdir(session.directory) or session.find():
         session.refuse_elsewhere()
         with session.lock(link):
-            state = session.read().state
+            if not session.read().record:
+                session.find()
+            state = session.state
             kernels = stop_by_anchor(link, session, request) if state == "alive" else 0
             record = session.record
             if state in ("alive", "orphan"):  # else its numbers may be others' by now

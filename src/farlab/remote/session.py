@@ -91,7 +91,10 @@ class Session(object):
         try:
             with open(os.path.join(self.directory, "record.json")) as file:
                 self.record = json.load(file)
-            if not self.record.get("ended"):
+            ended = self.record.get("ended")
+            if ended:
+                ended["message"] + ended["detail"] + self.record["node"]
+            else:
                 [self.record[key] for key in ("node", "boot", "runtime")] + [self.record["anchor"]["pid"]]
         except FileNotFoundError:
             self.record = {}
