@@ -43,6 +43,8 @@ class Desk:
     async def serve(self, peer: Peer) -> None:
         """One connection, from its first words to its end."""
         words = await peer.hear() or {}
+        if self.over.is_set():
+            return  # without a word: whoever came wants another keeper
         serve = {
             "connect": self._connect,
             "status": self._status,
@@ -140,7 +142,7 @@ class Desk:
         if given is None:
             peer.say(cancel=True)
             if not gone.done():
-                keeper.decline()
+                keeper.maker.decline()
         else:
             peer.say(answer=given)
 

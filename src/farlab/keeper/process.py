@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import random
 import secrets
 import socket
 import struct
@@ -19,14 +18,15 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from .. import store
-from ..errors import FarlabError, Interrupted, LinkLost, NoSession, NotAnswering, from_json
+from ..errors import FarlabError, LinkLost, NoSession, NotAnswering, from_json
 from ..model import State, Target
 from ..remote import bootstrap, frames
 from ..remote.carrier import Carrier
 from ..remote.line import UP, Event, Line
 from . import states
-from .dial import Dialed, Way, dial, resolve
+from .dial import Dialed
 from .link import Link
+from .maker import LinkMaker
 from .states import Happened
 from .story import Story
 
@@ -60,24 +60,21 @@ class Keeper:
         self.outages = self.attempts = 0
         self.round_trip = 0.0
         self.last_heard = time.monotonic()
-        self.may_ask = False
         self.wish: Words = {}
         self.notes: tuple[str, ...] = ()
         self.changed = asyncio.Event()
         self.news: Words = {}
         """The last progress, for whoever waits."""
-        self._ask_socket, self._dialed = ask_socket, dialed
+        self.maker = LinkMaker(target, ask_socket, dialed)
+        self.maker.join, self.maker.failed = self._join, self._failed
         self._memory = store.recall(target) or store.Memory(**asdict(target), port=port)
         self._story = Story(store.log_path(target))
         self._was_up = False
-        self._failures = self._broken = 0
+        self._broken = 0
         self._carried: Link | None = None
-        self._making: asyncio.Task[None] | None = None
-        self._making_asks = dialed is not None and dialed.way.ask_socket is not None
-        self._making_ends = ""
-        """Why the link that is being made was told to end: "declined", or "asking" where another begins that asks."""
         self._ended_links: set[asyncio.Task[None]] = set()
-        self._wanted, self._now = asyncio.Event(), asyncio.Event()
+        self._may_begin = True
+        """Whether a session that is not there may be started: only for a person who connects."""
         self._check: asyncio.Task[None] | None = None
         self._answered = False
         self._line_up_at, self._is_greeted = 0.0, False
@@ -101,7 +98,6 @@ class Keeper:
 
     def connect(self, wish: Words, *, may_ask: bool) -> None:
         """A person wants the session: try at once, whatever the state."""
-        self.may_ask = self.may_ask or may_ask
         if self.state in (State.UP, State.STARTING, State.SILENT) and self._carried:
             return
         self.wish = wish
@@ -109,34 +105,15 @@ class Keeper:
         if self.state is State.ENDED:
             self._was_up = self._answered = False
             self.session, self.seconds = {}, {}
-        if self._making and may_ask and not self._making_asks:
-            self._end_making("asking")  # it would fail where the person can help
+        self._may_begin = True
         self._happened(Happened.PERSON_CONNECTS)
-        self._wanted.set()
-        self._now.set()
+        self.maker.person_wants(may_ask=may_ask)
 
     async def keep(self) -> None:
         """Make links for as long as one is wanted. Ends only by being cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._heartbeat())
-            tasks.create_task(self._make_links())
-
-    async def _make_links(self) -> None:
-        while True:
-            await self._wanted.wait()
-            await self._pause()
-            self._making = asyncio.create_task(self._make_link())
-            try:
-                await self._making
-            except FarlabError as error:
-                self._failed(error)
-            except asyncio.CancelledError:
-                if not self._making_ends:
-                    raise
-                if self._making_ends == "declined":
-                    self._failed(Interrupted(f"the question of `{self.target.host}` was not answered", hint=""))
-            finally:
-                self._making, self._making_ends = None, ""
+            tasks.create_task(self.maker.run())
 
     async def close(self, *, message: dict[str, object] | None = None) -> None:
         """Say goodbye and let go of everything."""
@@ -151,44 +128,28 @@ class Keeper:
 
     # links -----------------------------------------------------------------------------------------------
 
-    async def _pause(self) -> None:
-        """Wait as the back-off says, or until somebody wants it now."""
-        if self.state is not State.SILENT or self._failures:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._now.wait(), states.delay(self._failures, random.random()))  # noqa: S311
-        self._now.clear()
-
-    async def _make_link(self) -> None:
+    async def _join(self, link: Link) -> None:
+        """Let the agent find or start the session and join the line to it; the link carries it from then on."""
         began = time.monotonic()
-        beside = self._carried is not None
         self.tell("link", "connecting")
         if not self._was_up and self._check is None:
             self._begin_check()
-        link = Link(self._dialed or await self._dial(beside))
-        self._dialed = None
         # beside a silent link the line goes on over that one until the agent has joined the new one
-        token = None if beside else self.line.attach()
+        token = None if self._carried else self.line.attach()
+        early = b"" if token is None else b"".join(self.line.data_to_send(token, _EARLY))
         try:
-            await self._join(link, b"".join(self.line.data_to_send(token, _EARLY)) if token is not None else b"")
+            await self._ask_for_line(link, early)
         except BaseException:
             if token is not None:
                 self.line.detach(token)
-            await link.end()
             raise
         self._line_up(link, self.line.attach() if token is None else token, began)
 
-    async def _dial(self, beside: bool) -> Dialed:
-        resolved = await asyncio.to_thread(resolve, self.target)
-        self._making_asks = self.may_ask
-        ask_socket = self._ask_socket if self.may_ask else None
-        around = beside or self._failures > 0  # the person's master may be dead and not know it yet
-        return dial(Way(target=self.target, resolved=resolved, ask_socket=ask_socket, around_master=around))
-
-    async def _join(self, link: Link, early: bytes) -> None:
-        """Let the agent find or start the session and join the line, which begins with `early`, to it."""
+    async def _ask_for_line(self, link: Link, early: bytes) -> None:
+        """Talk with the agent until the line can begin, with `early` as its first bytes."""
         bundle = bootstrap.bundle()
         is_likely_alive = self._was_up or self._memory.is_known_alive
-        words: Words = {"op": "ensure", "name": self.target.name, "wish": self.wish, "existing": self._was_up}
+        words: Words = {"op": "ensure", "name": self.target.name, "wish": self.wish, "existing": not self._may_begin}
         words["early"] = base64.b64encode(early).decode()
         await link.request(words, b"" if is_likely_alive else bundle)
         while True:
@@ -206,8 +167,8 @@ class Keeper:
         old, self._carried = self._carried, link
         if old:
             self._let_end(old)
-        self._wanted.clear()
-        self.may_ask = False
+        self.maker.rest()
+        self._may_begin = False
         self.seconds.setdefault("link", round(time.monotonic() - began, 3))
         self.last_heard = time.monotonic()
         self._line_up_at, self._is_greeted = time.monotonic(), False
@@ -225,7 +186,7 @@ class Keeper:
             self._begin_line()
         self._story.tell(f"the link ended: {reason}")
         if self.state is not State.ENDED:
-            self._wanted.set()
+            self.maker.want()
             self._count_lost(reason)
         self.publish()
 
@@ -233,7 +194,7 @@ class Keeper:
         """A link that the anchor never greeted was a failed try, lest a host that drops each is stormed."""
         if self._is_greeted or self._was_up or self.state is State.STARTING:
             self.outages += 1
-            self._failures = 0 if self._is_greeted else self._failures + 1
+            self.maker.failures = 0 if self._is_greeted else self.maker.failures + 1
             self._happened(Happened.LINK_LOST)
         else:
             host = self.target.host
@@ -249,20 +210,18 @@ class Keeper:
     def _failed(self, error: FarlabError) -> None:
         """A link could not be made."""
         self._story.tell(f"cannot connect: {error.message} {error.detail}")
-        self._failures += 1
         self.attempts += 1
         self.reason = error
-        self.may_ask = False
         is_passing = self._was_up and error.exit_status in _PASSING
         if isinstance(error, NoSession) and self._was_up:
             self._end(error)
         elif self._carried:  # it was to be a second one; the first may speak yet
             if not is_passing or self.state is not State.SILENT:
-                self._wanted.clear()
+                self.maker.rest()
         elif is_passing:
             self._happened(Happened.LINK_LOST)
         else:
-            self._wanted.clear()
+            self.maker.rest()
             self._happened(Happened.REFUSED)
 
     # what the line brings --------------------------------------------------------------------------------
@@ -272,7 +231,7 @@ class Keeper:
         if self.state is State.ENDED:
             return  # the rest of what came with that word
         if event.kind == UP:
-            self._failures = self._broken = 0
+            self.maker.failures = self._broken = 0
             self._is_greeted = True
             if not event.data:
                 # with the node's name: two machines may share a home
@@ -305,7 +264,7 @@ class Keeper:
     def _end(self, error: FarlabError) -> None:
         error.hint = error.hint.replace("HOST", self.target.host)
         self.reason = error
-        self._wanted.clear()
+        self.maker.rest()
         if self._was_up:
             self._remember(is_alive=False)
         self.carrier.drop()
@@ -356,17 +315,17 @@ class Keeper:
             wall = time.time()
             if woke:
                 self._story.tell("this machine has slept")
-                self._now.set()
+                self.maker.hurry()
             if not self._carried:
                 continue
             if heard != self.carrier.bytes_in:
                 heard, self.last_heard = self.carrier.bytes_in, time.monotonic()
                 if self.state is State.SILENT:
                     self._happened(Happened.HEARD)
-                    self._wanted.clear()
+                    self.maker.rest()
             elif (time.monotonic() - self.last_heard > SILENCE or woke) and self.state in (State.UP, State.STARTING):
                 self._happened(Happened.SILENCE)
-                self._wanted.set()
+                self.maker.want(around_master=True)
             self.line.ping(struct.pack(">d", time.monotonic()))
             self.carrier.pump()
 
@@ -387,15 +346,6 @@ class Keeper:
         """`ssh` waits for a person, or does so no more."""
         if self.is_linking and (is_asking or self.state is not State.DOWN):
             self._happened(Happened.QUESTION if is_asking else Happened.ANSWERED)
-
-    def decline(self) -> None:
-        """The person does not answer: end the `ssh` at once, since each empty answer counts as a failed login."""
-        self._end_making("declined")
-
-    def _end_making(self, why: str) -> None:
-        if self._making:
-            self._making_ends = why
-            self._making.cancel()
 
     def tell(self, stage: str, text: str) -> None:
         """Progress, for whoever waits."""

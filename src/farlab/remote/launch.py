@@ -7,6 +7,7 @@ command line, environment, file or log, and calls the app's `main`.
 
 import json
 import os
+import re
 import socket
 import sys
 
@@ -203,12 +204,12 @@ def find_app(wanted):
 
 
 def version_of(module):
-    try:
-        from importlib.metadata import version
-
-        return version(module)
-    except Exception:  # - whatever is wrong with its metadata, it may still run
-        return ""
+    """The version of an installed package, as the name of its metadata's directory has it; "" where it has none."""
+    metadata = re.compile(module + r"-([^-]+)(-.*)?\.(dist|egg)-info$")
+    for place in filter(os.path.isdir, sys.path):
+        for found in filter(None, map(metadata.match, os.listdir(place))):
+            return found.group(1)
+    return ""
 
 
 def hide_node():
