@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import select
 import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -142,6 +143,48 @@ def test_three_hundred_connections_one_after_another_leave_no_descriptor(bed: Be
     assert not shared.status()["streams"]
 
 
+@pytest.mark.parametrize("end", ["keeper", "anchor"])
+def test_too_many_connections_wait_and_are_served_later(bed: Bed, shared: Address, end: str) -> None:
+    """As where a process may have few files open, and has as many (prlimit(1))."""
+    pid = shared.keeper() if end == "keeper" else anchor_of(bed.login, "alice")
+    before, most = open_files_limit(pid), descriptors(pid) + 20
+    limit(bed, shared, pid, most)
+    assert open_files_limit(pid) == most
+    request = asks_for("localhost", "/api/status", shared).replace(b"Connection: close\r\n", b"")
+    browsers = [shared.socket() for _ in range(60)]
+    for sock in browsers:
+        sock.sendall(request)
+    wait_for("the limit", lambda: descriptors(pid) >= most - 1)
+    used, answered = processor_seconds(pid), 0
+    while browsers:  # whoever is answered makes room for another
+        ready = select.select(browsers, [], [], 30)[0]
+        assert ready, f"{len(browsers)} are not answered"
+        for sock in ready:
+            answered += sock.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+            sock.close()
+            browsers.remove(sock)
+    assert answered == 60
+    assert processor_seconds(pid) - used < 2.0
+    limit(bed, shared, pid, before)
+    assert shared.ask("GET", "/api/status")[0] == 200
+
+
+def open_files_limit(pid: int) -> int:
+    with open(f"/proc/{pid}/limits") as file:
+        return int(next(line for line in file if line.startswith("Max open files")).split()[3])
+
+
+def limit(bed: Bed, shared: Address, pid: int, files: int) -> None:
+    """Limit the open files of a process, as its owner can."""
+    with open(f"/proc/{pid}/status") as file:
+        inside = next(line for line in file if line.startswith("NSpid:")).split()[-1]
+    words = ["prlimit", "--pid", inside, f"--nofile={files}:"]
+    if inside == str(pid):
+        assert shared.laptop.run(*words).code == 0
+    else:
+        assert bed.login.run("alice", words).returncode == 0
+
+
 def test_nothing_listens_but_one_loopback_port_on_the_laptop(bed: Bed, shared: Address) -> None:
     assert tcp_of(processes.listening(shared.laptop.holder)) == {f"127.0.0.1:{shared.port}"}
     assert {each.rpartition(":")[2] for each in tcp_of(bed.login.listening())} == {"22", "2222"}  # the sshd's
@@ -243,6 +286,12 @@ def test_a_one_time_address_expires() -> None:
 
 def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def processor_seconds(pid: int) -> float:
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def anchor_of(host: Host, person: str) -> int:

@@ -10,6 +10,7 @@ connects says one line of JSON and gets one back:
 
 import array
 import base64
+import errno
 import json
 import os
 import signal
@@ -153,6 +154,9 @@ class Anchor(object):
         try:
             sock = listener.accept()[0]
         except OSError:
+            # it would come again at once, for ever, where too many files are open
+            self.loop.remove_reader(listener.fileno())
+            self.loop.call_later(0.1, self.loop.add_reader, listener.fileno(), self._accept, listener)
             return
         if hasattr(socket, "SO_PEERCRED"):
             credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
@@ -282,7 +286,7 @@ class Anchor(object):
 
     @property
     def is_worth_waiting(self):
-        """Whether a connection that cannot be made now may be later: the server starts, or its queue is full."""
+        """Whether a connection that cannot be made now may be later: the server starts, or too many are open."""
         return self.server.state == "starting" or self._is_crowded
 
     def connect(self):
@@ -290,13 +294,15 @@ class Anchor(object):
         self._is_crowded = False
         if self.server.state != "up":
             return None
-        sock = socket.socket(socket.AF_UNIX)
-        sock.setblocking(False)
+        sock = None
         try:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.setblocking(False)
             sock.connect(self.server.socket_path)
         except OSError as error:
-            self._is_crowded = isinstance(error, BlockingIOError)
-            sock.close()
+            self._is_crowded = error.errno in (errno.EAGAIN, errno.EMFILE, errno.ENFILE)
+            if sock is not None:
+                sock.close()
             return None
         return sock
 

@@ -7,10 +7,10 @@ MOST = 4 << 20
 
 
 class _Fetch(object):
-    def __init__(self, loop, done, timeout):
+    def __init__(self, loop, sock, done, timeout):
         self._loop, self._done = loop, done
         self._answer = b""
-        self._sock = socket.socket(socket.AF_UNIX)
+        self._sock = sock
         self._is_over = False
         self._sock.setblocking(False)
         self._timer = loop.call_later(timeout, self._end, None, b"")
@@ -53,10 +53,15 @@ class _Fetch(object):
 
 def fetch(loop, path, method, target, token, done, timeout):
     """`done(status, body)` with the answer, `done(None, b"")` without one within `timeout` seconds."""
+    try:
+        sock = socket.socket(socket.AF_UNIX)
+    except OSError:  # too many files are open
+        loop.call_later(0, done, None, b"")
+        return
     lines = [
         "%s %s HTTP/1.0" % (method, target),
         "Host: localhost",
         "Authorization: token %s" % token,
         "Content-Length: 0",
     ]
-    _Fetch(loop, done, timeout).begin(path, ("\r\n".join(lines) + "\r\n\r\n").encode())
+    _Fetch(loop, sock, done, timeout).begin(path, ("\r\n".join(lines) + "\r\n\r\n").encode())
