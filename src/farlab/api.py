@@ -32,6 +32,9 @@ from .model import (
 from .ssh import options
 
 _T = TypeVar("_T")
+Words = dict[str, Any]
+_KEEPERS = 3
+"""How many keepers in a row may end as one comes to them, before that is a bug."""
 
 Ask = Callable[[Question], str | None]
 """Answers one question of `ssh`; None cancels. It may take as long as the person takes."""
@@ -45,12 +48,17 @@ def connect(target: Target, wish: Wish, *, ask: Ask | None = None, tell: Tell | 
     """Start or find the session and bring it to this machine. `ask` None: nobody is there to answer `ssh`."""
     options.check_host(target.host)
     began = time.monotonic()
-    channel = spawn.find_or_start(target, wish, may_ask=ask is not None)
-    try:
-        channel.say(op="connect", wish=asdict(wish), may_ask=ask is not None)
-        words = _converse(channel, ask, tell, wish.timeout, target)
-    finally:
-        channel.close()
+    for _ in range(_KEEPERS):
+        channel = spawn.find_or_start(target, wish, may_ask=ask is not None)
+        try:
+            words = _converse(channel, ask, tell, wish, target)
+        finally:
+            channel.close()
+        if words is not None:
+            break
+        _wait_gone(target)
+    else:
+        raise _keeper_ended(target)
     connected = _build(Connected, words["result"])
     seconds = {**connected.seconds, "total": round(time.monotonic() - began, 3)}
     notes = connected.notes
@@ -168,19 +176,27 @@ def attach_command(target: Target) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, timeout: float, target: Target) -> dict[str, Any]:
-    """Follow a keeper until it has a result. The clock stands while a person is asked."""
-    left, waiting_for = timeout, f"for {target.host}"
+def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, wish: Wish, target: Target) -> Words | None:
+    """Follow a keeper until it has a result. The clock stands while a person is asked.
+
+    None where it said nothing: it was about to end when we came.
+    """
+    left, waiting_for, has_spoken = wish.timeout, f"for {target.host}", False
+    with suppress(OSError):  # it has gone: that is heard
+        channel.say(op="connect", wish=asdict(wish), may_ask=ask is not None)
     while True:
         began = time.monotonic()
         try:
             words = channel.hear(max(0.0, left))
         except TimeoutError:
-            message = f"`{target.host}` was not connected within {timeout:g} s, waiting {waiting_for}"
+            message = f"`{target.host}` was not connected within {wish.timeout:g} s, waiting {waiting_for}"
             raise TimedOut(message, hint="`--timeout SECONDS` waits longer") from None
         left -= time.monotonic() - began
+        if words is None and not has_spoken:
+            return None
         if words is None:
-            raise Internal("the keeper ended", hint=f"`farlab logs {target.host} --keeper` tells why")
+            raise _keeper_ended(target)
+        has_spoken = True
         if "error" in words:
             raise from_json(words["error"])
         if "result" in words:
@@ -193,6 +209,10 @@ def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, timeout: flo
             waiting_for = words["progress"]["text"]
             if tell:
                 tell(Progress(**words["progress"]))
+
+
+def _keeper_ended(target: Target) -> Internal:
+    return Internal("the keeper ended", hint=f"`farlab logs {target.host} --keeper` tells why")
 
 
 def _ask_keeper(target: Target, **words: object) -> dict[str, Any] | None:

@@ -97,7 +97,7 @@ class Connected:
     name: str
     node: str
     app: str
-    url: str
+    url: str = field(repr=False)
     address: str
     """The same place for programs that do not resolve `*.localhost`: `http://127.0.0.1:PORT`."""
     port: int

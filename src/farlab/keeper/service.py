@@ -47,15 +47,12 @@ def serve(beginning: Beginning) -> None:
         relay = Relay(beginning.listener, front)
         keeper.notes = (beginning.note,) if beginning.note else ()
         keeper.connect(beginning.wish, may_ask=beginning.may_ask)
-        try:
-            await _keep(keeper, Desk(keeper, relay, front), beginning.door)
-        finally:
-            relay.close()
+        await _keep(keeper, relay, Desk(keeper, relay, front), beginning.door)
 
     asyncio.run(run())
 
 
-async def _keep(keeper: Keeper, desk: Desk, door: socket.socket) -> None:
+async def _keep(keeper: Keeper, relay: Relay, desk: Desk, door: socket.socket) -> None:
     server = await peers.serve(door, desk.serve)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -67,7 +64,10 @@ async def _keep(keeper: Keeper, desk: Desk, door: socket.socket) -> None:
     try:
         await asyncio.wait({keeping, ending}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        socket_path(keeper.target).unlink(missing_ok=True)
+        relay.close()
+        if not keeping.done() and not keeper.was_up and not was_known:
+            store.forget(keeper.target)
+        socket_path(keeper.target).unlink(missing_ok=True)  # from here on another keeper may begin, on the same port
         for task in (keeping, ending):
             task.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
@@ -76,8 +76,6 @@ async def _keep(keeper: Keeper, desk: Desk, door: socket.socket) -> None:
         paths.remove_if_empty(paths.runtime_directory())
     if not keeping.cancelled():
         keeping.result()  # it ends by itself only by a bug: that goes to the log
-    elif not keeper.was_up and not was_known:
-        store.forget(keeper.target)
 
 
 async def _until_over(keeper: Keeper, desk: Desk) -> None:
