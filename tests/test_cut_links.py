@@ -21,6 +21,7 @@ def address(bed: Bed, laptop: Laptop, host: Host) -> Iterator[Address]:
     bed.fresh_home("zoe")
     with session(laptop, "zoe") as address:
         yield address
+        bed.wan.heal()
 
 
 Cut = Callable[[Bed, Address, Callable[[], bool]], None]
