@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 from urllib.parse import quote, urlencode
@@ -21,10 +22,24 @@ _WORDS = {
 }
 
 
+_PLAIN_HOST = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_PLAIN_NAME = re.compile(r"[a-z0-9]+")
+_LONGEST_LABEL = 63
+"""RFC 1035, section 2.3.4."""
+
+
 def label(target: Target) -> str:
-    """The host name under `.localhost` that belongs to this session alone: cookies ignore ports, but not names."""
-    plain = re.sub(r"[^a-z0-9]+", "-", f"{target.host}-{target.name}".lower()).strip("-")
-    return plain[:63].strip("-")
+    """The host name under `.localhost` that belongs to this session alone: cookies ignore ports, but not names.
+
+    `HOST-NAME` where nothing else can be read from it, else that as far as it goes and a mark of its own.
+    """
+    host, name = target.host, target.name
+    whole = f"{host}-{name}"
+    if _PLAIN_HOST.fullmatch(host) and _PLAIN_NAME.fullmatch(name) and len(whole) <= _LONGEST_LABEL:
+        return whole
+    mark = hashlib.sha256(f"{host}\0{name}".encode()).hexdigest()[:6]
+    plain = re.sub(r"[^a-z0-9]+", "-", whole.lower())[: _LONGEST_LABEL - len(mark) - 1].strip("-")
+    return f"{plain}-{mark}".strip("-")
 
 
 def path(app: str, base_url: str, notebook: str | None) -> str:

@@ -1,0 +1,52 @@
+"""The session's addresses and the waiting page."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from farlab.keeper.pages import label, path, waiting_page
+from farlab.model import State, Target
+
+EVIL = "<script>alert(1)</script>&\"'"
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_what_comes_from_a_host_is_text_on_the_page(state: State) -> None:
+    page = waiting_page(Target(host=EVIL), state, 3.0, f"{EVIL}\n{EVIL}")
+    assert "<script" not in page
+    assert "alert(1)&lt;/script&gt;" in page
+    assert re.findall(r"<(?!/?(?:!doctype|html|meta|title|style|h1|p|code|pre)\b)", page) == []
+
+
+def test_the_page_loads_itself_again_as_long_as_there_is_something_to_wait_for() -> None:
+    target = Target(host="gpu1", name="main")
+    assert "http-equiv" in waiting_page(target, State.DOWN, 3.0, "")
+    assert "http-equiv" not in waiting_page(target, State.ENDED, 3.0, "")
+
+
+def test_a_plain_host_has_a_plain_name() -> None:
+    assert label(Target(host="gpu1", name="main")) == "gpu1-main"
+    assert label(Target(host="login-2", name="main")) == "login-2-main"
+
+
+TWINS = [
+    ("a.b", "main"), ("a-b", "main"), ("a_b", "main"), ("A-B", "main"), ("a--b", "main"), ("me@a-b", "main"),
+    ("a", "b-main"), ("a", "b_main"), ("a-b", "Main"), ("é", "main"), ("ü", "main"), ("-", "main"),
+    ("x" * 80, "main"), ("x" * 80 + "y", "main"), ("x" * 80, "other"),
+]  # fmt: skip
+
+
+def test_no_two_sessions_have_the_same_name_for_a_browser() -> None:
+    """Cookies ignore ports, so one session's page would get the login of the other."""
+    labels = [label(Target(host=host, name=name)) for host, name in TWINS]
+    assert len(set(labels)) == len(TWINS)
+    for each in labels:
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", each)
+
+
+def test_a_notebook_is_opened_by_the_app_of_the_session() -> None:
+    assert path("lab", "/", None) == "/lab"
+    assert path("lab", "/user/me/", "a b/é.ipynb") == "/user/me/lab/tree/a%20b/%C3%A9.ipynb"
+    assert path("nbclassic", "", "/x.ipynb") == "/notebooks/x.ipynb"
