@@ -1,27 +1,23 @@
 """The session's first process on the node: starts and watches the server, keeps the far ends of the streams.
 
-Rules: standard library, Python 3.6, one thread, one event loop. It listens on one private Unix socket; whoever
-connects says one line of JSON and gets one back:
+Rules: standard library, Python 3.6, one thread, one event loop. On its private socket (`callers`) it is told
 
-    setup, launch, wish, failed    the launcher, on its way to become the server
-    status, stop            an agent
-    join                    an agent that then hands over its link's two descriptors, with what came over it already
+    setup, launch, wish, failed    by the launcher, on its way to become the server
+    status, stop                   by an agent
+    join                           by an agent that then hands over its link's two descriptors
 """
 
-import array
-import base64
 import errno
 import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
 from contextlib import suppress
 
-from farlab.remote import host
+from farlab.remote import callers, host
 from farlab.remote.reactor import Reactor
 from farlab.remote.server import Server
 
@@ -29,69 +25,6 @@ FIRST_VISITOR = 30.0
 """Seconds within which the link that started the session must have been joined."""
 FAREWELL = 3.0
 """Seconds that laptops have to hear how the server ended."""
-MOST_LINE = 8 << 20
-
-
-class Caller(object):
-    """One connection to the anchor's socket, until it has said what it wants."""
-
-    def __init__(self, anchor, sock):
-        self._anchor, self._sock = anchor, sock
-        self._said, self._fds = b"", []
-        sock.setblocking(False)
-        anchor.loop.add_reader(sock.fileno(), self._read)
-
-    def _read(self):
-        try:
-            data, extra = self._receive()
-        except BlockingIOError:
-            return
-        except OSError:
-            data, extra = b"", []
-        self._said += data
-        self._fds += extra
-        if not data or len(self._said) > MOST_LINE:
-            self.close()
-        elif self._said.endswith(b"\n"):
-            said, self._said = self._said, b""
-            self._obey(said)
-
-    def _receive(self):
-        data, extra, _, _ = self._sock.recvmsg(65536, socket.CMSG_SPACE(8))
-        fds = array.array("i")
-        for level, kind, content in extra:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-        return data, list(fds)
-
-    def _obey(self, said):
-        if self._fds:
-            self._loose()
-            self._anchor.link_came(base64.b64decode(said), self._fds, self._sock)
-            return
-        words = json.loads(said.decode())
-        self._anchor.answer(words, self)
-
-    def say(self, **words):
-        """Answer; whoever asked reads one line."""
-        try:
-            self._sock.setblocking(True)
-            self._sock.settimeout(1.0)
-            self._sock.sendall(json.dumps(words).encode() + b"\n")
-            self._sock.setblocking(False)
-        except OSError:
-            self.close()
-
-    def close(self):
-        if self._sock is not None:
-            self._loose()
-            self._sock.close()
-            for fd in self._fds:
-                os.close(fd)
-            self._sock = None
-
-    def _loose(self):
-        self._anchor.loop.remove_reader(self._sock.fileno())
 
 
 class Anchor(object):
@@ -125,7 +58,7 @@ class Anchor(object):
     # life ------------------------------------------------------------------------------------------------
 
     def run(self):
-        self._listen()
+        callers.listen(self, os.path.join(self.spec["runtime"], "anchor.sock"))
         self.save()
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: self.server.stop())
@@ -140,30 +73,6 @@ class Anchor(object):
         self._tick()
         self.loop.call_later(FIRST_VISITOR, self._expect_visitor)
         self.loop.run()
-
-    def _listen(self):
-        path = os.path.join(self.spec["runtime"], "anchor.sock")
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(path + ".new")
-        listener.listen(64)
-        listener.setblocking(False)
-        os.rename(path + ".new", path)  # whoever sees it can connect
-        self.loop.add_reader(listener.fileno(), self._accept, listener)
-
-    def _accept(self, listener):
-        try:
-            sock = listener.accept()[0]
-        except OSError:
-            # it would come again at once, for ever, where too many files are open
-            self.loop.remove_reader(listener.fileno())
-            self.loop.call_later(0.1, self.loop.add_reader, listener.fileno(), self._accept, listener)
-            return
-        if hasattr(socket, "SO_PEERCRED"):
-            credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            if struct.unpack("3i", credentials)[1] != os.getuid():
-                sock.close()
-                return
-        Caller(self, sock)
 
     def _tick(self):
         now = time.monotonic()

@@ -14,7 +14,7 @@ import zlib
 AGENT = ("host", "session", "chores", "start", "agent")
 ANCHOR = (
     *("frames", "streams", "line", "carrier", "visitors"),
-    *("host", "reactor", "fetch", "server", "anchor", "launch"),
+    *("host", "reactor", "fetch", "server", "callers", "anchor", "launch"),
 )
 NO_PYTHON, OLD_PYTHON = 90, 91
 """Exit statuses of the bootstrap where the host has no Python, or none from 3.6 on."""
