@@ -253,6 +253,7 @@ class Keeper:
             self.tell("start", str(session.get("stage", "")))
         elif told == "ended" and isinstance(session.get("error"), dict):
             error = from_json(session["error"])
+            error.message = f"{self.target.host}: {error.message}"
             has_run = session["error"].get("code") in ("ended", "terminated")
             self._end(NoSession(error.message, detail=error.detail) if has_run else error)
         elif told == "up" and self._was_up:

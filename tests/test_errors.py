@@ -1,0 +1,206 @@
+"""Every expected failure, provoked for real or by a stub program: its exit status, its code, and what is said.
+
+The session's own failures are looked at closely in other pages; here each has one line of a table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import steps
+import stub_ssh
+from bed import Bed, Laptop, wait_for
+from farlab.errors import every_error
+
+LATER = {"scheduler"}
+"""What nothing can provoke yet."""
+DOCS = (Path(__file__).parent.parent / "docs/errors.md").read_text("utf-8")
+Set = Callable[[Laptop, Bed], AbstractContextManager[object]]
+
+
+@contextmanager
+def nothing(laptop: Laptop, bed: Bed) -> Iterator[None]:
+    yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """How to fail: a stage that is set, and the words that are typed on it."""
+
+    words: tuple[str, ...] = ("connect", "alice", "--no-browser")
+    stage: Set = nothing
+    names: str = "alice"
+    """What the message must name."""
+    on_terminal: bool = False
+    env: dict[str, str] = field(default_factory=dict)
+    ctrl_c: bool = False
+    """Ctrl-C is typed once its `ssh` runs."""
+    is_slow: bool = False
+    """Takes so long that it is tried once, with `--json`."""
+
+
+@contextmanager
+def taken_port(laptop: Laptop, bed: Bed) -> Iterator[None]:
+    program = "import socket,sys; s=socket.create_server(('127.0.0.1',47999)); print(flush=True); sys.stdin.read()"
+    process = laptop.popen("/usr/bin/python3", "-c", program, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    yield
+    process.communicate(timeout=10)
+
+
+@contextmanager
+def closed_port(laptop: Laptop, bed: Bed) -> Iterator[None]:
+    steps.add_to_config(laptop, "Host alice\n  HostName login\n  Port 9\n")
+    yield
+
+
+@contextmanager
+def ssh_that_is_killed(laptop: Laptop, bed: Bed) -> Iterator[None]:
+    stub_ssh.write(laptop, "hear(); os.kill(os.getpid(), signal.SIGKILL)")
+    yield
+
+
+@contextmanager
+def silent_ssh(laptop: Laptop, bed: Bed) -> Iterator[None]:
+    stub_ssh.write(laptop, "wait()")
+    yield
+
+
+@contextmanager
+def no_key(laptop: Laptop, bed: Bed) -> Iterator[None]:
+    (laptop.home / ".ssh/id_ed25519").unlink()
+    steps.add_to_config(laptop, "Host *\n  PreferredAuthentications publickey\n")
+    yield
+
+
+@contextmanager
+def unknown_hosts(laptop: Laptop, bed: Bed) -> Iterator[None]:
+    (laptop.home / ".ssh/known_hosts").unlink()
+    yield
+
+
+@contextmanager
+def broken_jupyter(laptop: Laptop, bed: Bed) -> Iterator[None]:
+    config = bed.login.home("alice") / ".jupyter/jupyter_server_config.py"
+    config.parent.mkdir()
+    config.write_text("import os; print('I cannot go on', flush=True); os._exit(3)\n")
+    yield
+    bed.fresh_home("alice")
+
+
+@contextmanager
+def stopped_session(laptop: Laptop, bed: Bed) -> Iterator[None]:
+    """A session whose first process is stopped, so that nobody there answers."""
+    steps.connect(laptop, "alice")
+    steps.done(laptop, "disconnect", "alice")
+    stopped = [it for it in bed.login.processes("alice") if "farlab.remote.anchor" in it.argv]
+    stopped.sort(key=lambda it: it.name, reverse=True)  # tmux first, which would let its pane go on
+    assert [it.name.split(":")[0] for it in stopped] == ["tmux", "python3"]
+    for process in stopped:
+        os.kill(process.pid, signal.SIGSTOP)
+    yield
+    for process in stopped:
+        os.kill(process.pid, signal.SIGCONT)
+    steps.terminate(laptop, "alice")
+
+
+@contextmanager
+def session_on_login(laptop: Laptop, bed: Bed) -> Iterator[None]:
+    steps.connect(laptop, "alice")
+    steps.done(laptop, "disconnect", "alice")
+    yield
+    steps.terminate(laptop, "alice")
+
+
+CASES: dict[str, Case] = {
+    "internal": Case(env={"PATH": "/nowhere"}, names="ssh"),
+    "port-busy": Case(words=("connect", "alice", "--port", "47999"), stage=taken_port, names="47999"),
+    "usage": Case(words=("connect", "al;ice"), names="al;ice"),
+    "no-session": Case(words=("terminate", "alice", "--yes")),
+    "unreachable": Case(stage=closed_port),
+    "link-lost": Case(stage=ssh_that_is_killed),
+    "authentication": Case(stage=no_key, on_terminal=True),
+    "cannot-ask": Case(words=("connect", "pia"), names="pia"),
+    "host-key-unknown": Case(stage=unknown_hosts),
+    "host-key-changed": Case(stage=lambda laptop, bed: bed.login.other_host_key()),
+    "no-python": Case(stage=lambda laptop, bed: bed.login.hide("python3*")),
+    "no-jupyter": Case(words=("connect", "nojup"), names="nojup"),
+    "no-environment": Case(words=("connect", "alice", "--env", "no-such-thing"), names="no-such-thing"),
+    "no-directory": Case(words=("connect", "alice", "--dir", "/no/such/place"), names="/no/such/place"),
+    "disk-full": Case(stage=lambda laptop, bed: bed.login.full_home("alice")),
+    "host-lacks": Case(words=("connect", "nolan"), names="nolan"),
+    "shell-failed": Case(words=("connect", "alice", "--setup", "exit 3")),
+    "shell-stuck": Case(words=("connect", "hank"), names="hank", is_slow=True),
+    "server-failed": Case(stage=broken_jupyter),
+    "not-answering": Case(stage=stopped_session),
+    "elsewhere": Case(words=("connect", "node1"), stage=session_on_login, names="node1"),
+    "timed-out": Case(words=("connect", "alice", "--timeout", "1"), stage=silent_ssh),
+    "interrupted": Case(stage=silent_ssh, ctrl_c=True, names=""),
+}
+ERRORS = {cls.slug: cls for cls in every_error()}
+
+
+def test_the_table_holds_every_error_that_can_be_provoked() -> None:
+    assert set(ERRORS) - set(CASES) == LATER
+    assert set(CASES) <= set(ERRORS)
+
+
+def typed(laptop: Laptop, case: Case, *more: str) -> tuple[int, str, str]:
+    """What is typed, and its exit status, stdout and stderr (with stderr on the terminal, where there is one)."""
+    argv = laptop.farlab_argv(*case.words, *more)
+    if case.ctrl_c:
+        child = laptop.popen(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_for("the ssh", lambda: [it for it in laptop.processes() if "-T" in it.argv and "-G" not in it.argv])
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=30)
+        return child.returncode, out.decode(), err.decode()
+    if case.on_terminal:
+        terminal = laptop.spawn("sh", "-c", '"$@" >out', "sh", *argv, timeout=steps.PATIENCE, env={"NO_COLOR": "1"})
+        code = steps.end_of(terminal)
+        return code, (laptop.home / "out").read_text(), terminal.before
+    ran = laptop.run(*argv, env=case.env, timeout=steps.PATIENCE)
+    return ran.code, ran.out, ran.err
+
+
+@pytest.mark.parametrize("slug", CASES)
+def test_the_error(slug: str, laptop: Laptop, bed: Bed) -> None:
+    case, cls = CASES[slug], ERRORS[slug]
+    with case.stage(laptop, bed):
+        code, out, complaint = typed(laptop, case, "--json")
+        steps.wait_until_nothing_runs(laptop)
+        text_code, text_out, text = typed(laptop, case) if not case.is_slow else (code, "", "")
+    assert code == text_code == cls.exit_status, (out, text)
+    document = json.loads(out)
+    assert {key: document[key] for key in ("farlab", "ok")} == {"farlab": 1, "ok": False}
+    error = document["error"]
+    assert error["code"] == slug, error
+    assert case.names in error["message"] + error["detail"], error
+    assert error["hint"] or slug == "interrupted", error
+    assert "HOST" not in error["hint"], error
+    assert "Traceback" not in out + complaint + text
+    if not case.is_slow:
+        check_text(text, text_out, error)
+    assert f"## {slug}\n" in DOCS or f"## `{slug}`" in DOCS
+    steps.wait_until_nothing_runs(laptop)
+
+
+def check_text(text: str, out: str, error: dict[str, str]) -> None:
+    """The same on stderr in the style's form, nothing on stdout."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    assert out == ""
+    assert [line for line in lines if line.endswith(f"error: {error['message']}")], text
+    assert not error["message"].endswith(".")
+    if error["hint"]:
+        assert f"hint: {error['hint']}" in lines, text
+    if error["detail"]:
+        assert any(line.startswith("  | ") for line in lines), text
