@@ -56,7 +56,7 @@ def add_rows(table: Table, rtt: float, took: dict[str, dict[str, Series]]) -> No
     table.add(f"{rtt:g} ms", "first byte, new connection, ms", *shown, ratio(first["farlab"], first["ssh"]), goal)
     added = (kept["farlab"].median - kept["ssh"].median) * 1e3
     shown = [kept[name].show(scale=1e3) for name in kept]
-    goal = f"{added:+.2f} ms, {verdict(added, 0.5)} ms"
+    goal = f"{added:+.2f} ms, {verdict(added, 0.5, unit='ms')}"
     table.add(f"{rtt:g} ms", "request, kept-alive, ms", *shown, ratio(kept["farlab"], kept["ssh"]), goal)
     if "rate" in took:
         rate = took["rate"]

@@ -6,7 +6,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def interleave(runs: dict[str, Run], rounds: int, *, warm_up: int = 1, label: str = "") -> dict[str, Series]:
+def interleave(runs: Mapping[str, Run], rounds: int, *, warm_up: int = 1, label: str = "") -> dict[str, Series]:
     """Let all run in turn, `warm_up` rounds for nothing and then `rounds` that count."""
     values: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(-warm_up, rounds):
@@ -77,10 +77,10 @@ def ratio(ours: Series, theirs: Series) -> str:
     return f"{ours.median / theirs.median:.2f} ({min(pairs):.2f}-{max(pairs):.2f})"
 
 
-def verdict(value: float, limit: float, *, at_least: bool = False) -> str:
-    """`≤ limit: yes` or `≤ limit: NO`."""
+def verdict(value: float, limit: float, *, unit: str = "", at_least: bool = False) -> str:
+    """`≤ limit unit: yes` or `≤ limit unit: NO`."""
     holds = value >= limit if at_least else value <= limit
-    return f"{'≥' if at_least else '≤'} {limit:g}: {'yes' if holds else '**NO**'}"
+    return f"{'≥' if at_least else '≤'} {limit:g}{unit and ' ' + unit}: {'yes' if holds else '**NO**'}"
 
 
 def slope(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

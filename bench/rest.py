@@ -53,7 +53,7 @@ def _add(table: Table, what: str, costs: dict[str, Cost]) -> None:
     for name, cost in costs.items():
         budget = ""
         if name in BUDGETS:
-            budget = f"{verdict(cost.rss, BUDGETS[name])} MiB, {verdict(cost.cpu, 0.5)} %"
+            budget = f"{verdict(cost.rss, BUDGETS[name], unit='MiB')}, {verdict(cost.cpu, 0.5, unit='%')}"
         table.add(name, what, f"{cost.rss:.1f}", f"{cost.pss:.1f}", f"{cost.cpu:.2f}", budget)
 
 

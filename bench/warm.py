@@ -65,6 +65,6 @@ def _table(took: dict[str, Series]) -> Table:
         rise, rest = slope([(rtt / 1000, took[f"{name} {rtt}"].median) for rtt in TRIPS])
         table.notes.append(f"{label}: {rise:.1f} round trips + {rest:.2f} s (least squares; TCP's handshake is one)")
     living = took["living"]
-    shown = f"{living.show(scale=1e3, digits=0)} ms, {verdict(living.median * 1e3, 150)} ms"
+    shown = f"{living.show(scale=1e3, digits=0)} ms, {verdict(living.median * 1e3, 150, unit='ms')}"
     table.notes.append(f"with a living keeper, the whole process from outside (round trip 100 ms): {shown}")
     return table
