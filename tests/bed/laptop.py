@@ -258,12 +258,16 @@ class Laptop:
 
 
 def unreadable(paths: list[Path]) -> tuple[list[Path], list[Path]]:
-    """Which directories of this machine an ordinary user may not enter on the way to `paths`; which paths lie there."""
+    """Which directories of this machine an ordinary user may not enter on the way to `paths`; which paths lie there.
+
+    A path in `/tmp` is needed too, since the laptop has a `/tmp` of its own.
+    """
     closed, needed = [], []
     for path in dict.fromkeys(path.resolve() for path in paths):
         barred = [parent for parent in reversed(path.parents) if not parent.stat().st_mode & 0o001]
-        if barred:
+        if barred or Path("/tmp") in path.parents:
             needed.append(path)
+        if barred:
             closed += [barred[0]] if barred[0] not in closed else []
     return closed, needed
 
