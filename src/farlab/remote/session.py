@@ -33,6 +33,9 @@ class Lock(object):
         while True:
             try:
                 fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            except FileNotFoundError:  # the end of the last session takes the directory away
+                os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
+                continue
             except FileExistsError:
                 if self._is_stale(self._path, mine):
                     self._take_away(mine)
@@ -74,6 +77,7 @@ class Lock(object):
 
     def __exit__(self, *exc):
         host.remove_file(self._path)
+        host.remove_empty(os.path.dirname(self._path))
 
 
 class Session(object):
@@ -143,7 +147,6 @@ class Session(object):
             raise Failure("not-answering", message, str(error), hint) from None
 
     def lock(self, link):
-        os.makedirs(host.state_base(), 0o700, exist_ok=True)
         return Lock(os.path.join(host.state_base(), ".%s.lock" % self.name), link)
 
     def refuse_elsewhere(self):

@@ -36,7 +36,6 @@ def start(link, request, session):
         return  # it lives, and only its record was lost
     if not adopt:
         session.sweep()
-        host.private(os.path.dirname(runtime))
     try:
         lay_out(session, runtime, bundle, {"wish": request["wish"], "adopt": adopt})
         launch(session.name, [sys.executable, "-I", "-S", runtime + "/farlab-anchor", "farlab.remote.anchor", runtime])
@@ -65,6 +64,7 @@ def lay_out(session, runtime, bundle, spec):
     host.private(session.directory)
     if not spec["adopt"]:
         host.remove_tree(runtime)
+    host.private(os.path.dirname(runtime))
     host.private(runtime)
     env = {key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "TMUX"))}
     spec.update(name=session.name, directory=session.directory, runtime=runtime, env=env)
