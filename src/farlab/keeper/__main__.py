@@ -13,11 +13,10 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from .. import store
 from ..errors import FarlabError, PortBusy
 from ..model import Target
-from . import control, dial
-from .spawn import socket_path
+from .dial import Dialed, Way, dial
+from .query import Query
 
 
 def main() -> None:
@@ -28,17 +27,25 @@ def main() -> None:
         os.dup2(null, number)
     os.umask(0o077)
     target = Target(host=words["host"], name=words["name"], ssh_config=words["ssh_config"])
+    query = None
+    with suppress(FarlabError):
+        query = Query(target)
+    from .. import store  # while ssh reads its configuration, and so on: whatever can wait comes later
+    from .control import listen
+    from .spawn import socket_path
+
+    memory = store.recall(target)
     try:
-        listener, note = bind(words["port"], _remembered_port(target))
-        door = control.listen(socket_path(target))
+        listener, note = bind(words["port"], memory.port if memory else None)
+        door = listen(socket_path(target))
     except FarlabError as error:
         _say(out, {"error": error.as_json()})
         return
     _say(out, {"ready": True})
-    dialed = _dial(target, may_ask=words["may_ask"])
-    from .service import Beginning, serve  # only now: it brings the event loop
-
     wish, may_ask = words["wish"], words["may_ask"]
+    dialed = _dial(target, query, str(socket_path(target)) if may_ask else None)
+    from .service import Beginning, serve  # the event loop
+
     serve(Beginning(target=target, listener=listener, door=door, dialed=dialed, note=note, wish=wish, may_ask=may_ask))
 
 
@@ -70,16 +77,11 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _remembered_port(target: Target) -> int | None:
-    memory = store.recall(target)
-    return memory.port if memory else None
-
-
-def _dial(target: Target, *, may_ask: bool) -> dial.Dialed | None:
+def _dial(target: Target, query: Query | None, ask_socket: str | None) -> Dialed | None:
     """The first `ssh`, ahead of everything else. What fails here fails again, and is told, when it is waited for."""
     with suppress(FarlabError):
-        ask_socket = str(socket_path(target)) if may_ask else None
-        return dial.dial(dial.Way(target=target, resolved=dial.resolve(target), ask_socket=ask_socket))
+        if query is not None:
+            return dial(Way(target=target, resolved=query.answer(), ask_socket=ask_socket))
     return None
 
 

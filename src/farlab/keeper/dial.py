@@ -7,15 +7,14 @@ import os
 import socket
 import subprocess
 from dataclasses import dataclass
-from types import ModuleType
 
 from ..errors import Internal
 from ..model import Target
 from ..remote import bootstrap
 from ..ssh import askpass, options
+from .query import no_program
 
 _WIDE = 1 << 20
-_QUERY_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,21 +36,6 @@ class Dialed:
     process: subprocess.Popen[bytes]
     sock: socket.socket
     nonce: str
-
-
-def resolve(target: Target) -> options.Resolved:
-    """Ask `ssh -G`, some 10 ms. Raises what ssh's own words about the configuration mean."""
-    argv = options.query_argv(target)
-    try:
-        ran = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_QUERY_TIMEOUT, check=False)
-    except OSError as error:
-        raise _explain().no_program(argv[0]) from error
-    except subprocess.TimeoutExpired as error:
-        hint = "does its configuration run a program (`Match exec`) that waits?"
-        raise Internal(f"`ssh -G {target.host}` did not end", hint=hint) from error
-    if ran.returncode:
-        raise _explain().explain(ran.stderr.decode("utf-8", "replace"), ran.returncode, host=target.host, may_ask=False)
-    return options.parse_resolved(ran.stdout.decode("utf-8", "replace"))
 
 
 def dial(way: Way) -> Dialed:
@@ -82,15 +66,8 @@ def dial(way: Way) -> Dialed:
             )
         except OSError as error:
             ours.close()
-            raise _explain().no_program(argv[0]) from error
+            raise no_program(argv[0]) from error
     return Dialed(way=way, process=process, sock=ours, nonce=nonce)
-
-
-def _explain() -> ModuleType:
-    """What ssh's words mean, imported where there are some: 10 ms that a `connect` which works need not wait."""
-    from ..ssh import explain
-
-    return explain
 
 
 def _environment(way: Way, nonce: str) -> dict[str, str]:

@@ -21,8 +21,9 @@ from .. import paths
 from ..errors import Interrupted, TimedOut
 from ..model import Progress, Question, QuestionKind, Target
 from . import control, peers
-from .dial import Way, dial, resolve
+from .dial import Way, dial
 from .link import Link
+from .query import resolve
 
 Ask = Callable[[Question], str | None]
 Tell = Callable[[Progress], None]

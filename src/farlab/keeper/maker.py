@@ -9,12 +9,14 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import cast
 
 from ..errors import FarlabError, Interrupted
 from ..model import Target
 from . import states
-from .dial import Dialed, Way, dial, resolve
+from .dial import Dialed, Way, dial
 from .link import Link
+from .query import resolve
 
 
 class LinkMaker:
@@ -63,7 +65,8 @@ class LinkMaker:
 
     async def run(self) -> None:
         """Make links. Ends only by being cancelled."""
-        while True:
+        us = cast("asyncio.Task[None]", asyncio.current_task())
+        while not us.cancelling():  # which the end of a link may hide: both come as one CancelledError
             await self._wanted.wait()
             await self._pause()
             self._making = asyncio.create_task(self._make())

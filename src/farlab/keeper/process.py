@@ -13,6 +13,7 @@ import secrets
 import socket
 import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -34,6 +35,8 @@ LINE_LIMIT = 16 << 20
 """Bytes kept on the laptop for the host."""
 HEARTBEAT = 3.0
 SILENCE = 8.0
+SETTLED = 5.0
+"""Seconds after which a link counts as one that works: when it ends, the next is made at once."""
 CHECK_TIMEOUT = 10.0
 """Seconds a server that is said to be up may take for its first answer."""
 CHECK = b"GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -78,11 +81,14 @@ class Keeper:
         self._check: asyncio.Task[None] | None = None
         self._answered = False
         self._line_up_at, self._is_greeted = 0.0, False
+        self.on_turn: Callable[[int, bytes], None] = lambda stream, data: None
+        """Is told when a browser asks again on a connection that has been answered."""
         self._begin_line()
 
     def _begin_line(self) -> None:
         self.line = Line(secrets.token_hex(16), True, LINE_LIMIT)
         self.carrier = Carrier(self.loop, self.line, self._event, self._lost)
+        self.carrier.on_turn = lambda stream, data: self.on_turn(stream, data)
 
     @property
     def was_up(self) -> bool:
@@ -191,10 +197,11 @@ class Keeper:
         self.publish()
 
     def _count_lost(self, reason: str) -> None:
-        """A link that the anchor never greeted was a failed try, lest a host that drops each is stormed."""
+        """A link that ended at once, or was never greeted, was a failed try, lest a host that drops each is stormed."""
         if self._is_greeted or self._was_up or self.state is State.STARTING:
             self.outages += 1
-            self.maker.failures = 0 if self._is_greeted else self.maker.failures + 1
+            has_lasted = self._is_greeted and time.monotonic() - self._line_up_at > SETTLED
+            self.maker.failures = 0 if has_lasted else self.maker.failures + 1
             self._happened(Happened.LINK_LOST)
         else:
             host = self.target.host
@@ -231,7 +238,7 @@ class Keeper:
         if self.state is State.ENDED:
             return  # the rest of what came with that word
         if event.kind == UP:
-            self.maker.failures = self._broken = 0
+            self._broken = 0
             self._is_greeted = True
             if not event.data:
                 # with the node's name: two machines may share a home
