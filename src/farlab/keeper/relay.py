@@ -1,9 +1,9 @@
 """The local address: accepts the browser and gives each connection a stream.
 
-Only the head of a connection's first request is looked at: whom it is for (a page of another name must not reach
-the notebook through a DNS trick), whether it is a one-time address of `farlab open`, and whether a person waits for
-a page. Our own answers are 503 only, since JupyterLab takes any other failing status for the end of its kernel, and
-the redirect of a one-time address.
+The head of a connection's first request is looked at: whom it is for (a page of another name must not reach the
+notebook through a DNS trick), whether it is a one-time address of `farlab open`, and whether a person waits for a
+page; later requests for the last alone. Our own answers are 503 only, since JupyterLab takes any other failing
+status for the end of its kernel, and the redirect of a one-time address.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Joiner(Protocol):
         """Give a connection a stream; None where there are too many."""
 
     def waits(self, stream: int) -> bool:
-        """Whether a stream's connection has got nothing yet."""
+        """Whether a stream's connection has got nothing since it asked last."""
 
     def take_back(self, stream: int) -> socket.socket | None:
-        """Give up a stream whose connection has got nothing yet; the connection."""
+        """Give up a stream that waits; its connection."""
 
     def patience(self) -> float:
         """Seconds a page may wait before the person is told what it waits for."""
@@ -112,6 +112,7 @@ class Relay:
         self._listener, self._joiner, self._clock = listener, joiner, clock
         self._loop = asyncio.get_running_loop()
         self._once: dict[str, float] = {}
+        self._pages: dict[int, asyncio.TimerHandle] = {}
         self._open: set[_Door] = set()
         listener.setblocking(False)
         self._begin()
@@ -165,7 +166,19 @@ class Relay:
         if stream is None:
             self._say(sock, answer("503 Service Unavailable", "too many connections"))
         elif request.is_page:
-            self._loop.call_later(self._joiner.patience(), self._waited, stream)
+            self._expect(stream)
+
+    def asked_again(self, stream: int, data: bytes) -> None:
+        """A connection that has been answered sends more: a browser that keeps its connections may want a page."""
+        if stream in self._pages:
+            self._pages.pop(stream).cancel()
+        if data.startswith(b"GET ") and data.endswith(b"\r\n\r\n"):
+            request = Request(data)
+            if request.is_page and request.is_local:
+                self._expect(stream)
+
+    def _expect(self, stream: int) -> None:
+        self._pages[stream] = self._loop.call_later(self._joiner.patience(), self._waited, stream)
 
     def _redirect(self, request: Request, *, may_enter: bool) -> bytes:
         """Others on this machine see the address in the browser's command line, and may be faster than it."""
@@ -178,10 +191,11 @@ class Relay:
 
     def _waited(self, stream: int) -> None:
         """A page has waited: as long as nothing of it has come, say what is going on instead."""
+        self._pages.pop(stream, None)
         page = self._joiner.page()
         sock = self._joiner.take_back(stream) if page is not None else None
         if page is None and self._joiner.waits(stream):
-            self._loop.call_later(self._joiner.patience(), self._waited, stream)
+            self._expect(stream)
         elif page is not None and sock is not None:
             self._say(sock, answer("503 Service Unavailable", page, "Retry-After: 2"))
 

@@ -45,6 +45,7 @@ def serve(beginning: Beginning) -> None:
         keeper = Keeper(target, beginning.listener.getsockname()[1], str(socket_path(target)), beginning.dialed)
         front = Front(keeper)
         relay = Relay(beginning.listener, front)
+        keeper.on_turn = relay.asked_again
         keeper.notes = (beginning.note,) if beginning.note else ()
         keeper.connect(beginning.wish, may_ask=beginning.may_ask)
         await _keep(keeper, relay, Desk(keeper, relay, front), beginning.door)

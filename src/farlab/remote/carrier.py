@@ -46,6 +46,7 @@ class Carrier(object):
 
     def __init__(self, loop, line: Line, on_event: "Callable[[Event], None]", on_lost: "Callable[[str], None]") -> None:
         self.line = line
+        self.on_turn = None  # type: Callable[[int, bytes], None] | None # a socket speaks again that has been answered
         self.bytes_in = self.bytes_out = 0  # over all links
         self._loop = loop
         self._on_event = on_event
@@ -196,11 +197,11 @@ class Carrier(object):
             self._resume(end)
 
     def is_unanswered(self, stream_id: int) -> bool:
-        """Whether the stream's socket is there and has got nothing yet."""
+        """Whether the stream's socket is there and has got nothing since it spoke last."""
         return stream_id in self._ends and not self._ends[stream_id].answered
 
     def take_back(self, stream_id: int) -> "socket.socket | None":
-        """Give up a stream whose socket has got nothing yet, and return the socket; None where it is too late."""
+        """Give up a stream that is unanswered, and return its socket; None where it is too late."""
         if not self.is_unanswered(stream_id):
             return None
         self.line.reset(stream_id)
@@ -243,6 +244,9 @@ class Carrier(object):
             self.line.send_eof(end.id)
             self._finish(end)
         else:
+            if end.answered and self.on_turn is not None:
+                self.on_turn(end.id, data)
+            end.answered = False
             self.line.send(end.id, data)
             if not self.line.wants(end.id):
                 self._pause(end)
