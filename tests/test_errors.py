@@ -91,9 +91,9 @@ def unknown_hosts(laptop: Laptop, bed: Bed) -> Iterator[None]:
 
 @contextmanager
 def broken_jupyter(laptop: Laptop, bed: Bed) -> Iterator[None]:
-    config = bed.login.home("alice") / ".jupyter/jupyter_server_config.py"
-    config.parent.mkdir()
-    config.write_text("import os; print('I cannot go on', flush=True); os._exit(3)\n")
+    last_words = "import os; print('I cannot go on', flush=True); os._exit(3)\n"
+    script = "mkdir -p .jupyter && cat >.jupyter/jupyter_server_config.py"
+    assert bed.login.run("alice", ["sh", "-c", script], stdin=last_words).returncode == 0
     yield
     bed.fresh_home("alice")
 
