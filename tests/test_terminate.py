@@ -199,8 +199,8 @@ def test_connect_right_after_terminate_gets_a_new_session(alice: Address, laptop
         assert again.ask("GET", "/api/status")[0] == 200
 
 
-def test_the_tmux_session_goes_also_where_tmux_keeps_the_panes_of_the_dead(laptop: Laptop, host: Host) -> None:
-    (host.home("alice") / ".tmux.conf").write_text("set -g remain-on-exit on\nset -g destroy-unattached off\n")
+def test_the_tmux_session_stays_and_goes_whatever_tmux_is_told_to_do_with_others(laptop: Laptop, host: Host) -> None:
+    (host.home("alice") / ".tmux.conf").write_text("set -g remain-on-exit on\nset -g destroy-unattached on\n")
     try:
         assert connect(laptop, "alice").connected["launcher"] == "tmux"
         assert terminate(laptop) == 0

@@ -89,10 +89,11 @@ def write(path, content):
 def launch(name, argv):
     """In a detached tmux session `farlab-NAME`, so that `tmux ls` shows it; where that fails, detached."""
     if shutil.which("tmux"):
-        words = ["tmux", "new-session", "-d", "-s", "farlab-" + name]
+        words = ["tmux", "new-session", "-d", "-s", "farlab-" + name, *argv]
+        words += [";", "set-option", "-q", "-t", "farlab-" + name, "destroy-unattached", "off"]
         null = subprocess.DEVNULL
         with suppress(OSError, subprocess.SubprocessError):  # a tmux that hangs
-            if subprocess.run(words + argv, stdin=null, stdout=null, stderr=null, timeout=10).returncode == 0:
+            if subprocess.run(words, stdin=null, stdout=null, stderr=null, timeout=10).returncode == 0:
                 return
     launch_detached(argv)
 

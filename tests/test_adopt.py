@@ -1,0 +1,210 @@
+"""A session outlives what is around it; and where it hangs or ends, that is told as what it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from address import Address, Kernel, connect
+from bed import Host, Laptop, processes, wait_for
+
+PATIENCE = 100.0
+
+
+@pytest.fixture
+def alice(laptop: Laptop, host: Host) -> Iterator[Address]:
+    """Alice's session; it is gone after the test."""
+    address = connect(laptop, "alice")
+    yield address
+    laptop.farlab("terminate", "alice", "--yes", timeout=PATIENCE)
+
+
+def anchor_of(host: Host) -> processes.Process:
+    [found] = [each for each in host.processes("alice") if each.argv[4:5] == ("farlab.remote.anchor",)]
+    return found
+
+
+def server_of(host: Host) -> processes.Process:
+    [found] = [each for each in host.processes("alice") if "farlab.remote.launch" in each.argv]
+    return found
+
+
+def state(laptop: Laptop) -> dict[str, object]:
+    found: dict[str, object] = laptop.farlab("status", "alice", "--json").json
+    return found
+
+
+def kernel_with_a_variable(address: Address) -> str:
+    """A kernel that remembers something, left alone; its number."""
+    status, _, content = address.ask("POST", "/api/kernels", "{}")
+    assert status == 201, content
+    number: str = json.loads(content)["id"]
+    kernel = Kernel(address, number)
+    assert kernel.run("x = 6 * 7") == ""
+    kernel.close()
+    return number
+
+
+def remembers(address: Address, number: str) -> bool:
+    kernel = Kernel(address, number)
+    try:
+        return kernel.run("print(x)") == "42\n"
+    finally:
+        kernel.close()
+
+
+# the anchor is killed ------------------------------------------------------------------------------------
+
+
+def test_a_session_whose_anchor_was_killed_is_found_again_by_itself_with_all_its_variables(
+    alice: Address, laptop: Laptop, host: Host
+) -> None:
+    number, anchor, server = kernel_with_a_variable(alice), anchor_of(host), server_of(host)
+    processes.end(anchor.pid, anchor.started)
+    wait_for("the keeper to see it", lambda: state(laptop)["outages"], timeout=PATIENCE)
+    wait_for("the session again", lambda: state(laptop)["state"] == "up", timeout=PATIENCE)
+    assert remembers(alice, number)
+    assert server_of(host).key == server.key
+    assert anchor_of(host).pid != anchor.pid
+    assert "farlab-main" in host.run("alice", ["tmux", "ls"]).stdout
+    ended = laptop.farlab("terminate", "alice", "--yes", timeout=PATIENCE)
+    assert ended.code == 0, ended
+    assert not host.processes("alice")
+
+
+def test_a_session_whose_anchor_was_killed_is_found_by_the_next_connect(
+    alice: Address, laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host
+) -> None:
+    number, anchor = kernel_with_a_variable(alice), anchor_of(host)
+    assert laptop.farlab("disconnect", "alice").code == 0
+    processes.end(anchor.pid, anchor.started)
+    again = connect(new_laptop(), "alice", "--env", "other", "--dir", "/tmp")
+    assert again.token == alice.token
+    for key in ("pid", "dir", "environment", "server", "app"):
+        assert again.connected[key] == alice.connected[key], key
+    assert remembers(again, number)
+    assert len(again.connected["notes"]) == 2, again.connected
+    assert again.laptop.farlab("disconnect", "alice").code == 0
+
+
+def test_a_session_whose_anchor_and_server_were_killed_has_gone(alice: Address, laptop: Laptop, host: Host) -> None:
+    assert laptop.farlab("disconnect", "alice").code == 0
+    for each in (anchor_of(host), server_of(host)):
+        processes.end(each.pid, each.started)
+    assert laptop.farlab("terminate", "alice", timeout=PATIENCE).code == 3
+    assert not host.path("/tmp/farlab-2001").exists()
+    assert not connect(laptop, "alice").connected["reused"]
+
+
+# the server ends -----------------------------------------------------------------------------------------
+
+
+def test_a_server_that_was_killed_is_told_with_the_signal_and_connect_starts_a_new_one(
+    alice: Address, laptop: Laptop, host: Host
+) -> None:
+    server = server_of(host)
+    processes.end(server.pid, server.started)
+    wait_for("the keeper to see it", lambda: state(laptop)["state"] == "ended", timeout=PATIENCE)
+    assert "SIGKILL" in str(state(laptop)["reason"])
+    assert "ended" in laptop.farlab("list").out
+    assert "SIGKILL" in laptop.farlab("status", "alice").out
+    [listed] = laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
+    assert (listed["state"], "SIGKILL" in listed["reason"]) == ("ended", True), listed
+    wait_for("the host to be empty", lambda: not host.processes("alice"))
+    assert not host.path("/tmp/farlab-2001").exists()
+    again = connect(laptop, "alice")
+    assert not again.connected["reused"]
+    assert again.port == alice.port
+    assert again.ask("GET", "/api/status")[0] == 200
+
+
+def test_a_server_shut_down_from_its_own_menu_is_told_as_ended_and_connect_starts_a_new_one(
+    alice: Address, laptop: Laptop, host: Host
+) -> None:
+    assert alice.ask("POST", "/api/shutdown")[0] == 200
+    wait_for("the keeper to see it", lambda: state(laptop)["state"] == "ended", timeout=PATIENCE)
+    assert "exit status 0" in str(state(laptop)["reason"])
+    assert "ServerApp" in laptop.farlab("logs", "alice").out
+    again = connect(laptop, "alice")
+    assert not again.connected["reused"]
+    assert again.connected["launcher"] == "tmux"
+    assert again.port == alice.port
+    assert again.ask("GET", "/api/status")[0] == 200
+    assert again.ask("POST", "/api/shutdown")[0] == 200
+    wait_for("the keeper to see it", lambda: state(laptop)["state"] == "ended", timeout=PATIENCE)
+    assert laptop.farlab("terminate", "alice", timeout=PATIENCE).code == 3
+    assert not (host.home("alice") / ".local/state/farlab").exists()
+
+
+def test_a_server_that_ended_while_no_laptop_was_there_is_told_later(
+    alice: Address, laptop: Laptop, host: Host
+) -> None:
+    assert laptop.farlab("disconnect", "alice").code == 0
+    server = server_of(host)
+    processes.end(server.pid, server.started)
+    wait_for("the host to be empty", lambda: not host.processes("alice"))
+    [listed] = laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
+    assert (listed["state"], "SIGKILL" in listed["reason"]) == ("ended", True), listed
+    assert "ServerApp" in laptop.farlab("logs", "alice").out
+    assert not connect(laptop, "alice").connected["reused"]
+
+
+def test_the_tmux_session_killed_by_its_person_ends_the_session_whole(
+    alice: Address, laptop: Laptop, host: Host
+) -> None:
+    assert host.run("alice", ["tmux", "kill-session", "-t", "farlab-main"]).returncode == 0
+    wait_for("the host to be empty", lambda: not host.processes("alice"), timeout=30)
+    assert not host.path("/tmp/farlab-2001").exists()
+    assert not (host.home("alice") / ".local/state/farlab").exists()
+    wait_for("the keeper to see it", lambda: state(laptop)["state"] == "ended", timeout=PATIENCE)
+
+
+# alive but silent ----------------------------------------------------------------------------------------
+
+
+def test_a_server_that_hangs_is_told_as_such_and_not_replaced(
+    alice: Address, laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host
+) -> None:
+    server, other = server_of(host), new_laptop()
+    os.kill(server.pid, signal.SIGSTOP)
+    ran = other.farlab("connect", "alice", "--json", "--no-browser", timeout=PATIENCE)
+    assert (ran.code, ran.json["error"]["code"]) == (7, "not-answering"), ran
+    assert "farlab terminate alice" in ran.json["error"]["hint"]
+    assert ran.seconds < 30
+    assert server_of(host).key == server.key
+    os.kill(server.pid, signal.SIGCONT)
+    assert connect(other, "alice").connected["pid"] == alice.connected["pid"]
+    assert other.farlab("disconnect", "alice").code == 0
+
+
+def test_an_anchor_that_hangs_is_told_as_such_and_not_replaced(
+    laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host
+) -> None:
+    """Without tmux, which lets go on what was stopped."""
+    with host.hide("tmux"):
+        alice, other = connect(laptop, "alice"), new_laptop()
+        anchor, server = anchor_of(host), server_of(host)
+        os.kill(anchor.pid, signal.SIGSTOP)
+        ran = other.farlab("connect", "alice", "--json", "--no-browser", timeout=PATIENCE)
+        assert (ran.code, ran.json["error"]["code"]) == (7, "not-answering"), ran
+        assert "farlab terminate alice" in ran.json["error"]["hint"]
+        assert ran.seconds < 30
+        listed = other.farlab("list", "--host", "alice", "--json").json["sessions"]
+        assert "not-answering" in listed[0]["reason"]
+        assert (anchor_of(host).key, server_of(host).key) == (anchor.key, server.key)
+        os.kill(anchor.pid, signal.SIGCONT)
+        assert connect(other, "alice").connected["pid"] == alice.connected["pid"]
+        assert other.farlab("terminate", "alice", "--yes", timeout=PATIENCE).code == 0
+    assert laptop.farlab("terminate", "alice", timeout=PATIENCE).code == 3
+
+
+def test_what_is_typed_into_the_tmux_session_does_not_hurt_it(alice: Address, laptop: Laptop, host: Host) -> None:
+    anchor = anchor_of(host)
+    for key in ("C-c", "C-z", "C-\\", "C-d", "q", "Enter"):
+        assert host.run("alice", ["tmux", "send-keys", "-t", "farlab-main", key]).returncode == 0
+    assert connect(laptop, "alice").ask("GET", "/api/status")[0] == 200
+    assert anchor_of(host).key == anchor.key

@@ -1,0 +1,74 @@
+"""Agent and anchor under every Python from 3.6 on that this machine has; the server's Python is another."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from address import session
+from bed import Bed, Host, Laptop
+from test_pythons import PYTHONS
+
+PLACE = "/usr/local/other-python"
+WRAPPER = f"""#!/bin/bash
+# agent and anchor get the other Python, the host's Jupyter the host's own
+case "$1 $2" in "-ISc "*) exec {PLACE}/bin/python3 "$@" ;; esac
+exec -a "$0" {Path("/usr/bin/python3").resolve()} "$@"
+"""
+NOT_NEEDED = shutil.ignore_patterns(
+    *("test", "tests", "site-packages", "config-*", "lib2to3", "idlelib", "tkinter", "ensurepip", "turtledemo"),
+    *("pydoc_data", "unittest", "distutils", "lib2to3", "*.opt-1.pyc", "*.opt-2.pyc"),
+)
+
+
+@contextmanager
+def other_python(host: Host, python: Path) -> Iterator[None]:
+    """`/usr/bin/python3` of the host is this Python, for whoever brings a program along as the agent does."""
+    place, wrapped = host.path(PLACE), host.path("/usr/bin/python3")
+    asked = [python, "-Ic", "import sys, sysconfig; print(sys.executable); print(sysconfig.get_path('stdlib'))"]
+    executable, library = map(Path, subprocess.check_output(asked, text=True).splitlines())
+    shared = [each for each in library.parent.glob("libpython3.*.so.1.0") if each.is_file()]
+    with host.hide("python3"):
+        try:
+            (place / "bin").mkdir(parents=True)
+            shutil.copy(executable.resolve(), place / "bin/python3")
+            shutil.copytree(library, place / "lib" / library.name, ignore=NOT_NEEDED)
+            for each in shared:
+                shutil.copy(each, host.path("/usr/lib") / each.name)
+            wrapped.write_text(WRAPPER)
+            wrapped.chmod(0o755)
+            yield
+        finally:
+            wrapped.unlink(missing_ok=True)
+            for each in shared:
+                (host.path("/usr/lib") / each.name).unlink(missing_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_a_session_begins_and_ends_under_each_python(laptop: Laptop, host: Host, bed: Bed, version: str) -> None:
+    bed.fresh_home("alice")
+    home = host.home("alice")
+    (home / ".bashrc").write_text("export LC_ALL=C LANG=C\n")  # where an old Python knows no letters but ASCII
+    assert host.run("alice", ["mkdir", "é ü"]).returncode == 0
+    with other_python(host, PYTHONS[version]):
+        words = ["--dir", "é ü", "--setup", "export WISH='ö'"]
+        with session(laptop, "alice", *words) as address:
+            [anchor] = [each for each in host.processes("alice") if each.argv[4:5] == ("farlab.remote.anchor",)]
+            told = host.run("alice", [f"{PLACE}/bin/python3", "-V"])
+            assert version in told.stdout + told.stderr
+            assert Path(f"/proc/{anchor.pid}/exe").readlink() == Path(f"{PLACE}/bin/python3")
+            assert address.connected["dir"] == "/home/alice/é ü"
+            assert address.connected["server"].startswith("JupyterLab 4")
+            with address.kernel() as kernel:
+                assert kernel.run("import os; print(os.environ['WISH'])") == "ö\n"
+            [listed] = laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
+            assert (listed["state"], listed["dir"]) == ("up", "/home/alice/é ü")
+            assert "ServerApp" in laptop.farlab("logs", "alice").out
+        assert not host.processes("alice")
+    bed.fresh_home("alice")
