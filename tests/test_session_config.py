@@ -36,7 +36,7 @@ def facts(model, contents_manager, **kwargs):
     app = contents_manager.parent
     words = {
         "argv": open("/proc/self/cmdline").read().split("\\0"),
-        "grammar": "rfc3987_syntax" in sys.modules,
+        "grammar": "rfc3987_syntax" in sys.modules or "lark" in sys.modules,
         "jsonschema": "jsonschema" in sys.modules,
         "path": os.environ["PATH"],
         "umask": os.popen("umask").read().strip(),
@@ -56,7 +56,7 @@ c.FileContentsManager.pre_save_hook = facts
 def own(bed: Bed) -> Iterator[Address]:
     """A session of alice's, who has configured everything that could get in the way."""
     bed.fresh_home("alice")
-    script = "mkdir -p .jupyter work && cat > .jupyter/jupyter_server_config.py"
+    script = "echo umask 022 >.bash_profile; mkdir -p .jupyter work && cat >.jupyter/jupyter_server_config.py"
     written = bed.login.run("alice", ["sh", "-c", script], stdin=OWN)
     assert written.returncode == 0, written
     laptop = bed.add_laptop()

@@ -116,7 +116,7 @@ def test_what_somebody_else_made_where_our_sockets_go_is_refused(laptop: Laptop,
         ran, error = refused(laptop, "alice")
         assert not list(host.path("/tmp/farlab-2001/").glob("*"))
     assert (ran.code, error["code"]) == (6, "host-lacks")
-    assert "/tmp/farlab-2001" in error["message"]
+    assert "`/tmp/farlab-2001` is not our directory" in error["message"]
 
 
 # the login shell -----------------------------------------------------------------------------------------
