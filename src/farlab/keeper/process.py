@@ -171,7 +171,8 @@ class Keeper:
     def _line_up(self, link: Link, token: int, began: float) -> None:
         """The agent has joined the link: it carries the line from here on."""
         old, self._carried = self._carried, link
-        if old:
+        if old:  # it was silent, and is given up for this one
+            self.outages += 1
             self._let_end(old)
         self.maker.rest()
         self._may_begin = False
