@@ -120,7 +120,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(laptop: Laptop, else
 def test_the_port_is_taken_before_ssh_is_started(laptop: Laptop, bed: Bed) -> None:
     bed.wan.blackhole("on")
     connecting = laptop.popen(*laptop.farlab_argv("connect", "alice", "--port", "47321", "--timeout", "60"))
-    wait_for("the ssh", lambda: [it for it in steps.links(laptop) if "-T" in it.argv])
+    wait_for("the ssh", lambda: [it for it in steps.links(laptop) if "-G" not in it.argv])
     listening = processes.listening(laptop.holder)
     assert "tcp 127.0.0.1:47321" in listening
     assert steps.interrupt(connecting) == 130
@@ -225,13 +225,16 @@ def test_a_first_connect_that_fails_leaves_nothing(laptop: Laptop, host: Host) -
     assert steps.done(laptop, "list", "--json").json["sessions"] == []
 
 
-@pytest.mark.parametrize("moment", ["ssh connects", "the agent starts the session", "the server starts"])
+@pytest.mark.parametrize(
+    "moment", ["a keeper starts", "ssh connects", "the agent starts the session", "the server starts"]
+)
 def test_control_c_leaves_nothing_half_done_while(moment: str, laptop: Laptop, host: Host, bed: Bed) -> None:
-    if moment == "ssh connects":
+    if moment in ("a keeper starts", "ssh connects"):
         bed.wan.blackhole("on")
     connecting = laptop.popen(*laptop.farlab_argv("connect", "sam", "--no-browser"))
     facts = {
-        "ssh connects": lambda: [it for it in steps.links(laptop) if "-T" in it.argv],
+        "a keeper starts": lambda: steps.keepers(laptop),
+        "ssh connects": lambda: [it for it in steps.links(laptop) if "-G" not in it.argv],
         "the agent starts the session": lambda: host.processes("sam"),
         "the server starts": lambda: [it for it in host.processes("sam") if it.name.startswith("bash")],
     }

@@ -30,7 +30,7 @@ def main() -> None:
     query = None
     with suppress(FarlabError):
         query = Query(target)
-    from .. import store  # while ssh reads its configuration, and so on: whatever can wait comes later
+    from .. import paths, store  # while ssh reads its configuration, and so on: whatever can wait comes later
     from .control import listen
     from .spawn import socket_path
 
@@ -41,7 +41,14 @@ def main() -> None:
     except FarlabError as error:
         _say(out, {"error": error.as_json()})
         return
-    _say(out, {"ready": True})
+    try:
+        _say(out, {"ready": True})
+    except OSError:  # whoever wanted a keeper has gone, by Ctrl-C
+        socket_path(target).unlink()
+        if memory is None:
+            store.forget(target)
+        paths.remove_if_empty(paths.runtime_directory())
+        return
     wish, may_ask = words["wish"], words["may_ask"]
     dialed = _dial(target, query, str(socket_path(target)) if may_ask else None)
     from .service import Beginning, serve  # the event loop
