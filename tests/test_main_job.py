@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from bed import Host, Laptop
+import os
+import signal
+
+from bed import Host, Laptop, wait_for
 
 
 def test_a_notebook_comes_in_one_command_and_is_gone_in_another(laptop: Laptop, host: Host) -> None:
@@ -30,3 +33,23 @@ def test_a_notebook_comes_in_one_command_and_is_gone_in_another(laptop: Laptop, 
     assert ended.code == 0, ended
     assert laptop.farlab("list", "--json").json["sessions"] == []
     assert laptop.farlab("terminate", "alice", timeout=60).code == 3
+
+
+def test_a_server_that_hangs_behind_a_living_keeper_is_told_and_not_replaced(laptop: Laptop, host: Host) -> None:
+    connected = laptop.farlab("connect", "alice", "--json", "--no-browser", timeout=90)
+    assert connected.code == 0, connected
+    (server,) = [each for each in host.processes("alice") if "serve" in each.argv]
+    os.kill(server.pid, signal.SIGSTOP)
+
+    def code() -> int:
+        return laptop.farlab("connect", "alice", "--json", "--no-browser", timeout=60).code
+
+    wait_for("the word that it hangs", lambda: code() == 7, timeout=40)
+    hung = laptop.farlab("connect", "alice", "--json", "--no-browser", timeout=60)
+    assert hung.json["error"]["code"] == "not-answering", hung
+    assert "does not answer" in laptop.farlab("status", "alice").out
+    os.kill(server.pid, signal.SIGCONT)
+    wait_for("the notebook again", lambda: code() == 0, timeout=40)
+    again = laptop.farlab("connect", "alice", "--json", "--no-browser", timeout=60)
+    assert again.json["pid"] == connected.json["pid"]
+    assert laptop.farlab("terminate", "alice", "--yes", timeout=60).code == 0

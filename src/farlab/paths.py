@@ -8,6 +8,8 @@ from pathlib import Path
 
 from .errors import Internal
 
+ASKPASS = "farlab-askpass"
+"""The program that asks for `ssh`, where none was installed with us."""
 _LONGEST_BASE = 60
 """A socket's path ends at 104 bytes on macOS, 108 on Linux; ours need some 40 below the base."""
 
@@ -28,6 +30,18 @@ def runtime_directory() -> Path:
     if base.startswith("/") and len(base) <= _LONGEST_BASE and _is_private(Path(base)):
         return Path(base) / "farlab" / "@keepers"
     return Path(f"/tmp/farlab-{os.getuid()}/@keepers")  # noqa: S108 - owner and mode are checked
+
+
+def tidy_runtime_directory() -> None:
+    """Remove it where no keeper and no errand uses it any more; an askpass program of ours may lie there."""
+    path = runtime_directory()
+    try:
+        left = {each.name for each in path.iterdir()}
+    except OSError:
+        return
+    if left == {ASKPASS}:
+        (path / ASKPASS).unlink(missing_ok=True)
+    remove_if_empty(path)
 
 
 def remove_if_empty(path: Path) -> None:

@@ -47,7 +47,7 @@ def main() -> None:
         socket_path(target).unlink()
         if memory is None:
             store.forget(target)
-        paths.remove_if_empty(paths.runtime_directory())
+        paths.tidy_runtime_directory()
         return
     wish, may_ask = words["wish"], words["may_ask"]
     dialed = _dial(target, query, str(socket_path(target)) if may_ask else None)

@@ -93,6 +93,8 @@ class Desk:
         told: Words = {}
         while not listening.done():
             if keeper.state is State.UP:
+                if keeper.trouble:
+                    raise keeper.trouble
                 peer.say(result=asdict(self._result(wish)))
                 return
             if keeper.reason and (keeper.state in (State.BLOCKED, State.ENDED) or keeper.attempts > tried):
@@ -229,7 +231,7 @@ class Desk:
             bytes_out=keeper.carrier.bytes_out,
             bytes_held=keeper.line.held,
             outages=keeper.outages,
-            reason=keeper.reason.message if keeper.reason and not is_up else "",
+            reason=keeper.trouble.message if keeper.trouble else "",
         )
 
     async def _open(self, peer: Peer, words: Words) -> None:

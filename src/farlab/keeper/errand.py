@@ -190,7 +190,7 @@ class _Talk:
         finally:
             server.close()
             path.unlink(missing_ok=True)
-            paths.remove_if_empty(path.parent)
+            paths.tidy_runtime_directory()
 
     async def _put(self, peer: peers.Peer) -> None:
         """Put one question of askpass to the person."""

@@ -303,11 +303,20 @@ class Keeper:
             self._remember(is_alive=True)
             self._happened(Happened.SERVER_UP)
 
+    @property
+    def trouble(self) -> FarlabError | None:
+        """What is wrong with the session, as far as it is known; None where all is well."""
+        if self.state is State.UP:
+            return self._hung() if self.session.get("answers") is False else None
+        return self.reason
+
+    def _hung(self) -> NotAnswering:
+        message = f"session `{self.target.name}` on `{self.target.host}` is alive but its server does not answer"
+        return NotAnswering(message, hint=f"wait, or end it with `farlab terminate {self.target.host}`")
+
     def _not_answering(self) -> None:
         if not self._was_up and self.state is State.STARTING:
-            message = f"session `{self.target.name}` on `{self.target.host}` is alive but its server does not answer"
-            hint = f"wait, or end it with `farlab terminate {self.target.host}`"
-            self.reason = NotAnswering(message, hint=hint)
+            self.reason = self._hung()
             self._happened(Happened.SERVER_ENDED)
 
     def _remember(self, *, is_alive: bool) -> None:

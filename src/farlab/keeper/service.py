@@ -74,7 +74,7 @@ async def _keep(keeper: Keeper, relay: Relay, desk: Desk, door: socket.socket) -
         await asyncio.gather(keeping, return_exceptions=True)
         await keeper.close(message=None if keeper.was_up else {"cancel": True})
         server.close()
-        paths.remove_if_empty(paths.runtime_directory())
+        paths.tidy_runtime_directory()
     if not keeping.cancelled():
         keeping.result()  # it ends by itself only by a bug: that goes to the log
 

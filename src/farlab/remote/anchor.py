@@ -53,7 +53,7 @@ class Anchor(object):
         self.server = Server(self.loop, self.spec, self.token, self.changed)
         self.lines = {}
         self._stoppers = []
-        self._leaving = self._is_gone = self._visited = self._is_crowded = False
+        self._is_up = self._leaving = self._is_gone = self._visited = self._is_crowded = False
 
     # life ------------------------------------------------------------------------------------------------
 
@@ -95,7 +95,8 @@ class Anchor(object):
     def changed(self):
         """The server's state or stage is another."""
         server = self.server
-        if server.state == "up":
+        if server.state == "up" and not self._is_up:
+            self._is_up = True
             server.told["base_url"] = self._base_url()
             self._print("%s runs; leave it with Ctrl-b d" % server.told.get("server"))
         if server.state != "ended":
@@ -187,6 +188,7 @@ class Anchor(object):
         words.update(
             (key, server.told.get(key)) for key in ("app", "server", "python", "directory", "home", "base_url")
         )
+        words["answers"] = server.answers
         if server.ending:
             words["error"] = server.ending
         if secret:

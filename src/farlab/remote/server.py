@@ -19,6 +19,8 @@ SHELL_TIMEOUT = 20.0
 """Seconds the login shell may take to come to our command."""
 START_TIMEOUT = 90.0
 """Seconds from there to the first HTTP answer."""
+PULSE = 5.0
+"""Seconds between two questions whether it still answers, and for each answer."""
 LOG_LIMIT = 8 << 20
 TERM_PATIENCE = 5.0
 LOST = 1 << 16
@@ -33,6 +35,8 @@ class Server(object):
     def __init__(self, loop, spec, token, on_change):
         self.state, self.stage = "starting", "waiting for your login shell"
         self.ending = {}  # how it ended
+        self.answers = True  # whether it did when it was asked last
+        self._felt = 0.0
         self.process = {}  # pid and start
         self.told = {}  # what the launcher said of itself: python, server, app, directory, environment
         self._loop, self._spec, self._token, self._on_change = loop, spec, token, on_change
@@ -117,7 +121,21 @@ class Server(object):
             self._loop.call_later(0.02, self._watch)
         else:
             self._shorten_log()
+            self._feel_pulse()
             self._loop.call_later(0.02 if self._stopping else 1.0, self._watch)
+
+    def _feel_pulse(self):
+        """Ask a server that is up, now and then, whether it still answers."""
+        now = time.monotonic()
+        if not self._asking and not self._stopping and now - self._felt > PULSE:
+            self._asking, self._felt = True, now
+            self.ask("GET", "api", self._pulse, timeout=PULSE)
+
+    def _pulse(self, status, body):
+        self._asking = False
+        answers, self.answers = self.answers, status is not None
+        if answers != self.answers and self.state == "up":
+            self._on_change()
 
     def _exit_status(self):
         """None while it lives."""
