@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 
-from farlab.keeper.process import LINE_LIMIT
+from farlab.keeper.limits import Limits
 from farlab.remote.carrier import Carrier
 from farlab.remote.line import Line
 
@@ -31,7 +31,7 @@ async def carry(argv: list[str]) -> None:
     """Give each connection to the port a stream of the line."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    line = Line(secrets.token_hex(16), True, LINE_LIMIT)
+    line = Line(secrets.token_hex(16), True, Limits().laptop)
     carrier = Carrier(loop, line, lambda event: None, lambda reason: ended.set())
     process, descriptor = start_ssh(argv)
     carrier.carry(line.attach(), descriptor, descriptor)

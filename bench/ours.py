@@ -20,11 +20,16 @@ def take_copy(host: Host, commit: str | None) -> str:
     """Copy farlab's source as it is now, or as it was at `commit`; returns what to call it."""
     if commit is None:
         shutil.copytree(HERE.parent / "src", host.source, ignore=shutil.ignore_patterns("__pycache__"))
-        return f"{_git('rev-parse', '--short', 'HEAD')}{' and changes' if _git('status', '--short', 'src') else ''}"
+        return commit_of_now()
     host.source.mkdir()
     with subprocess.Popen(["git", "archive", commit, "src"], cwd=HERE.parent, stdout=subprocess.PIPE) as git:
         subprocess.run(["tar", "-x", "-C", str(host.work)], stdin=git.stdout, check=True)
     return _git("rev-parse", "--short", commit)
+
+
+def commit_of_now() -> str:
+    """What to call farlab's source as it is now."""
+    return f"{_git('rev-parse', '--short', 'HEAD')}{' and changes' if _git('status', '--short', 'src') else ''}"
 
 
 def _git(*words: str) -> str:

@@ -2,8 +2,9 @@
 
     python bench/run.py [--rounds 5] [--write] [NAME ...]
 
-Names: proxycheck startup cold warm latency bulk line page rest; all of them unless some are named. `--write` puts each
-measured table into bench/RESULTS.md in place of its older one. `--noise` lets a second `ssh -L` stand in for farlab.
+Names: proxycheck startup cold warm latency bulk line page rest leaks outage nights; all of them unless some are named.
+`--write` puts each measured table into bench/RESULTS.md in place of its older one. `--noise` lets a second `ssh -L`
+stand in for farlab.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from measure import Table, load, say, wait_for_quiet
 from ours import take_copy
 
 RESULTS = HERE / "RESULTS.md"
-NAMES = ("proxycheck", "startup", "cold", "warm", "latency", "bulk", "line", "page", "rest")
+NAMES = (
+    *("proxycheck", "startup", "cold", "warm", "latency", "bulk", "line", "page", "rest", "leaks"),
+    *("outage", "nights"),  # need root, and the bed of the tests
+)
 """Each is a module with `measure(host, rounds) -> Table`."""
 HEAD = """# Results
 
@@ -58,21 +62,19 @@ def _measure(name: str, host: Host, words: argparse.Namespace) -> None:
     table: Table = importlib.import_module(name).measure(host, words.rounds)
     took = time.monotonic() - start
     command = f"python bench/run.py --rounds {words.rounds}{' --noise' if words.noise else ''} {name}"
-    table.notes.append(
-        f"`{command}`: {took:.0f} s; {_machine(words.measured)}; load {before} before and {load()} after"
-    )
+    table.notes.append(f"`{command}`: {took:.0f} s; {machine(words.measured)}; load {before} before and {load()} after")
     print(table.text(), flush=True)
     if words.write:
-        _write(name + ("-noise" if words.noise else ""), table.text())
+        write(name + ("-noise" if words.noise else ""), table.text())
 
 
-def _machine(commit: str) -> str:
+def machine(commit: str) -> str:
     ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=True).stderr.split(",")[0].split()[0]
     today, python = time.strftime("%Y-%m-%d"), platform.python_version()
     return f"{today}, commit {commit}, {os.cpu_count()} cores, Python {python}, {ssh}"
 
 
-def _write(name: str, text: str) -> None:
+def write(name: str, text: str) -> None:
     """Put a table into RESULTS.md between its two marks, at the end if it is new."""
     old = RESULTS.read_text() if RESULTS.exists() else HEAD
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"

@@ -2,7 +2,8 @@
 """Make what the scripts need: `install.py packages lab dev demo`, any of them; quick when it is there already.
 
     packages   Debian packages of the test bed (root)
-    lab        a virtual environment with JupyterLab by the system's Python, for the bed's hosts (root)
+    lab        a virtual environment with JupyterLab by the system's Python, for the bed's hosts (root), with a
+               folder of what `--keep-output` installs there: they reach no network
     dev, demo  this checkout's `.venv`, with those extras
 
 Standard library only: this runs before anything is installed. pip and apt follow their own files and variables.
@@ -14,6 +15,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -72,13 +74,18 @@ def _no_daemons() -> Iterator[None]:
 def lab() -> None:
     """What the bed's hosts have as their Jupyter: readable by every user, byte-compiled."""
     wanted = next(word for word in _project()["optional-dependencies"]["demo"] if word.startswith("jupyterlab"))
-    if _is_stamped(LAB, "lab", wanted):
-        return
-    _make_venv(LAB, SYSTEM_PYTHON)
-    run(LAB / "bin/python", "-m", "pip", "install", "-q", wanted)
-    run(LAB / "bin/python", "-m", "compileall", "-q", LAB / "lib", stdout=subprocess.DEVNULL)
-    run("chmod", "-R", "a+rX", LAB)
-    _stamp(LAB, "lab", wanted)
+    if not _is_stamped(LAB, "lab", wanted):
+        _make_venv(LAB, SYSTEM_PYTHON)
+        run(LAB / "bin/python", "-m", "pip", "install", "-q", wanted)
+        run(LAB / "bin/python", "-m", "compileall", "-q", LAB / "lib", stdout=subprocess.DEVNULL)
+        run("chmod", "-R", "a+rX", LAB)
+        _stamp(LAB, "lab", wanted)
+    wheels = runpy.run_path(str(REPOSITORY / "src/farlab/remote/keep_output.py"))["PACKAGES"]
+    if not _is_stamped(LAB, "wheels", repr(wheels)):
+        words = ["download", "-q", "--no-deps", "--only-binary", ":all:", "-d", LAB / "wheels"]
+        run(LAB / "bin/python", "-m", "pip", *words, *wheels)
+        run("chmod", "-R", "a+rX", LAB / "wheels")
+        _stamp(LAB, "wheels", repr(wheels))
 
 
 def venv(extra: str) -> None:

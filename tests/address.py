@@ -121,9 +121,9 @@ class Address:
 class Kernel:
     """One kernel's WebSocket (the Jupyter messaging protocol in JSON), by websocket-client."""
 
-    def __init__(self, address: Address, kernel_id: str) -> None:
+    def __init__(self, address: Address, kernel_id: str, session: str = "") -> None:
         self.id = kernel_id
-        self._session = uuid.uuid4().hex
+        self._session = session or uuid.uuid4().hex
         sock = address.socket()
         self.websocket = websocket.create_connection(
             f"ws://127.0.0.1:{address.port}{address.base}/api/kernels/{kernel_id}/channels?session_id={self._session}",
@@ -133,6 +133,10 @@ class Kernel:
 
     def close(self) -> None:
         self.websocket.close(timeout=5)
+
+    def again(self, address: Address) -> Kernel:
+        """The same page's next WebSocket: what came meanwhile is given to it."""
+        return Kernel(address, self.id, self._session)
 
     def start(self, code: str, *, allow_stdin: bool = False) -> str:
         """Run a cell, without waiting; returns its number."""

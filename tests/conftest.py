@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import steps
 from bed import Bed, Host, Laptop, leftovers
 
 PURE = Path(__file__).parent / "pure"
@@ -46,6 +47,17 @@ def new_laptop(bed: Bed) -> Callable[..., Laptop]:
 def laptop(new_laptop: Callable[..., Laptop]) -> Laptop:
     """A fresh laptop of an ordinary person."""
     return new_laptop()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(bed: Bed) -> Iterator[Any]:
+    """A session of alice's that no laptop of the tests knows yet, and that none ends; its connect's document."""
+    laptop = bed.add_laptop()
+    connected = steps.connect(laptop, "alice")
+    steps.done(laptop, "disconnect", "alice")
+    yield connected
+    steps.terminate(laptop, "alice")
+    bed.scrap(laptop)
 
 
 @pytest.fixture(autouse=True)

@@ -195,6 +195,8 @@ def test_an_anchor_that_hangs_is_told_as_such_and_not_replaced(
         assert ran.seconds < 30
         listed = other.farlab("list", "--host", "alice", "--json").json["sessions"]
         assert "not-answering" in listed[0]["reason"]
+        for key in ("server", "pid", "dir", "app"):
+            assert listed[0][key] == alice.connected[key], key
         assert (anchor_of(host).key, server_of(host).key) == (anchor.key, server.key)
         os.kill(anchor.pid, signal.SIGCONT)
         assert connect(other, "alice").connected["pid"] == alice.connected["pid"]

@@ -140,6 +140,15 @@ def test_three_wrong_passwords_are_an_error(laptop: Laptop, host: Host) -> None:
     assert_nothing_begun(laptop, host, "pia")
 
 
+def test_where_the_persons_own_configuration_forbids_questions_no_answer_is_said_to_be_wrong(laptop: Laptop) -> None:
+    steps.add_to_config(laptop, "Host pia\n  BatchMode yes\n")
+    terminal = connecting(laptop, "pia")
+    assert steps.end_of(terminal) == 5
+    assert "neither with a key nor with a password or code" in terminal.before
+    assert "BatchMode" in terminal.before
+    steps.wait_until_nothing_runs(laptop)
+
+
 def test_a_keys_passphrase_is_asked(laptop: Laptop) -> None:
     terminal = connecting(laptop, "kim")
     terminal.expect(r"Enter passphrase for key '\S+kim_ed25519': ")

@@ -131,7 +131,7 @@ def test_the_other_laptop_learns_of_the_end_and_can_begin_anew(
     wait_for("the end of the session", lambda: not host.processes("alice"))
     told = steps.status(second, "alice")
     assert told["reason"], told
-    assert "the session has ended" in steps.page(second, told["port"])
+    assert "The session has ended" in steps.page(second, told["port"])
     again = steps.connect(second, "alice")
     assert again["port"] == told["port"]
     assert again["pid"] != one["pid"]

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class Person:
 
     home: Path
     path: str = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    spawned: list[pexpect.spawn] = field(default_factory=list)
 
     @property
     def env(self) -> dict[str, str]:
@@ -63,7 +64,9 @@ class Person:
         return {**words, "XDG_STATE_HOME": f"{self.home}/state", "XDG_RUNTIME_DIR": str(self.home)}
 
     def spawn(self, *words: str) -> pexpect.spawn:
-        return pexpect.spawn(FARLAB[0], [*FARLAB[1:], "demo", *words], env=self.env, timeout=90, encoding="utf-8")
+        argv = [*FARLAB[1:], "demo", *words]
+        self.spawned.append(pexpect.spawn(FARLAB[0], argv, env=self.env, timeout=90, encoding="utf-8"))
+        return self.spawned[-1]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*FARLAB, "demo", *words], env=self.env, capture_output=True, text=True, timeout=90)
@@ -73,7 +76,13 @@ class Person:
 def person(tmp_path: Path) -> Iterator[Person]:
     tmp_path.chmod(0o700)
     person = Person(tmp_path)
-    yield person
+    try:
+        yield person
+    finally:  # where the test has failed
+        for terminal in person.spawned:
+            if not terminal.closed and terminal.isalive():
+                terminal.kill(signal.SIGTERM)
+                terminal.expect(pexpect.EOF)
     assert list(tmp_path.iterdir()) == []  # the demo keeps to its own directory
 
 
@@ -132,12 +141,16 @@ def test_a_demo_without_tmux_says_so_and_ends_by_sigterm(
 
 def test_a_demo_survives_the_end_of_its_ssh_and_ends_with_its_terminal(person: Person) -> None:
     demo = standing(person.spawn("--no-browser"))
-    (ssh,) = [each for each in processes.every() if each.name == "ssh" and f"{demo.base}/ssh_config" in each.argv]
+    (ssh,) = [each for each in processes.every() if each.name == "ssh" and is_link(each.argv, demo)]
     assert processes.end(ssh.pid, ssh.started)
     assert demo.ask("api/kernels") == []  # held until another link stands
     os.close(demo.terminal.child_fd)
-    os.waitpid(demo.terminal.pid, 0)
+    demo.terminal.wait()
     assert rest_of(demo.base) == []
+
+
+def is_link(argv: Sequence[str], demo: Demo) -> bool:
+    return f"{demo.base}/ssh_config" in argv and "-G" not in argv
 
 
 def test_a_demo_ends_when_jupyter_is_shut_down(person: Person) -> None:

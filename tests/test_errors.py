@@ -139,6 +139,7 @@ CASES: dict[str, Case] = {
     "no-directory": Case(words=("connect", "alice", "--dir", "/no/such/place"), names="/no/such/place"),
     "disk-full": Case(stage=lambda laptop, bed: bed.login.full_home("alice")),
     "host-lacks": Case(words=("connect", "nolan"), names="nolan"),
+    "no-keep-output": Case(words=("connect", "alice", "--keep-output", "--app", "server")),
     "shell-failed": Case(words=("connect", "alice", "--setup", "exit 3")),
     "shell-stuck": Case(words=("connect", "hank"), names="hank", is_slow=True),
     "server-failed": Case(stage=broken_jupyter),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,6 @@ import pytest
 
 import steps
 from bed import Bed, Host, Laptop, processes, wait_for
-
-
-@pytest.fixture(scope="module")
-def elsewhere(bed: Bed) -> Iterator[Any]:
-    """A session of alice's that no laptop of the tests knows yet, and that none ends."""
-    laptop = bed.add_laptop()
-    connected = steps.connect(laptop, "alice")
-    steps.done(laptop, "disconnect", "alice")
-    yield connected
-    steps.terminate(laptop, "alice")
-    bed.scrap(laptop)
 
 
 class Listener:
@@ -244,6 +232,20 @@ def test_control_c_leaves_nothing_half_done_while(moment: str, laptop: Laptop, h
     assert not (laptop.home / ".local/state/farlab").exists()
     wait_for("the end of all on the host", lambda: not host.processes("sam"), timeout=45)
     assert not (host.home("sam") / ".local/state/farlab").exists()
+
+
+def test_control_c_ends_the_program_that_makes_the_connection_too(laptop: Laptop) -> None:
+    """A SIGTERM for `ssh` alone would leave it: a jump host's `ssh`, which may go on asking."""
+    steps.add_to_config(laptop, "Host through\n  ProxyCommand sleep 4321\n")
+
+    def running() -> list[processes.Process]:
+        return [it for it in laptop.processes() if it.argv == ("sleep", "4321")]
+
+    connecting = laptop.popen(*laptop.farlab_argv("connect", "through", "--no-browser"))
+    wait_for("the program", running)
+    assert steps.interrupt(connecting) == 130
+    steps.wait_until_nothing_runs(laptop)
+    wait_for("its end", lambda: not running())
 
 
 def test_control_c_for_one_of_two_waiting_connects_leaves_the_other(laptop: Laptop, host: Host) -> None:

@@ -50,19 +50,8 @@ OPPOSED = """Host opposed
 MASTERED = "Host *\n  ControlPath %d/master-%C\n"
 
 
-@pytest.fixture(scope="module")
-def session(bed: Bed) -> Iterator[Any]:
-    """A session of alice's on login that other laptops find: the document of the `connect` that made it."""
-    laptop = bed.add_laptop()
-    connected = steps.connect(laptop, "alice")
-    steps.done(laptop, "disconnect", "alice")
-    yield connected
-    steps.terminate(laptop, "alice")
-    bed.scrap(laptop)
-
-
 @pytest.mark.parametrize("special", WAYS)
-def test_a_session_is_reached_by_way_of(special: str, laptop: Laptop, session: Any) -> None:
+def test_a_session_is_reached_by_way_of(special: str, laptop: Laptop, elsewhere: Any) -> None:
     host, config = WAYS[special]
     steps.add_to_config(laptop, config)
     ssh = laptop.home / ".ssh"
@@ -72,17 +61,17 @@ def test_a_session_is_reached_by_way_of(special: str, laptop: Laptop, session: A
     connected = steps.connect(laptop, host)
     assert (connected["host"], connected["reused"]) == (host, True)
     assert {key: connected[key] for key in ("pid", "token", "node")} == {
-        key: session[key] for key in ("pid", "token", "node")
+        key: elsewhere[key] for key in ("pid", "token", "node")
     }
     assert steps.answers(laptop, connected)
     steps.done(laptop, "disconnect", host)
 
 
-def test_another_configuration_file_is_used_by_every_ssh(laptop: Laptop, session: Any) -> None:
+def test_another_configuration_file_is_used_by_every_ssh(laptop: Laptop, elsewhere: Any) -> None:
     config = laptop.home / "an other config"
     (laptop.home / ".ssh/config").rename(config)
     connected = steps.connect(laptop, "alice", "-F", "an other config")
-    assert connected["pid"] == session["pid"]
+    assert connected["pid"] == elsewhere["pid"]
     steps.kill(steps.links(laptop)[0])
     wait_for("an outage", lambda: steps.status(laptop, "alice", "-F", str(config))["outages"] == 1)
     assert steps.answers(laptop, connected)
@@ -91,10 +80,10 @@ def test_another_configuration_file_is_used_by_every_ssh(laptop: Laptop, session
     steps.done(laptop, "disconnect", "alice", "-F", str(config))
 
 
-def test_a_configuration_that_wants_everything_otherwise_does_not_hinder(laptop: Laptop, session: Any) -> None:
+def test_a_configuration_that_wants_everything_otherwise_does_not_hinder(laptop: Laptop, elsewhere: Any) -> None:
     steps.add_to_config(laptop, OPPOSED)
     connected = steps.connect(laptop, "opposed")
-    assert connected["pid"] == session["pid"]
+    assert connected["pid"] == elsewhere["pid"]
     assert steps.answers(laptop, connected)
     listening = laptop.run("ss", "-Hltn", user="root").out
     assert f":{connected['port']} " in listening
@@ -129,7 +118,7 @@ def master(laptop: Laptop) -> Iterator[Callable[[str], Any]]:
 
 
 def test_the_persons_own_master_is_ridden_on_and_never_ended(
-    laptop: Laptop, host: Host, session: Any, master: Callable[[str], Any]
+    laptop: Laptop, host: Host, elsewhere: Any, master: Callable[[str], Any]
 ) -> None:
     process = master("alice")
     before = logins(host)
@@ -144,7 +133,7 @@ def test_the_persons_own_master_is_ridden_on_and_never_ended(
 
 
 def test_the_end_of_the_persons_master_is_an_outage_like_any(
-    laptop: Laptop, host: Host, session: Any, master: Callable[[str], Any]
+    laptop: Laptop, host: Host, elsewhere: Any, master: Callable[[str], Any]
 ) -> None:
     process = master("alice")
     connected = steps.connect(laptop, "alice")
@@ -188,7 +177,7 @@ def test_a_home_of_a_hundred_characters_is_no_hindrance(laptop: Laptop, host: Ho
     steps.terminate(laptop, "lena")
 
 
-def test_a_node_behind_a_jump_host_has_a_session_of_its_own(laptop: Laptop, bed: Bed, session: Any) -> None:
+def test_a_node_behind_a_jump_host_has_a_session_of_its_own(laptop: Laptop, bed: Bed, elsewhere: Any) -> None:
     connected = steps.connect(laptop, "node1", "--name", "far")
     assert (connected["node"], connected["reused"]) == ("node1", False)
     assert steps.answers(laptop, connected)

@@ -8,6 +8,7 @@ import os
 import re
 import select
 import socket
+import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ import pytest
 
 from address import Address, parent, read_all, session
 from bed import Bed, Host, processes, wait_for
-from farlab.keeper.relay import OPEN_TIMEOUT, Relay
+from farlab.keeper.browser.relay import OPEN_TIMEOUT, Relay
 
 OURS = ("127.0.0.1", "localhost", "[::1]", "alice-main.localhost", "any.thing.localhost")
 STRANGERS = (
@@ -245,6 +246,37 @@ def test_another_person_on_the_laptop_cannot_use_a_one_time_address(bed: Bed, sh
     assert stolen.out.startswith("HTTP/1.1 503 "), stolen
     assert shared.token not in stolen.out
     assert location(shared.laptop.run(*words).out.replace("\n", "\r\n").encode()) == shared.connected["url"]
+
+
+TAKE = """
+import socket, sys
+family, address, is_half_closed, port, request = sys.argv[1:]
+with socket.socket(int(family)) as sock:
+    sock.connect((address, int(port)))
+    sock.sendall(request.encode())
+    if is_half_closed == "True":
+        sock.shutdown(socket.SHUT_WR)
+    while data := sock.recv(65536):
+        print(data.decode())
+"""
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "is_half_closed"),
+    [(socket.AF_INET, "127.0.0.1", True), (socket.AF_INET6, "::ffff:127.0.0.1", False)],
+    ids=["half closed", "by a socket of IPv6"],
+)
+def test_another_person_is_known_however_the_connection_is_made(
+    bed: Bed, shared: Address, family: int, address: str, is_half_closed: bool
+) -> None:
+    name, path = one_time_address(shared)
+    request = f"GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
+    words = [sys.executable, "-c", TAKE, str(int(family)), address, str(is_half_closed), str(shared.port), request]
+    stolen = shared.laptop.run(*words, user="eve")
+    assert stolen.out.startswith("HTTP/1.1 503 "), stolen
+    assert shared.token not in stolen.out
+    if not is_half_closed:
+        assert location(shared.laptop.run(*words).out.replace("\n", "\r\n").encode()) == shared.connected["url"]
 
 
 class Nobody:

@@ -111,12 +111,26 @@ def test_a_full_tmp_is_an_error(laptop: Laptop, host: Host) -> None:
         "touch /tmp/farlab-2001; chown alice /tmp/farlab-2001",
     ],
 )
-def test_what_somebody_else_made_where_our_sockets_go_is_refused(laptop: Laptop, host: Host, make: str) -> None:
+def test_what_somebody_else_made_where_our_sockets_go_is_not_used(laptop: Laptop, host: Host, make: str) -> None:
     with as_root(host, make, "rm -rf /tmp/farlab-2001 /tmp/theirs /home/alice/.mine"):
-        ran, error = refused(laptop, "alice")
-        assert not list(host.path("/tmp/farlab-2001/").glob("*"))
-    assert (ran.code, error["code"]) == (6, "host-lacks")
-    assert "`/tmp/farlab-2001` is not our directory" in error["message"]
+        with session(laptop, "alice") as address:
+            [place] = host.path("/tmp").glob("farlab-2001-*")
+            assert (place.stat().st_uid, place.stat().st_mode & 0o777) == (2001, 0o700)
+            with address.kernel() as kernel:
+                assert kernel.run("print(1)") == "1\n"
+            assert not list(host.path("/tmp/farlab-2001/").glob("*"))
+            assert laptop.farlab("disconnect", "alice").code == 0
+            again = laptop.farlab("connect", "alice", "--json", "--no-browser", timeout=100)
+            assert again.json["pid"] == address.connected["pid"], again
+            with session(laptop, "alice", "--name", "second"):
+                assert {path.name for path in place.iterdir()} == {"main", "second"}
+        assert not place.exists()
+
+
+def test_a_directory_of_somebody_else_that_looks_like_ours_is_not_used(laptop: Laptop, host: Host) -> None:
+    make = "mkdir -m 777 /tmp/farlab-2001 /tmp/farlab-2001-abcdefgh; chown mallory /tmp/farlab-2001*"
+    with as_root(host, make, "rm -rf /tmp/farlab-2001 /tmp/farlab-2001-abcdefgh"), session(laptop, "alice"):
+        assert not list(host.path("/tmp/farlab-2001-abcdefgh").glob("*"))
 
 
 # the login shell -----------------------------------------------------------------------------------------

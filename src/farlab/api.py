@@ -6,6 +6,7 @@ with farlab.connect("gpu1") as session:
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -34,7 +35,7 @@ from .ssh import options
 _T = TypeVar("_T")
 Words = dict[str, Any]
 _KEEPERS = 3
-"""How many keepers in a row may end as one comes to them, before that is a bug."""
+"""How many keepers in a row may end under one's hands, before that is a bug."""
 
 Ask = Callable[[Question], str | None]
 """Answers one question of `ssh`; None cancels. It may take as long as the person takes."""
@@ -179,11 +180,12 @@ def attach_command(target: Target) -> list[str]:
 def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, wish: Wish, target: Target) -> Words | None:
     """Follow a keeper until it has a result. The clock stands while a person is asked.
 
-    None where it said nothing: it was about to end when we came.
+    None where it ended without a word of why: it was about to end when we came, or was killed.
     """
-    left, waiting_for, has_spoken = wish.timeout, f"for {target.host}", False
+    unlocked = {key: os.environ[key] for key in options.UNLOCKED if key in os.environ}
+    left, waiting_for = wish.timeout, f"for {target.host}"
     with suppress(OSError):  # it has gone: that is heard
-        channel.say(op="connect", wish=asdict(wish), may_ask=ask is not None)
+        channel.say(op="connect", wish=asdict(wish), may_ask=ask is not None, environment=unlocked)
     while True:
         began = time.monotonic()
         try:
@@ -192,11 +194,8 @@ def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, wish: Wish, 
             message = f"`{target.host}` was not connected within {wish.timeout:g} s, waiting {waiting_for}"
             raise TimedOut(message, hint="`--timeout SECONDS` waits longer") from None
         left -= time.monotonic() - began
-        if words is None and not has_spoken:
-            return None
         if words is None:
-            raise _keeper_ended(target)
-        has_spoken = True
+            return None
         if "error" in words:
             raise from_json(words["error"])
         if "result" in words:

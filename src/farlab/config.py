@@ -7,6 +7,7 @@ Every setting has one name: `--ssh-config` is `FARLAB_SSH_CONFIG` in the environ
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -28,6 +29,8 @@ class Kind(StrEnum):
     PORT = "a port, 1 to 65535"
     COUNT = "a whole number, 0 or more"
     SECONDS = "a number of seconds above 0"
+    SIZE = "a size such as 64M, 1M or more"
+    HOURS = "a number of hours above 0"
     APP = "one of lab, notebook, nbclassic, server"
     LINES = "a text or a list of texts"
 
@@ -44,6 +47,10 @@ KEYS: Mapping[str, Kind] = {
     "no-browser": Kind.FLAG,
     "copy": Kind.FLAG,
     "timeout": Kind.SECONDS,
+    "keep-output": Kind.FLAG,
+    "keep-host": Kind.SIZE,
+    "keep-laptop": Kind.SIZE,
+    "keep-hours": Kind.HOURS,
     "yes": Kind.FLAG,
     "follow": Kind.FLAG,
     "keeper": Kind.FLAG,
@@ -54,6 +61,8 @@ KEYS: Mapping[str, Kind] = {
     "verbose": Kind.FLAG,
 }
 """Every setting, in the order of the help texts."""
+LEAST_SIZE = 1 << 20
+_SIZE = re.compile("([0-9]{1,15})([KMGT]?)(?:I?B)?", re.ASCII)
 _EXAMPLE = "`docs/configuration.md` has an example"
 
 
@@ -235,6 +244,8 @@ _TYPES: Mapping[Kind, type | tuple[type, ...]] = {
     Kind.PORT: int,
     Kind.COUNT: int,
     Kind.SECONDS: (int, float),
+    Kind.SIZE: (int, str),
+    Kind.HOURS: (int, float),
 }
 
 
@@ -242,7 +253,7 @@ def _hint(kind: Kind, *, toml: bool = False) -> str | None:
     if kind is Kind.NAME and not toml:
         return "letters, digits, `-` and `_`, beginning with a letter or digit, 32 at most"
     if toml:
-        plain = kind in (Kind.FLAG, Kind.PORT, Kind.COUNT, Kind.SECONDS)
+        plain = kind in (Kind.FLAG, Kind.PORT, Kind.COUNT, Kind.SECONDS, Kind.HOURS)
         return "write it without quotes" if plain else "write it in quotes"
     return None
 
@@ -296,6 +307,16 @@ def _read_seconds(text: str) -> float:
     return float(text)
 
 
+def _read_size(text: str) -> int:
+    found = _SIZE.fullmatch(text.upper())
+    if not found:
+        raise ValueError
+    size = int(found[1]) << 10 * " KMGT".index(found[2] or " ")
+    if size < LEAST_SIZE:
+        raise ValueError
+    return size
+
+
 def _read_app(text: str) -> str:
     if text not in list(App):
         raise ValueError
@@ -315,6 +336,8 @@ _READERS: Mapping[Kind, Callable[[str], Value]] = {
     Kind.PORT: _read_port,
     Kind.COUNT: _read_count,
     Kind.SECONDS: _read_seconds,
+    Kind.SIZE: _read_size,
+    Kind.HOURS: _read_seconds,
     Kind.APP: _read_app,
     Kind.LINES: _read_lines,
 }

@@ -14,8 +14,9 @@
     ├── NoPython            6   no-python          no Python ≥ 3.6 on the host
     ├── NoJupyter           6   no-jupyter         the chosen environment has no Jupyter
     ├── NoEnvironment       6   no-environment     `--env` names nothing on the host
+    ├── NoKeepOutput        6   no-keep-output     `--keep-output` needs what the host or environment has not
     ├── NoDirectory         6   no-directory       `--dir` is not a directory there
-    ├── DiskFull            6   disk-full          disk or quota on the host is full
+    ├── DiskFull            6   disk-full          disk or quota is full, there or here
     ├── HostLacks           6   host-lacks         something else is missing or not ours there
     ├── ShellFailed         7   shell-failed       the login shell or a `setup` line ended early
     ├── ShellStuck          7   shell-stuck        the login shell never came to our command
@@ -24,7 +25,7 @@
     ├── Elsewhere           7   elsewhere          the session runs on another node of this host
     ├── Scheduler           8   scheduler          the batch system refused
     ├── TimedOut            9   timed-out          it took longer than `--timeout`
-    └── Interrupted       130   interrupted        Ctrl-C
+    └── Interrupted       130   interrupted        Ctrl-C, or `disconnect` meanwhile
 
 Slugs and exit statuses are a contract: additions only. Each slug has its section in `docs/errors.md`.
 """
@@ -131,6 +132,15 @@ class NoEnvironment(FarlabError):
     slug = "no-environment"
     exit_status = 6
     default_hint = "`ssh HOST 'conda env list'` lists conda's; a virtual environment is named by its directory"
+
+
+class NoKeepOutput(FarlabError):
+    slug = "no-keep-output"
+    exit_status = 6
+    default_hint = (
+        "where there is a network, in that environment: `pip install jupyter-collaboration jupyter_server_nbmodel`; "
+        "or leave `--keep-output` out"
+    )
 
 
 class NoDirectory(FarlabError):

@@ -79,6 +79,12 @@ class Wish:
     notebook: str | None = None
     port: int | None = None
     timeout: float = 120.0
+    keep_output: bool = False
+    """Output survives its tab; belongs to the session from its start."""
+    keep_host: int | None = None
+    """Bytes kept on the host while this laptop is away; this and the next two are the keeper's, not the session's."""
+    keep_laptop: int | None = None
+    keep_hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +140,8 @@ class SessionStatus:
     host: str
     name: str
     state: State
+    at: float = 0.0
+    """Unix time of this status, by the clock of the other times in it."""
     since: float = 0.0
     """Unix time at which `state` was entered."""
     port: int | None = None
@@ -153,7 +161,22 @@ class SessionStatus:
     bytes_in: int = 0
     bytes_out: int = 0
     bytes_held: int = 0
+    bytes_limit: int = 0
+    """How many bytes may be held here, before what goes to the host waits."""
+    full_since: float | None = None
+    """Unix time since which something waits here because there is no room; None where nothing does."""
+    host_bytes_limit: int = 0
+    """The same on the host; 0: it has not said."""
+    host_full_since: float | None = None
+    """Unix time from which on, when this laptop was away last, output waited on the host because there was no room."""
+    host_full_seconds: float = 0.0
+    last_heard: float | None = None
+    """Unix time of the last sign of life of the host; None before the first."""
+    round_trip: float | None = None
+    """Seconds that a heartbeat takes there and back: as the last few usually took."""
     outages: int = 0
+    longest_outage: float = 0.0
+    """Seconds; the present one counts for as long as it has lasted."""
     reason: str = ""
     """Why it is not up: the error's message, or how the server ended."""
     foreign: bool = False

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import socket
 import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import Internal
+from .errors import DiskFull, Internal
 
 ASKPASS = "farlab-askpass"
 """The program that asks for `ssh`, where none was installed with us."""
 _LONGEST_BASE = 60
 """A socket's path ends at 104 bytes on macOS, 108 on Linux; ours need some 40 below the base."""
+_IN_THE_MAKING = 60.0
+"""Seconds for which a file that nobody holds may be one that is just being made."""
 
 
 def state_directory() -> Path:
@@ -33,15 +41,40 @@ def runtime_directory() -> Path:
 
 
 def tidy_runtime_directory() -> None:
-    """Remove it where no keeper and no errand uses it any more; an askpass program of ours may lie there."""
+    """Remove what the killed have left there, and all of it where no keeper and no errand uses it any more."""
     path = runtime_directory()
     try:
-        left = {each.name for each in path.iterdir()}
+        left = {each for each in path.iterdir() if not _has_been_left(each)}
     except OSError:
         return
-    if left == {ASKPASS}:
+    if {each.name for each in left} == {ASKPASS}:  # an askpass program of ours, which nobody will run
         (path / ASKPASS).unlink(missing_ok=True)
     remove_if_empty(path)
+
+
+def _has_been_left(path: Path) -> bool:
+    """Whether that was a socket on which nobody listens or a lock that nobody holds; then it is gone now."""
+    try:
+        found = path.lstat()
+        if path.name == ASKPASS or is_recent(found):
+            return False
+        if stat.S_ISSOCK(found.st_mode):
+            with socket.socket(socket.AF_UNIX) as sock:
+                is_left = sock.connect_ex(str(path)) == errno.ECONNREFUSED
+        else:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_left = True
+        if is_left:
+            path.unlink()
+    except OSError:  # somebody holds it
+        return not path.exists()
+    return is_left
+
+
+def is_recent(found: os.stat_result) -> bool:
+    """Whether a file may be one that is just being made, or is of a time to come: this machine's clock has jumped."""
+    return time.time() - found.st_mtime < _IN_THE_MAKING
 
 
 def remove_if_empty(path: Path) -> None:
@@ -72,3 +105,17 @@ def make_private(path: Path) -> Path:
         if found.st_mode & 0o077:
             each.chmod(0o700)
     return path
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Says what it means where this machine does not let us write at `path`. Raises DiskFull, Internal."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = f"`df -h {path}; df -i {path}; quota -s` shows which; make room and try again"
+            raise DiskFull("a disk of this machine, or your quota on it, is full", detail=reason, hint=hint) from error
+        hint = f"`ls -ld {path}` shows whose it is; it must be yours"
+        raise Internal(f"cannot write in `{path}` of this machine", detail=reason, hint=hint) from error

@@ -21,7 +21,7 @@ from typing import Literal, TextIO, TypeVar
 from .errors import FarlabError
 from .model import Connected, Disconnected, Progress, SessionStatus, Terminated
 from .results import Address, Command, Done, Lines, Opened, Script, Sessions
-from .wording import STATES, change_text, error_text, progress_text, text
+from .wording import change_text, error_text, progress_text, session_cells, text, without_token
 
 VERSION = 1
 """Of the JSON documents. Additions do not change it."""
@@ -135,11 +135,17 @@ def has_color(stream: TextIO | None) -> bool:
     return wanted and stream is not None and stream.isatty()
 
 
-HEADINGS = ("host", "session", "state", "address", "directory")
+HEADINGS = ("host", "session", "state", "for", "heard", "carried", "outages", "address", "directory")
+ROOMY = frozenset({"for", "heard", "carried", "outages"})
+"""Columns that a narrow terminal leaves out."""
+_GAP = 2
 
 
 def table(sessions: tuple[SessionStatus, ...], *, width: int | None = None, color: bool = False) -> str:
-    """The sessions as a table. In `width` columns the directory gives way, the rest never does."""
+    """The sessions as a table.
+
+    In `width` columns the directory gives way, then those of `ROOMY` stay away; the rest never does.
+    """
     from io import StringIO
 
     from rich.cells import cell_len
@@ -147,24 +153,24 @@ def table(sessions: tuple[SessionStatus, ...], *, width: int | None = None, colo
     from rich.table import Table
     from rich.text import Text
 
-    rows = [_cells(session) for session in sessions]
-    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    widest = [max(map(cell_len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-    for heading, least in zip(HEADINGS, (*widest[:-1], len(HEADINGS[-1])), strict=True):
-        grid.add_column(heading, min_width=least, no_wrap=heading != HEADINGS[-1])
-    for row in rows:
-        grid.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in row))
+    rows = [session_cells(session) for session in sessions]
+    columns = [(heading, [row[heading] for row in rows]) for heading in HEADINGS]
+    widest = {heading: max(map(cell_len, (heading, *cells))) for heading, cells in columns}
+    widest["directory"] = len("directory")
+    is_roomy = width is None or sum(widest.values()) + _GAP * (len(HEADINGS) - 1) <= width
+    shown = [(heading, cells) for heading, cells in columns if is_roomy or heading not in ROOMY]
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for heading, _ in shown:
+        grid.add_column(heading, min_width=widest[heading], no_wrap=heading != "directory")
+    for cells in zip(*(cells for _, cells in shown), strict=True):
+        grid.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
     page = StringIO()
     colors: Literal["standard"] | None = "standard" if color else None
-    room = max(width or sum(widest) + 8, sum(widest[:-1]) + len(HEADINGS[-1]) + 8)
+    least = sum(widest[heading] for heading, _ in shown) + _GAP * (len(shown) - 1)
+    whole = least + max(cell_len(cell) for cell in shown[-1][1])
+    room = max(width or whole, least)
     Console(file=page, width=room, force_terminal=color, color_system=colors).print(grid)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
-
-
-def _cells(session: SessionStatus) -> tuple[str, ...]:
-    state = "not farlab's" if session.foreign else STATES[session.state]
-    cells = (session.host, session.name, state, without_token(session.url), session.directory)
-    return tuple(cell or "-" for cell in cells)
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------
@@ -219,11 +225,6 @@ def _renamed(content: dict[str, object]) -> dict[str, object]:
 
 def _without(content: dict[str, object], key: str) -> dict[str, object]:
     return {name: value for name, value in content.items() if name != key}
-
-
-def without_token(url: str) -> str:
-    """`url` without its query, where Jupyter takes the token from."""
-    return url.partition("?")[0]
 
 
 # --- waiting ---------------------------------------------------------------------------------------------------------

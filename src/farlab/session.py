@@ -80,16 +80,18 @@ def connect(
     notebook: str | None = None,
     port: int | None = None,
     timeout: float = 120.0,
+    keep_output: bool = False,
+    keep_host: int | str | None = None,
+    keep_laptop: int | str | None = None,
+    keep_hours: float | None = None,
     ssh_config: str | None = None,
     ask: Ask | None = None,
     tell: Tell | None = None,
     terminate_on_exit: bool = False,
 ) -> Session:
-    """Start or find the session `name` on `host` and bring it to this machine.
+    """Start or find the session `name` on `host` and bring it to this machine. Raises `FarlabError`.
 
-    Each option means what it means to `farlab connect`; the environment and `config.toml` are not looked at.
-    `timeout` is in seconds. `ask` answers what `ssh` asks; without it nobody does, and a question is an error.
-    Raises `FarlabError`.
+    Options mean what they mean to `farlab connect`, seconds and all; without `ask` a question of `ssh` is an error.
     """
     target = Target(host=host, name=name, ssh_config=ssh_config)
     wish = Wish(
@@ -100,9 +102,17 @@ def connect(
         notebook=notebook,
         port=port,
         timeout=timeout,
+        keep_output=keep_output,
+        keep_host=_size(keep_host, "`keep_host`"),
+        keep_laptop=_size(keep_laptop, "`keep_laptop`"),
+        keep_hours=keep_hours,
     )
     connected = api.connect(target, wish, ask=ask, tell=tell)
     return Session(target=target, connected=connected, terminate_on_exit=terminate_on_exit)
+
+
+def _size(size: int | str | None, origin: str) -> int | None:
+    return None if size is None else int(str(from_text("keep-host", str(size), origin)))
 
 
 def terminate(host: str, *, name: str = "main", ssh_config: str | None = None, ask: Ask | None = None) -> Terminated:

@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from . import paths
-from .model import Target
+from .errors import FarlabError
+from .model import NAME, Target
 
 
 def key_of(target: Target) -> str:
@@ -53,23 +55,38 @@ def recall_all() -> list[Memory]:
     return sorted((memory for memory in found if memory), key=lambda memory: (memory.host, memory.name))
 
 
-def remember(memory: Memory) -> None:
-    """Write `memory`, whole or not at all."""
+def remember(memory: Memory) -> bool:
+    """Write `memory`, whole or not at all; whether this machine has let us."""
     path = _path(memory.target)
-    paths.make_private(path.parent)
-    new = path.with_suffix(".new")
-    with open(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
-        json.dump(asdict(memory), file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    new = path.with_suffix(f".{os.urandom(4).hex()}.new")  # two machines with one home may write at once
+    try:
+        paths.make_private(path.parent)
+        with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            json.dump(asdict(memory), file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except (OSError, FarlabError):
+        with suppress(OSError):
+            new.unlink()
+        return False
+    return True
 
 
 def forget(target: Target) -> None:
     """Remove all that is remembered of `target`, its keeper's log too."""
     for path in (_path(target), log_path(target)):
         path.unlink(missing_ok=True)
+    tidy(target)
     paths.remove_if_empty(paths.state_directory())
+
+
+def tidy(target: Target) -> None:
+    """Remove what a keeper of `target` that was killed while it wrote has left."""
+    with suppress(OSError):  # an expired ticket, a stale handle: the next time, perhaps
+        for left in paths.state_directory().glob(f"{key_of(target)}.*.new"):
+            if not paths.is_recent(left.stat()):
+                left.unlink()
 
 
 def _path(target: Target) -> Path:
@@ -77,9 +94,17 @@ def _path(target: Target) -> Path:
 
 
 def _read(path: Path) -> Memory | None:
+    known = {each.name for each in fields(Memory)}
     try:
-        memory = Memory(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        words = json.loads(path.read_bytes())
+        memory = Memory(**{key: value for key, value in words.items() if key in known})
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
-    is_whole = isinstance(memory.host, str) and isinstance(memory.name, str) and isinstance(memory.port, int)
-    return memory if is_whole else None
+    return memory if _is_whole(memory) else None
+
+
+def _is_whole(memory: Memory) -> bool:
+    """Whether a file that anything may have happened to says what one of ours can say."""
+    texts = (memory.host, memory.name, memory.laptop, memory.ssh_config or "")
+    is_port = type(memory.port) is int and 0 < memory.port < 1 << 16
+    return all(isinstance(text, str) for text in texts) and is_port and bool(NAME.fullmatch(memory.name))

@@ -7,12 +7,14 @@ Rule: pure; values in, text out. Every text in a result is washed already
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from datetime import datetime
 from functools import singledispatch
 
 from .errors import FarlabError
 from .model import Connected, Disconnected, Kernel, SessionStatus, State, Terminated
 from .results import Address, Command, Done, Opened, Sessions
+from .spans import span
 
 DETAIL_LINES = 40
 """How much of another program's words an error shows."""
@@ -91,22 +93,40 @@ def _rows(session: SessionStatus) -> list[tuple[str, str]]:
     kernels = None if session.kernels is None else [kernel_text(kernel) for kernel in session.kernels]
     process = f"pid {session.pid}" if session.pid else ""
     place = _PLACES.get(session.launcher, session.launcher)
-    since = datetime.fromtimestamp(session.since).strftime("%Y-%m-%d %H:%M:%S") if session.since > 0 else ""
+    since = clock_text(session.since) if session.since > 0 else ""
     streams = _count(session.streams, "stream")
     traffic = f"{size_text(session.bytes_in)} in, {size_text(session.bytes_out)} out, {streams}"
     held = f", {size_text(session.bytes_held)} held back" if session.bytes_held else ""
-    outages = f", {_count(session.outages, 'outage')}" if session.outages else ""
     return [
         ("since", since),
-        ("address", session.url.partition("?")[0]),
+        ("address", without_token(session.url)),
         ("node", "" if session.node == session.host else session.node),
         ("server", ", ".join(filter(None, (session.server or session.app, process, place)))),
         ("directory", session.directory),
         ("environment", session.environment),
         ("kernels", "" if kernels is None else "; ".join(kernels) or "none"),
-        ("traffic", traffic + held + outages if session.keeper_pid else ""),
+        ("traffic", traffic + held if session.keeper_pid else ""),
+        ("full", "; ".join(_full(session))),
+        ("heard", _heard(session)),
+        ("outages", outages_text(session) if session.keeper_pid else ""),
         ("keeper", f"pid {session.keeper_pid}" if session.keeper_pid else ""),
     ]
+
+
+def _full(session: SessionStatus) -> Iterator[str]:
+    """Where what could not be sent has reached its bound, so that whoever sends has to wait."""
+    if session.full_since is not None:
+        size, since = size_text(session.bytes_limit), clock_text(session.full_since)
+        yield f"this machine keeps {size} at most, reached {since}; uploads wait"
+    if session.host_full_since is not None:
+        size, since = size_text(session.host_bytes_limit), clock_text(session.host_full_since)
+        waited = f"output waited in Jupyter for {session.host_full_seconds:.0f} s"
+        yield f"the host keeps {size} at most, reached {since} while this machine was away; {waited}"
+
+
+def clock_text(when: float) -> str:
+    """A moment, as the clock and the calendar here have it."""
+    return datetime.fromtimestamp(when).strftime("%Y-%m-%d %H:%M:%S")
 
 
 STATES = {
@@ -130,6 +150,42 @@ def state_text(session: SessionStatus) -> str:
     again = session.state in (State.BLOCKED, State.ENDED, State.NO_KEEPER)
     hint = f"; `{command('connect', session.host, session.name)}`" if again else ""
     return STATES[session.state] + why + hint
+
+
+def session_cells(session: SessionStatus) -> dict[str, str]:
+    """A session as one row of a table, by heading."""
+    is_kept = session.keeper_pid is not None
+    held = f", {size_text(session.bytes_held)} held" if session.bytes_held else ""
+    cells = {
+        "host": session.host,
+        "session": session.name,
+        "state": "not farlab's" if session.foreign else STATES[session.state],
+        "for": span(session.at - session.since) if 0 < session.since <= session.at else "",
+        "heard": _heard(session),
+        "carried": f"{size_text(session.bytes_in + session.bytes_out)}{held}" if is_kept else "",
+        "outages": outages_text(session) if is_kept else "",
+        "address": without_token(session.url),
+        "directory": session.directory,
+    }
+    return {heading: cell or "-" for heading, cell in cells.items()}
+
+
+def without_token(url: str) -> str:
+    """`url` without its query, where Jupyter takes the token from."""
+    return url.partition("?")[0]
+
+
+def outages_text(session: SessionStatus) -> str:
+    """How many there were, and the longest."""
+    return f"{session.outages}, longest {span(session.longest_outage)}" if session.outages else "none"
+
+
+def _heard(session: SessionStatus) -> str:
+    """When the host last gave a sign of life, and how far away it is."""
+    if session.last_heard is None:
+        return ""
+    trip = "" if session.round_trip is None else f", in {session.round_trip * 1000:.0f} ms"
+    return f"{span(round(max(session.at - session.last_heard, 0.0)))} ago{trip}"
 
 
 def kernel_text(kernel: Kernel) -> str:

@@ -28,6 +28,24 @@ class BedError(Exception):
     """The bed itself, not what is tested in it, does not work."""
 
 
+_SLAMMED = """
+import select, socket, time
+door = socket.socket()
+door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+while True:
+    try:
+        door.bind(("0.0.0.0", 22))
+        break
+    except OSError:
+        time.sleep(0.01)
+door.listen()
+print("there", flush=True)
+while not select.select([door, 0], [], [])[0].count(0):
+    door.accept()[0].close()
+"""
+"""Somebody else on port 22, as soon as it is free, until the end of standard input."""
+
+
 def wait_for(what: str, fact: Callable[[], Any], *, timeout: float = 10.0, pause: float = 0.01) -> Any:
     """Look until `fact()` is true, and return it; raise `BedError` when the deadline has passed."""
     deadline = time.monotonic() + timeout
@@ -314,6 +332,19 @@ class Host:
         finally:
             self._must("sh", "-c", f"mv /var/ssh_host_ed25519_key* {Path(key).parent}")
             self.restart_sshd()
+
+    @contextlib.contextmanager
+    def without_logins(self) -> Iterator[None]:
+        """Port 22 takes connections and closes them at once, as an overloaded `sshd` does; those that stand go on."""
+        port = self.popen("root", ["python3", "-ISc", _SLAMMED], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.run("root", ["sh", "-c", "kill $(cat /run/sshd.pid)"])
+        try:
+            wait_for("the port", lambda: port.stdout and port.stdout.readline())
+            yield
+        finally:
+            port.communicate(timeout=10)
+            self.run("root", ["/usr/sbin/sshd", "-E", "/var/log/sshd.log"])
+            wait_for("sshd", lambda: "tcp 0.0.0.0:22" in self.listening())
 
     def restart_sshd(self) -> None:
         """A new sshd with the configuration and keys of now. Connections that stand go on, as on any host."""

@@ -26,6 +26,8 @@ GOOD = {
     Kind.PORT: ("8888", 8888),
     Kind.COUNT: ("0", 0),
     Kind.SECONDS: ("2.5", 2.5),
+    Kind.SIZE: ("64M", 64 << 20),
+    Kind.HOURS: ("0.5", 0.5),
     Kind.APP: ("notebook", "notebook"),
     Kind.LINES: ("module load cuda\nulimit -n 4096\n", ("module load cuda", "ulimit -n 4096")),
 }
@@ -38,6 +40,8 @@ BAD = {
     Kind.PORT: ("", "0", "65536", "-1", "http", "80.0"),
     Kind.COUNT: ("", "-1", "many", "1.5"),
     Kind.SECONDS: ("", "0", "-1", "nan", "inf", "soon"),
+    Kind.SIZE: ("", "0", "64", "1023K", "-64M", "1.5G", "64 M", "64P", "M", "٦M", "inf"),
+    Kind.HOURS: ("", "0", "-1", "nan", "inf", "3d"),
     Kind.APP: ("", "Lab", "vscode"),
     Kind.LINES: (),
 }
@@ -129,6 +133,14 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_origin(kind: Kind, text: s
         from_text(key, text, "`--there`")
     assert caught.value.message.startswith(f"`--there`: `{text}` ")
     assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1M", 1 << 20), ("1024k", 1 << 20), ("256MB", 256 << 20), ("2GiB", 2 << 30), ("1T", 1 << 40)],
+)
+def test_sizes_are_powers_of_two(text: str, size: int) -> None:
+    assert from_text("keep-host", text, "x") == size
 
 
 @given(st.sampled_from(list(KEYS)), st.text())

@@ -6,13 +6,15 @@ import re
 
 import pytest
 
-from farlab.keeper.pages import label, path, waiting_page
+from farlab.keeper.browser.pages import label, path, waiting_page
 from farlab.model import State, Target
 
+GPU1 = Target(host="gpu1", name="main")
+STATES = [state for state in State if state is not State.NO_KEEPER]  # the page is the keeper's
 EVIL = "<script>alert(1)</script>&\"'"
 
 
-@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("state", STATES)
 def test_what_comes_from_a_host_is_text_on_the_page(state: State) -> None:
     page = waiting_page(Target(host=EVIL), state, 3.0, f"{EVIL}\n{EVIL}")
     assert "<script" not in page
@@ -21,9 +23,26 @@ def test_what_comes_from_a_host_is_text_on_the_page(state: State) -> None:
 
 
 def test_the_page_loads_itself_again_as_long_as_there_is_something_to_wait_for() -> None:
-    target = Target(host="gpu1", name="main")
-    assert "http-equiv" in waiting_page(target, State.DOWN, 3.0, "")
-    assert "http-equiv" not in waiting_page(target, State.ENDED, 3.0, "")
+    for state in STATES:
+        page = waiting_page(GPU1, state, 3.0, "")
+        assert ("http-equiv" in page) is (state is not State.ENDED)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, ""), (1.2, "1 s"), (12.6, "13 s"), (340, "5 min 40 s"), (28920, "8 h 2 min")],
+)
+def test_how_long_is_said_as_a_person_says_it(seconds: float, words: str) -> None:
+    page = waiting_page(GPU1, State.DOWN, seconds, "")
+    assert f"<p>{words and f'For {words} now. '}farlab tries again" in page
+
+
+@pytest.mark.parametrize("state", [State.ASKING, State.BLOCKED, State.ENDED])
+def test_what_to_type_is_whole(state: State) -> None:
+    assert "<code>farlab connect gpu1</code>" in waiting_page(GPU1, state, 3.0, "")
+    other = Target(host="me@gpu1", name="second", ssh_config="/home/me/a b")
+    typed = "farlab connect me@gpu1 --name second --ssh-config &#x27;/home/me/a b&#x27;"
+    assert f"<code>{typed}</code>" in waiting_page(other, state, 3.0, "")
 
 
 def test_a_plain_host_has_a_plain_name() -> None:

@@ -56,7 +56,11 @@ STATUS = SessionStatus(
     streams=1,
     bytes_in=2048,
     bytes_out=10,
+    at=121.0,
+    last_heard=120.0,
+    round_trip=0.0234,
     outages=2,
+    longest_outage=340.0,
 )
 ADDRESS = Address(url=CONNECTED.url, address=CONNECTED.address, port=8899, token="SECRET")
 EVIL = "a\x1b[31mb\x1b]0;title\x07c\u202ed\ne\x9bf\x7fg\rh\x00"
@@ -247,8 +251,21 @@ def test_status_tells_everything_it_knows() -> None:
     rows = {line.split()[0]: line[14:] for line in lines[1:]}
     assert rows["server"] == "jupyter_server 2.17, pid 12, in tmux"
     assert rows["kernels"] == "fit.ipynb (busy)"
-    assert rows["traffic"] == "2.0 KiB in, 10 B out, 1 stream, 2 outages"
-    assert list(rows) == ["since", "address", "node", "server", "directory", "kernels", "traffic", "keeper"]
+    assert rows["traffic"] == "2.0 KiB in, 10 B out, 1 stream"
+    assert rows["heard"] == "1 s ago, in 23 ms"
+    assert rows["outages"] == "2, longest 5 min 40 s"
+    assert list(rows) == [
+        "since",
+        "address",
+        "node",
+        "server",
+        "directory",
+        "kernels",
+        "traffic",
+        "heard",
+        "outages",
+        "keeper",
+    ]
 
 
 @pytest.mark.parametrize("state", State)
@@ -265,9 +282,11 @@ def test_a_session_that_needs_a_person_says_what_to_type() -> None:
 def test_list_is_a_table_whose_directory_gives_way() -> None:
     long = replace(STATUS, host="login.example.org", directory="/home/ada/" + "x" * 80, state=State.DOWN)
     wide = render.table((STATUS, long)).splitlines()
-    assert wide[0].split() == ["host", "session", "state", "address", "directory"]
+    assert wide[0].split() == list(render.HEADINGS)
+    assert wide[1].split()[2:4] == ["up", "2"]  # min
     assert wide[2].endswith("x" * 80)
     narrow = render.table((STATUS, long), width=100).splitlines()
+    assert narrow[0].split() == ["host", "session", "state", "address", "directory"]
     assert max(map(len, narrow)) <= 100
     assert narrow[2].endswith("…")
     tiny = render.table((STATUS, long), width=20).splitlines()

@@ -38,10 +38,10 @@ def test_a_lost_link_is_no_end(state: State) -> None:
         assert after(state, Happened.LINK_LOST) in (State.DOWN, State.ENDED)
 
 
-def test_only_a_person_leads_out_of_blocked_and_ended() -> None:
+def test_only_a_person_or_their_keys_lead_out_of_blocked_and_only_a_person_out_of_ended() -> None:
     for state in (State.BLOCKED, State.ENDED):
         ways = {happened for happened in Happened if TABLE.get((state, happened), state) is not state}
-        assert ways == {Happened.PERSON_CONNECTS}
+        assert ways == {Happened.PERSON_CONNECTS} | ({Happened.KEYS_CHANGED} if state is State.BLOCKED else set())
 
 
 def test_the_first_try_is_at_once_and_the_last_delay_is_for_ever() -> None:

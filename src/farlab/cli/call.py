@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..config import KEYS, Config, Settings, Value, parse, resolve
-from ..errors import FarlabError, NoDirectory, NoEnvironment, PortBusy, Usage
+from ..errors import FarlabError, NoDirectory, NoEnvironment, NoKeepOutput, PortBusy, Usage
 from ..model import App, Target, Wish
 from .voice import Voice
 
@@ -48,6 +48,10 @@ class Call:
             notebook=settings.text("notebook"),
             port=settings.whole("port"),
             timeout=settings.number("timeout") or Wish().timeout,
+            keep_output=settings.flag("keep-output"),
+            keep_host=settings.whole("keep-host"),
+            keep_laptop=settings.whole("keep-laptop"),
+            keep_hours=settings.number("keep-hours"),
         )
 
     @contextmanager
@@ -72,7 +76,12 @@ class Call:
         return str(path)
 
 
-_SUBJECTS: Mapping[type[FarlabError], str] = {NoDirectory: "dir", NoEnvironment: "env", PortBusy: "port"}
+_SUBJECTS: Mapping[type[FarlabError], str] = {
+    NoDirectory: "dir",
+    NoEnvironment: "env",
+    NoKeepOutput: "keep-output",
+    PortBusy: "port",
+}
 
 
 def settle(keys: Iterable[str], words: Mapping[str, Value], voice: Voice) -> Call:

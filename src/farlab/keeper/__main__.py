@@ -1,5 +1,7 @@
 """`python -m farlab.keeper`: reads on standard input which session is wanted, says when it listens.
 
+Where another keeper of that session lives it says so, and ends: whoever started it finds the other.
+
 The order is what makes a connect fast: the local port, the private socket and the `ssh` come before the event loop,
 whose import takes as long as half a login.
 """
@@ -11,49 +13,77 @@ import os
 import socket
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import FarlabError, PortBusy
 from ..model import Target
-from .dial import Dialed, Way, dial
-from .query import Query
+from .links.dial import Dialed, Way, dial
+from .links.query import Query
+
+if TYPE_CHECKING:
+    from .control import PrivateSocket
 
 
 def main() -> None:
-    words = json.load(sys.stdin)
+    told = sys.stdin.read()
+    if not told:  # whoever started a keeper has gone, by Ctrl-C
+        return
+    words = json.loads(told)
+    out = _detach()
+    target = Target(host=words["host"], name=words["name"], ssh_config=words["ssh_config"])
+    query = None
+    with suppress(FarlabError):
+        query = Query(target)
+    opened = _open(target, words["port"], out)  # while ssh reads its configuration; whatever can wait comes later
+    if opened is None:
+        return
+    listener, note, private = opened
+    wish, may_ask = words["wish"], words["may_ask"]
+    dialed = _dial(target, query, str(private.path) if may_ask else None)
+    from .service import Beginning, serve  # the event loop
+
+    serve(
+        Beginning(
+            target=target, listener=listener, private=private, dialed=dialed, note=note, wish=wish, may_ask=may_ask
+        )
+    )
+
+
+def _detach() -> int:
+    """Let go of the standard input and output. Returns what whoever started us reads."""
     out = os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1):
         os.dup2(null, number)
     os.umask(0o077)
-    target = Target(host=words["host"], name=words["name"], ssh_config=words["ssh_config"])
-    query = None
-    with suppress(FarlabError):
-        query = Query(target)
-    from .. import paths, store  # while ssh reads its configuration, and so on: whatever can wait comes later
-    from .control import listen
-    from .spawn import socket_path
+    return out
+
+
+def _open(target: Target, port: int | None, out: int) -> tuple[socket.socket, str, PrivateSocket] | None:
+    """The listener, a note on it, the private socket: said at `out`. None where there is no need or no way."""
+    from .. import paths, store
+    from .control import PrivateSocket, Taken
+    from .spawn import abstract_name, is_kept, socket_path
 
     memory = store.recall(target)
     try:
-        listener, note = bind(words["port"], memory.port if memory else None)
-        door = listen(socket_path(target))
+        if is_kept(target):
+            raise Taken
+        listener, note = bind(port, memory.port if memory else None)
+        private = PrivateSocket(socket_path(target), abstract_name(target))
+    except Taken:
+        _say(out, {"ready": False})
+        return None
     except FarlabError as error:
         _say(out, {"error": error.as_json()})
-        return
-    try:
-        _say(out, {"ready": True})
-    except OSError:  # whoever wanted a keeper has gone, by Ctrl-C
-        socket_path(target).unlink()
+        return None
+    if not _say(out, {"ready": True}):  # whoever wanted a keeper has gone, by Ctrl-C
+        private.remove()
         if memory is None:
             store.forget(target)
         paths.tidy_runtime_directory()
-        return
-    wish, may_ask = words["wish"], words["may_ask"]
-    dialed = _dial(target, query, str(socket_path(target)) if may_ask else None)
-    from .service import Beginning, serve  # the event loop
-
-    serve(Beginning(target=target, listener=listener, door=door, dialed=dialed, note=note, wish=wish, may_ask=may_ask))
+        return None
+    return listener, note, private
 
 
 def bind(wanted: int | None, remembered: int | None) -> tuple[socket.socket, str]:
@@ -92,9 +122,15 @@ def _dial(target: Target, query: Query | None, ask_socket: str | None) -> Dialed
     return None
 
 
-def _say(out: int, answer: dict[str, Any]) -> None:
-    os.write(out, json.dumps(answer).encode())
-    os.close(out)
+def _say(out: int, answer: dict[str, Any]) -> bool:
+    """Whether somebody heard it."""
+    try:
+        os.write(out, json.dumps(answer).encode())
+    except BrokenPipeError:
+        return False
+    finally:
+        os.close(out)
+    return True
 
 
 main()

@@ -6,27 +6,33 @@ import asyncio
 import itertools
 import os
 import posixpath
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from .. import store
-from ..errors import FarlabError, Internal, NoSession
+from .. import paths
+from ..errors import FarlabError, Internal, Interrupted, NoSession
 from ..model import Connected, SessionStatus, State
-from .front import Front
+from .browser.front import Front
+from .browser.relay import Relay
+from .browser.rest import Rest
 from .peers import Peer, Words
 from .process import Keeper
-from .relay import Relay
-from .rest import Rest
 
 _STOP_TIMEOUT = 30.0
+_PASSING = frozenset(
+    {"at", "last_heard", "round_trip", "streams", "bytes_in", "bytes_out", "bytes_held", "longest_outage"}
+)
+"""Parts of a status that change all the time: no news for who follows."""
 
 
 class Desk:
-    """Serves one keeper. `over` is set when the keeper shall end."""
+    """Serves one keeper. `over` is set when the keeper shall end; `end` says why, to whoever waits."""
 
     def __init__(self, keeper: Keeper, relay: Relay, front: Front) -> None:
         self.over = asyncio.Event()
+        self._why: FarlabError = Internal("the keeper ended")
         self._keeper, self._relay, self._front = keeper, relay, front
         self._rest = Rest(keeper)
         self._askable: list[Peer] = []
@@ -35,9 +41,23 @@ class Desk:
         self._answers: dict[int, tuple[Peer, asyncio.Future[str | None]]] = {}
         self._numbers = itertools.count(1)
 
+    def end(self, why: FarlabError) -> None:
+        """The keeper shall end, for that reason."""
+        self._why = why
+        self.over.set()
+        self._keeper.publish()
+
+    async def farewell(self, timeout: float) -> None:
+        """Wait until everybody who waits for a session has been told that it will not come, and why."""
+        self._keeper.publish()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self._watching:
+                    await asyncio.sleep(0.01)
+
     def expect_somebody(self) -> None:
         """End where whoever started the keeper has gone before it said anything."""
-        if not self._was_visited and not self._keeper.was_up:
+        if not self._was_visited:
             self.over.set()
 
     async def serve(self, peer: Peer) -> None:
@@ -69,6 +89,8 @@ class Desk:
         keeper, may_ask = self._keeper, bool(words.get("may_ask"))
         self._watching += 1
         self._was_visited = True
+        for key, value in dict(words.get("environment") or {}).items():
+            os.environ[key] = value  # the terminal of now, not the one that the keeper was started from
         if may_ask:
             self._askable.append(peer)
         listening = asyncio.create_task(self._listen(peer))
@@ -84,6 +106,8 @@ class Desk:
             if may_ask:
                 self._askable.remove(peer)
                 self._leave_unanswered(peer)
+            if may_ask and not self._askable:
+                keeper.maker.person_left()
             if not self._watching and not keeper.was_up:
                 self.over.set()  # nothing has begun, and nobody waits for it any more
 
@@ -92,6 +116,8 @@ class Desk:
         keeper = self._keeper
         told: Words = {}
         while not listening.done():
+            if self.over.is_set():
+                raise self._why
             if keeper.state is State.UP:
                 if keeper.trouble:
                     raise keeper.trouble
@@ -183,7 +209,14 @@ class Desk:
             notes.append(f"the session runs in {_environment(session)}, not in `{environment}`; {again}")
         if app and app != session.get("app"):
             notes.append(f"the session runs {session.get('server')}, not `{app}`; {again}")
+        if wish.get("keep_output"):
+            notes += _keep_output_notes(session, again, is_new=not self._keeper.reused)
         self._keeper.notes = ()  # said once
+        if not self._keeper.trace.is_kept:
+            notes.append(f"`{paths.state_directory()}` cannot be written to: the session is not in `farlab list`, and")
+            notes[-1] += " its port may be another after a restart of this machine"
+        if not self._keeper.buffer and (wish.get("keep_host") or wish.get("keep_hours")):
+            notes.append(f"what the host keeps is as it was: the session is of an older farlab; {again}")
         if session.get("launcher") == "detached" and not self._keeper.reused:
             notes.append("the host has no tmux: the session runs detached")
         return tuple(notes)
@@ -198,21 +231,27 @@ class Desk:
         told: Any = None
         while not gone.done() and not self.over.is_set():
             now = asdict(await self._described(with_kernels=True))
-            if now != told:
-                told = now
+            lasting = {key: value for key, value in now.items() if key not in _PASSING}
+            if lasting != told:
+                told = lasting
                 peer.say(status=now)
             changed = asyncio.create_task(self._keeper.changed.wait())
             await asyncio.wait({changed, gone}, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
         gone.cancel()
 
+    @property
+    def _is_answered(self) -> bool:
+        """Whether the server is worth a question: it is there, and does not hang."""
+        return self._keeper.state is State.UP and self._keeper.session.get("answers") is not False
+
     async def _described(self, with_kernels: bool) -> SessionStatus:
         keeper, session = self._keeper, self._keeper.session
-        is_up = keeper.state is State.UP
         return SessionStatus(
             host=keeper.target.host,
             name=keeper.target.name,
             state=keeper.state,
+            at=time.time(),
             since=keeper.since,
             port=keeper.port,
             url=self._front.url(),
@@ -224,13 +263,17 @@ class Desk:
             pid=session.get("pid"),
             directory=str(session.get("directory") or ""),
             environment=str(session.get("environment") or ""),
-            kernels=await self._rest.kernels() if with_kernels and is_up else None,
+            kernels=await self._rest.kernels() if with_kernels and self._is_answered else None,
             keeper_pid=os.getpid(),
             streams=len(keeper.line.streams),
             bytes_in=keeper.carrier.bytes_in,
             bytes_out=keeper.carrier.bytes_out,
             bytes_held=keeper.line.held,
-            outages=keeper.outages,
+            **keeper.limits.status(keeper.state, keeper.carrier, keeper.buffer),
+            last_heard=keeper.recovery.last_heard,
+            round_trip=keeper.recovery.pulse.watch.round_trip,
+            outages=keeper.recovery.outages.count,
+            longest_outage=round(keeper.recovery.outages.longest_until(time.monotonic()), 3),
             reason=keeper.trouble.message if keeper.trouble else "",
         )
 
@@ -241,7 +284,7 @@ class Desk:
         peer.say(open_url=self._front.open_url(self._relay.one_time_path()))
 
     async def _kernels(self, peer: Peer, words: Words) -> None:
-        found = await self._rest.kernels() if self._keeper.state is State.UP else None
+        found = await self._rest.kernels() if self._is_answered else None
         peer.say(kernels=None if found is None else [asdict(kernel) for kernel in found])
 
     async def _terminate(self, peer: Peer, words: Words) -> None:
@@ -258,15 +301,19 @@ class Desk:
                 while keeper.state is State.UP or (keeper.state is State.ENDED and keeper.is_linked):
                     await keeper.changed.wait()
         if self._keeper.state is State.ENDED:
-            store.forget(keeper.target)
+            keeper.trace.remove()
             peer.say(terminated=True)
-            self.over.set()
+            self.end(self._meanwhile("terminate", "ended the session"))
         else:
             peer.say(down=True)
 
     async def _disconnect(self, peer: Peer, words: Words) -> None:
         peer.say(disconnected=True, port=self._keeper.port)
-        self.over.set()
+        self.end(self._meanwhile("disconnect", "was typed"))
+
+    def _meanwhile(self, verb: str, did: str) -> Interrupted:
+        host = self._keeper.target.host
+        return Interrupted(f"`farlab {verb} {host}` {did} while this waited", hint=f"`farlab connect {host}` again")
 
 
 def _is_in(session: Words, directory: str) -> bool:
@@ -279,3 +326,11 @@ def _is_in(session: Words, directory: str) -> bool:
 
 def _environment(session: Words) -> str:
     return f"`{session['environment']}`" if session.get("environment") else "your login shell's environment"
+
+
+def _keep_output_notes(session: Words, again: str, *, is_new: bool) -> list[str]:
+    """What `--keep-output` costs, said when the session starts; or that the running session is without it."""
+    if not session.get("keep_output"):
+        return [f"the session runs without `--keep-output`; {again}"]
+    cost = "output is kept while no tab shows it; in turn ipywidgets end with a reload and need a trusted notebook"
+    return [f"{cost}, and notebooks save themselves"] if is_new else []

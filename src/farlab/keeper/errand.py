@@ -21,9 +21,9 @@ from .. import paths
 from ..errors import Interrupted, TimedOut
 from ..model import Progress, Question, QuestionKind, Target
 from . import control, peers
-from .dial import Way, dial
-from .link import Link
-from .query import resolve
+from .links.dial import Way, dial
+from .links.link import Link
+from .links.query import resolve
 
 Ask = Callable[[Question], str | None]
 Tell = Callable[[Progress], None]
@@ -183,7 +183,9 @@ class _Talk:
         if not self._may_ask:
             yield None
             return
-        path = paths.make_private(paths.runtime_directory()) / f"errand-{os.getpid()}-{secrets.token_hex(3)}.sock"
+        directory = paths.runtime_directory()
+        with paths.writing(directory):
+            path = paths.make_private(directory) / f"errand-{os.getpid()}-{secrets.token_hex(3)}.sock"
         server = await peers.serve(control.listen(path), self._put)
         try:
             yield str(path)

@@ -7,41 +7,37 @@ first connection fails: then nothing was begun.
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import secrets
 import socket
-import struct
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, replace
 from typing import Any
 
-from .. import store
-from ..errors import FarlabError, LinkLost, NoSession, NotAnswering, from_json
+from ..errors import Authentication, CannotAsk, DiskFull, FarlabError, LinkLost, NoSession, NotAnswering, from_json
 from ..model import State, Target
-from ..remote import bootstrap, frames
+from ..remote import frames
 from ..remote.carrier import Carrier
 from ..remote.line import UP, Event, Line
-from . import states
-from .dial import Dialed
-from .link import Link
-from .maker import LinkMaker
+from ..spans import Moment
+from . import check, states
+from .limits import Limits
+from .links.dial import Dialed
+from .links.joining import join
+from .links.link import Link
+from .links.maker import LinkMaker
+from .liveness.keys import KeyWatch, agent_path
+from .liveness.recovery import Recovery
 from .states import Happened
-from .story import Story
+from .trace import Trace
 
-LINE_LIMIT = 16 << 20
-"""Bytes kept on the laptop for the host."""
-HEARTBEAT = 3.0
-SILENCE = 8.0
+TRY_TIMEOUT = 60.0
+"""Seconds that one try for another link may take."""
 SETTLED = 5.0
 """Seconds after which a link counts as one that works: when it ends, the next is made at once."""
-CHECK_TIMEOUT = 10.0
-"""Seconds a server that is said to be up may take for its first answer."""
-CHECK = b"GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 _PASSING = (4, 9)
-"""Exit statuses of errors that go away by themselves; after all others only a person can help."""
+"""Exit statuses of errors that go away by themselves, as full disks and anchors that hang may; after all others only
+a person can help."""
 _EARLY = 8192
 """Bytes of the line that travel with the request, before the agent has answered."""
 
@@ -54,24 +50,27 @@ class Keeper:
     def __init__(self, target: Target, port: int, ask_socket: str, dialed: Dialed | None = None) -> None:
         self.target, self.port = target, port
         self.loop = asyncio.get_running_loop()
-        self.state, self.since = State.CONNECTING, time.time()
+        self.state, self._entered = State.CONNECTING, Moment()
         self.session: Words = {}
         """What the anchor told last; empty before."""
         self.reason: FarlabError | None = None
         self.seconds: dict[str, float] = {}
         self.reused = False
-        self.outages = self.attempts = 0
-        self.round_trip = 0.0
-        self.last_heard = time.monotonic()
+        self.attempts = 0
         self.wish: Words = {}
         self.notes: tuple[str, ...] = ()
         self.changed = asyncio.Event()
         self.news: Words = {}
         """The last progress, for whoever waits."""
+        self.limits = Limits()
+        self.buffer: Words = {}
+        """What the anchor says of its end of the line; empty where it is of an older farlab."""
         self.maker = LinkMaker(target, ask_socket, dialed)
         self.maker.join, self.maker.failed = self._join, self._failed
-        self._memory = store.recall(target) or store.Memory(**asdict(target), port=port)
-        self._story = Story(store.log_path(target))
+        """False where this machine did not let us write."""
+        self.trace = Trace(target, port)
+        self.recovery = Recovery(self)
+        self._key_watch = KeyWatch(self._keys_changed)
         self._was_up = False
         self._broken = 0
         self._carried: Link | None = None
@@ -86,7 +85,7 @@ class Keeper:
         self._begin_line()
 
     def _begin_line(self) -> None:
-        self.line = Line(secrets.token_hex(16), True, LINE_LIMIT)
+        self.line = Line(secrets.token_hex(16), True, self.limits.laptop)
         self.carrier = Carrier(self.loop, self.line, self._event, self._lost)
         self.carrier.on_turn = lambda stream, data: self.on_turn(stream, data)
 
@@ -94,6 +93,11 @@ class Keeper:
     def was_up(self) -> bool:
         """Whether this keeper has ever reached its session."""
         return self._was_up
+
+    @property
+    def since(self) -> float:
+        """Unix time at which the state was entered."""
+        return self._entered.unix
 
     @property
     def is_linked(self) -> bool:
@@ -104,21 +108,32 @@ class Keeper:
 
     def connect(self, wish: Words, *, may_ask: bool) -> None:
         """A person wants the session: try at once, whatever the state."""
-        if self.state in (State.UP, State.STARTING, State.SILENT) and self._carried:
+        self._keep(self.limits.but(wish))
+        can_help = self.state is State.SILENT and may_ask and self.recovery.needs_person
+        if self.state in (State.UP, State.STARTING, State.SILENT) and self._carried and not can_help:
             return
+        self.recovery.needs_person = False
         self.wish = wish
         self.reason = None
         if self.state is State.ENDED:
             self._was_up = self._answered = False
             self.session, self.seconds = {}, {}
         self._may_begin = True
-        self._happened(Happened.PERSON_CONNECTS)
-        self.maker.person_wants(may_ask=may_ask)
+        self.happened(Happened.PERSON_CONNECTS)
+        self.maker.person_wants(may_ask=may_ask, around_master=can_help)
+
+    def _keep(self, limits: Limits) -> None:
+        """A new word on what is kept holds at once, on a line that stands too."""
+        if limits != self.limits:
+            self.limits, self.line.limit = limits, limits.laptop
+            if self.line.life:  # else it is told with the first message
+                self.line.message(limits.message())
+            self.carrier.pump()
 
     async def keep(self) -> None:
         """Make links for as long as one is wanted. Ends only by being cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._heartbeat())
+            tasks.create_task(self.recovery.pulse.run())
             tasks.create_task(self.maker.run())
 
     async def close(self, *, message: dict[str, object] | None = None) -> None:
@@ -127,6 +142,7 @@ class Keeper:
             self.line.message(message if message is not None else {"bye": True})
             self.carrier.pump()
             await asyncio.sleep(0)
+        self._key_watch.stop()
         self.carrier.close()
         if self._carried:
             await self._carried.end()
@@ -143,72 +159,62 @@ class Keeper:
         # beside a silent link the line goes on over that one until the agent has joined the new one
         token = None if self._carried else self.line.attach()
         early = b"" if token is None else b"".join(self.line.data_to_send(token, _EARLY))
+        words: Words = {"name": self.target.name, "wish": self.wish, "existing": not self._may_begin}
+        is_likely_alive = self._was_up or self.trace.memory.is_known_alive
         try:
-            await self._ask_for_line(link, early)
+            self.reused = await join(link, words, early, self.tell, is_likely_alive=is_likely_alive)
         except BaseException:
             if token is not None:
                 self.line.detach(token)
             raise
         self._line_up(link, self.line.attach() if token is None else token, began)
 
-    async def _ask_for_line(self, link: Link, early: bytes) -> None:
-        """Talk with the agent until the line can begin, with `early` as its first bytes."""
-        bundle = bootstrap.bundle()
-        is_likely_alive = self._was_up or self._memory.is_known_alive
-        words: Words = {"op": "ensure", "name": self.target.name, "wish": self.wish, "existing": not self._may_begin}
-        words["early"] = base64.b64encode(early).decode()
-        await link.request(words, b"" if is_likely_alive else bundle)
-        while True:
-            frame = await link.frame()
-            if "need" in frame:
-                await link.request({}, bundle)
-            elif "progress" in frame:
-                self.tell(str(frame["progress"]), str(frame.get("text", "")))
-            elif frame.get("joined"):
-                self.reused = bool(frame.get("reused"))
-                return
-
     def _line_up(self, link: Link, token: int, began: float) -> None:
         """The agent has joined the link: it carries the line from here on."""
         old, self._carried = self._carried, link
         if old:  # it was silent, and is given up for this one
-            self.outages += 1
             self._let_end(old)
+            self.maker.failures = 0 if self._has_lasted else self.maker.failures
         self.maker.rest()
         self._may_begin = False
         self.seconds.setdefault("link", round(time.monotonic() - began, 3))
-        self.last_heard = time.monotonic()
         self._line_up_at, self._is_greeted = time.monotonic(), False
+        self.recovery.linked()
         descriptor, brought = link.release()
         self.carrier.carry(token, descriptor, descriptor, brought)
 
     def _lost(self, reason: str) -> None:
         """The link that carried the line has ended."""
         link, self._carried = self._carried, None
+        words = reason
         if link:
+            words = link.last_words or reason
             self._let_end(link)
         self._broken = self._broken + 1 if reason.startswith("protocol") else 0
         if self._broken > 1:  # the two ends do not agree on what was said: begin anew
             self.carrier.close()
             self._begin_line()
-        self._story.tell(f"the link ended: {reason}")
         if self.state is not State.ENDED:
             self.maker.want()
-            self._count_lost(reason)
+            self._count_lost(words)
         self.publish()
 
     def _count_lost(self, reason: str) -> None:
         """A link that ended at once, or was never greeted, was a failed try, lest a host that drops each is stormed."""
         if self._is_greeted or self._was_up or self.state is State.STARTING:
-            self.outages += 1
-            has_lasted = self._is_greeted and time.monotonic() - self._line_up_at > SETTLED
-            self.maker.failures = 0 if has_lasted else self.maker.failures + 1
-            self._happened(Happened.LINK_LOST)
+            self.recovery.outages.begin(time.monotonic(), f"{reason}: making another")
+            self.maker.failures = 0 if self._has_lasted else self.maker.failures + 1
+            self.happened(Happened.LINK_LOST)
         else:
             host = self.target.host
             message = f"the link to `{host}` ended before the session was heard"
             hint = f"`farlab list --host {host}` shows whether it runs"
             self._failed(LinkLost(message, detail=reason, hint=hint))
+
+    @property
+    def _has_lasted(self) -> bool:
+        """Whether the present link has carried the line for long enough to count as one that works."""
+        return self._is_greeted and time.monotonic() - self._line_up_at > SETTLED
 
     def _let_end(self, link: Link) -> None:
         task = self.loop.create_task(link.end())
@@ -217,25 +223,28 @@ class Keeper:
 
     def _failed(self, error: FarlabError) -> None:
         """A link could not be made."""
-        self._story.tell(f"cannot connect: {error.message} {error.detail}")
         self.attempts += 1
-        self.reason = error
-        is_passing = self._was_up and error.exit_status in _PASSING
+        self.reason = self.reason if self.state is State.ENDED else error
+        is_passing = self._was_up and (error.exit_status in _PASSING or isinstance(error, DiskFull | NotAnswering))
+        if is_passing:
+            self.recovery.outages.failed(error)
+        else:
+            self.trace.tell(f"cannot connect: {error.message} {error.detail}")
         if isinstance(error, NoSession) and self._was_up:
             self._end(error)
         elif self._carried:  # it was to be a second one; the first may speak yet
+            self.recovery.needs_person = not is_passing
             if not is_passing or self.state is not State.SILENT:
                 self.maker.rest()
         elif is_passing:
-            self._happened(Happened.LINK_LOST)
+            self.happened(Happened.LINK_LOST)
         else:
             self.maker.rest()
-            self._happened(Happened.REFUSED)
+            self.happened(Happened.REFUSED)
 
     # what the line brings --------------------------------------------------------------------------------
 
     def _event(self, event: Event) -> None:
-        self.last_heard = time.monotonic()
         if self.state is State.ENDED:
             return  # the rest of what came with that word
         if event.kind == UP:
@@ -243,13 +252,16 @@ class Keeper:
             self._is_greeted = True
             if not event.data:
                 # with the node's name: two machines may share a home
-                self.line.message({"laptop": f"{self._memory.laptop}@{os.uname().nodename}"})
-            self._happened(Happened.LINE_UP)
-            if not event.data and self._was_up:
-                self._story.tell("the session's anchor is another: its connections begin anew")
+                laptop = f"{self.trace.memory.laptop}@{os.uname().nodename}"
+                self.line.message({"laptop": laptop, **self.limits.message()})
+            self.happened(Happened.LINE_UP)
+            self.recovery.pulse.greeted()
+            self.recovery.outages.end(time.monotonic(), _how_it_goes_on(is_same=bool(event.data)))
         elif event.kind == frames.PONG:
-            self.round_trip = time.monotonic() - struct.unpack(">d", event.data)[0]
+            self.recovery.answered(event.data)
         elif event.kind == frames.MESSAGE and isinstance(event.data.get("session"), dict):
+            told = event.data.get("line")
+            self.buffer = {**told, "at": time.time()} if isinstance(told, dict) else {}
             self._told(event.data["session"])
 
     def _told(self, session: Words) -> None:
@@ -257,7 +269,7 @@ class Keeper:
         self.session = session
         told = session.get("state")
         if told == "starting":
-            self._happened(Happened.SERVER_STARTING)
+            self.happened(Happened.SERVER_STARTING)
             self.tell("start", str(session.get("stage", "")))
         elif told == "ended" and isinstance(session.get("error"), dict):
             error = from_json(session["error"])
@@ -265,33 +277,32 @@ class Keeper:
             has_run = session["error"].get("code") in ("ended", "terminated")
             self._end(NoSession(error.message, detail=error.detail) if has_run else error)
         elif told == "up" and self._was_up:
-            self._happened(Happened.SERVER_UP)
+            self.happened(Happened.SERVER_UP)
         elif told == "up":
-            self.loop.call_later(CHECK_TIMEOUT, self._not_answering)
+            self.loop.call_later(check.TIMEOUT, self._not_answering, self._line_up_at)
             self._reached()
 
     def _end(self, error: FarlabError) -> None:
         error.hint = error.hint.replace("HOST", self.target.host)
         self.reason = error
         self.maker.rest()
+        self.recovery.outages.end(time.monotonic(), "the host can be reached again")
         if self._was_up:
-            self._remember(is_alive=False)
+            self.trace.remember(is_alive=False)
         self.carrier.drop()
         if self._carried:
             self._let_end(self._carried)
             self._carried = None
-        self._happened(Happened.SERVER_ENDED)
+        self.happened(Happened.SERVER_ENDED)
 
     def _begin_check(self) -> None:
         """Ask the server something through all of it; the question travels with the greeting."""
         ours, theirs = socket.socketpair()
-        self.carrier.join(self.line.open("", CHECK), theirs)
+        self.carrier.join(self.line.open("", check.QUESTION), theirs)
         self._check = self.loop.create_task(self._await_check(ours))
 
     async def _await_check(self, sock: socket.socket) -> None:
-        with sock, suppress(OSError):
-            sock.setblocking(False)
-            self._answered = (await self.loop.sock_recv(sock, 64)).startswith(b"HTTP/")
+        self._answered = await check.answered(sock) or self._answered
         self._check = None
         self._reached()
 
@@ -299,9 +310,12 @@ class Keeper:
         """Up is what has answered and has said so."""
         if self._answered and self.session.get("state") == "up" and not self._was_up:
             self._was_up = True
+            self.maker.patience = TRY_TIMEOUT
+            self.trace.tell(f"session `{self.target.name}` on `{self.target.host}` is up")
+            self.recovery.pulse.reached()
             self.seconds.setdefault("start", 0.0 if self.reused else round(time.monotonic() - self._line_up_at, 3))
-            self._remember(is_alive=True)
-            self._happened(Happened.SERVER_UP)
+            self.trace.remember(is_alive=True)
+            self.happened(Happened.SERVER_UP)
 
     @property
     def trouble(self) -> FarlabError | None:
@@ -314,46 +328,41 @@ class Keeper:
         message = f"session `{self.target.name}` on `{self.target.host}` is alive but its server does not answer"
         return NotAnswering(message, hint=f"wait, or end it with `farlab terminate {self.target.host}`")
 
-    def _not_answering(self) -> None:
-        if not self._was_up and self.state is State.STARTING:
+    def _not_answering(self, line_up_at: float) -> None:
+        if not self._was_up and self.state is State.STARTING and line_up_at == self._line_up_at:
             self.reason = self._hung()
-            self._happened(Happened.SERVER_ENDED)
-
-    def _remember(self, *, is_alive: bool) -> None:
-        self._memory = replace(self._memory, port=self.port, is_known_alive=is_alive)
-        store.remember(self._memory)
+            self.happened(Happened.SERVER_ENDED)
 
     # time ------------------------------------------------------------------------------------------------
 
-    async def _heartbeat(self) -> None:
-        heard, wall = -1, time.time()
-        while True:
-            await asyncio.sleep(HEARTBEAT)
-            woke = time.time() - wall > HEARTBEAT * 3
-            wall = time.time()
-            if woke:
-                self._story.tell("this machine has slept")
-                self.maker.hurry()
-            if not self._carried:
-                continue
-            if heard != self.carrier.bytes_in:
-                heard, self.last_heard = self.carrier.bytes_in, time.monotonic()
-                if self.state is State.SILENT:
-                    self._happened(Happened.HEARD)
-                    self.maker.rest()
-            elif (time.monotonic() - self.last_heard > SILENCE or woke) and self.state in (State.UP, State.STARTING):
-                self._happened(Happened.SILENCE)
-                self.maker.want(around_master=True)
-            self.line.ping(struct.pack(">d", time.monotonic()))
-            self.carrier.pump()
-
-    def _happened(self, happened: Happened) -> None:
+    def happened(self, happened: Happened) -> None:
         before, self.state = self.state, states.after(self.state, happened)
         if before is not self.state:
-            self.since = time.time()
-            why = self.reason.message if self.reason and self.state in (State.ENDED, State.BLOCKED) else ""
-            self._story.tell(f"{self.state} {why}")
+            self._entered = Moment()
+            if self.state is State.UP:
+                self.reason = None
+            self._key_watch.stop()
+            self._tell_state()
         self.publish()
+
+    def _keys_changed(self) -> None:
+        """The person's agent has other keys than when the host refused, or there is a new master: worth one try."""
+        self.trace.tell("your ssh-agent has other keys now, or another `ssh` of yours is connected: trying again")
+        self.maker.failures, self.maker.is_refused_around = 0, False  # by way of the master first
+        self.happened(Happened.KEYS_CHANGED)
+        self.maker.want()
+        self.maker.hurry()
+
+    def _tell_state(self) -> None:
+        """What a person needs to know of a new state beside what `outages` tells."""
+        host, why = self.target.host, self.reason.message if self.reason else ""
+        if self.state is State.BLOCKED:
+            self.trace.tell(f"cannot go on without you: {why}; `farlab connect {host}` in a terminal")
+            if isinstance(self.reason, (Authentication, CannotAsk)) and self.maker.resolved:
+                resolved = self.maker.resolved
+                self._key_watch.start(agent_path(resolved.identity_agent, os.environ), resolved.control_path)
+        elif self.state is State.ENDED:
+            self.trace.tell(f"the session has ended: {why}")
 
     @property
     def is_linking(self) -> bool:
@@ -363,7 +372,7 @@ class Keeper:
     def asking(self, is_asking: bool) -> None:
         """`ssh` waits for a person, or does so no more."""
         if self.is_linking and (is_asking or self.state is not State.DOWN):
-            self._happened(Happened.QUESTION if is_asking else Happened.ANSWERED)
+            self.happened(Happened.QUESTION if is_asking else Happened.ANSWERED)
 
     def tell(self, stage: str, text: str) -> None:
         """Progress, for whoever waits."""
@@ -381,3 +390,7 @@ class Keeper:
         self.carrier.join(stream, sock)
         self.carrier.pump()
         return stream
+
+
+def _how_it_goes_on(*, is_same: bool) -> str:
+    return "connected again" + (", nothing was lost," if is_same else " to a new anchor, connections begin anew,")

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from .. import paths, store
+from ..errors import Interrupted
 from ..model import State, Target
+from ..remote.line import MAX_STREAMS
 from . import peers
+from .browser.front import Front
+from .browser.relay import Relay
+from .control import PrivateSocket
 from .desk import Desk
-from .dial import Dialed
-from .front import Front
+from .links.dial import Dialed
 from .process import Keeper, Words
-from .relay import Relay
 from .spawn import socket_path
 
 ENDED_LIFE = 600.0
 """Seconds a keeper goes on telling the browser that its session has ended."""
 FIRST_VISIT = 10.0
 """Seconds within which whoever started the keeper must have spoken to it."""
+ROUND = 4.0
+"""Seconds between two looks at the keeper's own files, which cleaners remove."""
+FAREWELL = 1.0
+"""Seconds that whoever waits may take to hear why the keeper ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +39,7 @@ class Beginning:
 
     target: Target
     listener: socket.socket
-    door: socket.socket
+    private: PrivateSocket
     dialed: Dialed | None
     note: str
     wish: Words
@@ -48,35 +57,68 @@ def serve(beginning: Beginning) -> None:
         keeper.on_turn = relay.asked_again
         keeper.notes = (beginning.note,) if beginning.note else ()
         keeper.connect(beginning.wish, may_ask=beginning.may_ask)
-        await _keep(keeper, relay, Desk(keeper, relay, front), beginning.door)
+        await _keep(keeper, relay, Desk(keeper, relay, front), beginning.private)
 
+    allow_many_connections()
     asyncio.run(run())
 
 
-async def _keep(keeper: Keeper, relay: Relay, desk: Desk, door: socket.socket) -> None:
-    server = await peers.serve(door, desk.serve)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, desk.over.set)
-    loop.call_later(FIRST_VISIT, desk.expect_somebody)
+def allow_many_connections() -> None:
+    """As many open files as a line has streams, if that is allowed: a shell's 1024, or 256, is for select(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (MAX_STREAMS + 1024, 10240):  # macOS may have a bound beside the one that it tells
+        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        if soft == resource.RLIM_INFINITY or most <= soft:
+            return
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            return
+
+
+async def _keep(keeper: Keeper, relay: Relay, desk: Desk, private: PrivateSocket) -> None:
+    servers = [await peers.serve(each, desk.serve) for each in (private.front, private.back) if each]
+    _obey_signals(desk)
+    asyncio.get_running_loop().call_later(FIRST_VISIT, desk.expect_somebody)
     was_known = store.recall(keeper.target) is not None
     keeping = asyncio.create_task(keeper.keep())
     ending = asyncio.create_task(_until_over(keeper, desk))
+    looking = asyncio.create_task(_look_after_files(keeper, desk, private, servers))
     try:
-        await asyncio.wait({keeping, ending}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({keeping, ending, looking}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         relay.close()
         if not keeping.done() and not keeper.was_up and not was_known:
-            store.forget(keeper.target)
-        socket_path(keeper.target).unlink(missing_ok=True)  # from here on another keeper may begin, on the same port
-        for task in (keeping, ending):
+            keeper.trace.remove()
+        private.remove()
+        for server in servers:
+            server.close()  # from here on another keeper may begin, on the same port
+        for task in (keeping, ending, looking):
             task.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await asyncio.gather(keeping, ending, looking, return_exceptions=True)
+        await desk.farewell(FAREWELL)
         await keeper.close(message=None if keeper.was_up else {"cancel": True})
-        server.close()
         paths.tidy_runtime_directory()
-    if not keeping.cancelled():
-        keeping.result()  # it ends by itself only by a bug: that goes to the log
+    for task in (keeping, looking):
+        if not task.cancelled():
+            task.result()  # it ends by itself only by a bug: that goes to the log
+
+
+def _obey_signals(desk: Desk) -> None:
+    why = Interrupted("the keeper was told to end", hint="")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, desk.end, why)
+
+
+async def _look_after_files(keeper: Keeper, desk: Desk, private: PrivateSocket, servers: list[asyncio.Server]) -> None:
+    """Whatever somebody has removed is made again: the private socket, the memory."""
+    while True:
+        await asyncio.sleep(ROUND)
+        front = private.mend()
+        if front is not None:
+            servers[0].close()
+            servers[0] = await peers.serve(front, desk.serve)
+        if keeper.was_up:
+            keeper.trace.renew()
 
 
 async def _until_over(keeper: Keeper, desk: Desk) -> None:

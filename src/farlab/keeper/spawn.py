@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, cast
@@ -16,7 +17,10 @@ from typing import IO, cast
 from .. import paths, store
 from ..errors import Internal, from_json
 from ..model import Target, Wish
-from .control import Channel
+from .control import HAS_ABSTRACT, Channel
+
+_HASTE = 1.0
+"""Seconds that a keeper may take to find that whoever started it has gone."""
 
 
 def socket_path(target: Target) -> Path:
@@ -24,26 +28,47 @@ def socket_path(target: Target) -> Path:
     return paths.runtime_directory() / f"{store.key_of(target)}.sock"
 
 
+def abstract_name(target: Target) -> bytes:
+    """The other name under which it listens, on Linux. Its keepers share what they remember: the state directory."""
+    where = os.path.join(paths.state_directory(), store.key_of(target))
+    return b"\0farlab-" + hashlib.sha256(os.fsencode(where)).hexdigest()[:32].encode()
+
+
+def is_kept(target: Target) -> bool:
+    """Whether a keeper lives."""
+    channel = find(target)
+    if channel is not None:
+        channel.close()
+    return channel is not None
+
+
 def find(target: Target) -> Channel | None:
     """A connection to the living keeper, or None."""
-    try:
-        return Channel(socket_path(target))
-    except OSError:
-        return None
+    addresses: list[Path | bytes] = [socket_path(target)]
+    if HAS_ABSTRACT:
+        addresses.append(abstract_name(target))
+    for address in addresses:
+        with suppress(OSError):
+            return Channel(address)
+    return None
 
 
 def find_or_start(target: Target, wish: Wish, *, may_ask: bool) -> Channel:
     """A connection to the session's keeper; made first if there is none. Twenty at once make one.
 
-    Raises PortBusy, Internal.
+    Raises PortBusy, DiskFull, Internal.
     """
     found = find(target)
     if found is None:
-        with _locked(target):
-            found = find(target)
-            if found is None:
-                _start(target, wish, may_ask=may_ask)
+        try:
+            with _locked(target):
                 found = find(target)
+                if found is None:
+                    _start(target, wish, may_ask=may_ask)
+                    found = find(target)
+        except KeyboardInterrupt:
+            paths.tidy_runtime_directory()
+            raise
     if found is None:
         raise Internal("the keeper ended as soon as it was started", detail=_log_tail(target))
     return found
@@ -53,11 +78,10 @@ def find_or_start(target: Target, wish: Wish, *, may_ask: bool) -> Channel:
 def _locked(target: Target) -> Iterator[None]:
     path = socket_path(target).with_suffix(".lock")
     while True:
-        paths.make_private(path.parent)
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            continue  # the last keeper that ended has just removed the directory
+        with paths.writing(path.parent):
+            descriptor = _open_lock(path)
+        if descriptor is None:
+            continue
         with open(descriptor, "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if not _is_same(path, file.fileno()):
@@ -67,6 +91,15 @@ def _locked(target: Target) -> Iterator[None]:
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+def _open_lock(path: Path) -> int | None:
+    """None where the last keeper that ended has just removed the directory."""
+    try:
+        paths.make_private(path.parent)
+        return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
 
 
 def _is_same(path: Path, descriptor: int) -> bool:
@@ -79,8 +112,7 @@ def _is_same(path: Path, descriptor: int) -> bool:
 def _start(target: Target, wish: Wish, *, may_ask: bool) -> None:
     """Start a keeper and wait until it listens; it says so on its standard output."""
     wanted = {**asdict(target), "port": wish.port, "wish": asdict(wish), "may_ask": may_ask}
-    paths.make_private(paths.state_directory())
-    log = os.open(store.log_path(target), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    log, process = _open_log(target), None
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "farlab.keeper"],
@@ -90,15 +122,49 @@ def _start(target: Target, wish: Wish, *, may_ask: bool) -> None:
             cwd="/",
             start_new_session=True,
         )
+        answer = _tell(process, json.dumps(wanted).encode())
     except OSError as error:
         raise Internal("cannot start the keeper", detail=str(error)) from error
+    except KeyboardInterrupt:
+        if process is None or _has_ended(process):
+            _forget_the_new(target)
+        raise
     finally:
         os.close(log)
+    _check(answer, target)
+
+
+def _tell(process: subprocess.Popen[bytes], wanted: bytes) -> bytes:
+    """What a keeper answers to what it is told."""
     stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
     with stdin, stdout:
-        stdin.write(json.dumps(wanted).encode())
+        stdin.write(wanted)
         stdin.close()
-        _check(stdout.read(), target)
+        return stdout.read()
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a keeper ends now that nobody listens. One that waits for a visit already does so a little later."""
+    with suppress(OSError, subprocess.TimeoutExpired):
+        cast("IO[bytes]", process.stdout).close()
+        cast("IO[bytes]", process.stdin).close()
+        process.wait(_HASTE)
+    return process.returncode is not None
+
+
+def _forget_the_new(target: Target) -> None:
+    """Remove the log that was begun for a session of which nothing is remembered."""
+    if store.recall(target) is None:
+        store.forget(target)
+
+
+def _open_log(target: Target) -> int:
+    """Where a keeper may complain. A full disk hinders none: what it connects needs nothing written."""
+    try:
+        paths.make_private(paths.state_directory())
+        return os.open(store.log_path(target), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _check(out: bytes, target: Target) -> None:
@@ -107,8 +173,7 @@ def _check(out: bytes, target: Target) -> None:
     except ValueError:
         raise Internal("the keeper ended as soon as it was started", detail=_log_tail(target)) from None
     if "error" in words:
-        if store.recall(target) is None:
-            store.forget(target)  # the log that was begun for it
+        _forget_the_new(target)
         raise from_json(words["error"])
 
 

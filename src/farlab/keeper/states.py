@@ -29,6 +29,7 @@ class Happened(StrEnum):
     LINK_LOST = "link-lost"
     REFUSED = "refused"
     PERSON_CONNECTS = "person-connects"
+    KEYS_CHANGED = "keys-changed"
 
 
 class Refused(Exception):
@@ -95,6 +96,7 @@ TABLE: dict[tuple[State, Happened], State] = {
     (_D, _H.SERVER_ENDED): _E,
     (_D, _H.PERSON_CONNECTS): _C,
     (_B, _H.PERSON_CONNECTS): _C,
+    (_B, _H.KEYS_CHANGED): _D,
     (_B, _H.LINK_LOST): _B,
     (_B, _H.REFUSED): _B,
     (_E, _H.PERSON_CONNECTS): _C,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
+
+from .. import paths
 
 MOST_BYTES = 1 << 20
 
@@ -17,11 +20,18 @@ class Story:
 
     def tell(self, text: str) -> None:
         """One line, with the time."""
-        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(text.split())}\n"
-        try:
+        plain = "".join(char if char.isprintable() else " " for char in text)  # some of it are other programs' words
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(plain.split())}\n"
+        with suppress(OSError):  # a full disk must not end the keeper
             if self._path.exists() and self._path.stat().st_size > MOST_BYTES:
                 self._path.write_bytes(self._path.read_bytes()[-MOST_BYTES // 4 :])
-            with open(os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "a") as file:
+            with open(self._open(), "a") as file:
                 file.write(line)
-        except OSError:
-            pass  # a full disk must not end the keeper
+
+    def _open(self) -> int:
+        flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
+        try:
+            return os.open(self._path, flags, 0o600)
+        except FileNotFoundError:  # somebody has removed the directory
+            paths.make_private(self._path.parent)
+            return os.open(self._path, flags, 0o600)

@@ -2,7 +2,7 @@
 
 Rules: standard library, Python 3.6, one thread, one event loop. On its private socket (`callers`) it is told
 
-    setup, launch, wish, failed    by the launcher, on its way to become the server
+    setup, launch, wish, installing, failed    by the launcher, on its way to become the server
     status, stop                   by an agent
     join                           by an agent that then hands over its link's two descriptors
 """
@@ -10,6 +10,7 @@ Rules: standard library, Python 3.6, one thread, one event loop. On its private 
 import errno
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ from farlab.remote.server import Server
 
 FIRST_VISITOR = 30.0
 """Seconds within which the link that started the session must have been joined."""
+SPARE = 64
+"""Open files that connections to the server leave to links, callers and records."""
 FAREWELL = 3.0
 """Seconds that laptops have to hear how the server ended."""
 
@@ -52,6 +55,7 @@ class Anchor(object):
         self.loop = Reactor()
         self.server = Server(self.loop, self.spec, self.token, self.changed)
         self.lines = {}
+        self._most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE
         self._stoppers = []
         self._is_up = self._leaving = self._is_gone = self._visited = self._is_crowded = False
 
@@ -60,8 +64,8 @@ class Anchor(object):
     def run(self):
         callers.listen(self, os.path.join(self.spec["runtime"], "anchor.sock"))
         self.save()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: self.server.stop())
+        signal.signal(signal.SIGHUP, lambda *_: self.server.stop())  # its person has ended the tmux session
+        signal.signal(signal.SIGTERM, lambda *_: self.server.stop(is_hosts=True))
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):  # typed by whoever is attached to tmux
             signal.signal(number, lambda *_: None)  # not SIG_IGN, which the server and all it starts would inherit
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -113,10 +117,10 @@ class Anchor(object):
 
     def _base_url(self):
         """What the server answers under: its own word, in the file that it writes."""
-        for name in os.listdir(self.spec["runtime"]):
-            if name.startswith(("jpserver-", "nbserver-")) and name.endswith(".json"):
-                with suppress(OSError, ValueError), open(os.path.join(self.spec["runtime"], name)) as file:
-                    return json.load(file).get("base_url") or "/"
+        for name in ("jpserver-%d.json", "nbserver-%d.json"):
+            path = os.path.join(self.spec["runtime"], name % self.server.process["pid"])
+            with suppress(OSError, ValueError, AttributeError), open(path) as file:
+                return json.load(file).get("base_url") or "/"
         return self.server.told.get("base_url") or "/"
 
     def _end(self, deadline):
@@ -135,8 +139,7 @@ class Anchor(object):
         self._is_gone = True
         for process in host.kernels_of(self.spec["runtime"]):
             host.end_process(process)
-        host.remove_tree(self.spec["runtime"])
-        host.remove_empty(os.path.dirname(self.spec["runtime"]))
+        host.remove_runtime(self.spec["runtime"])
         self._leave_tmux()
         if ending["code"] == "ended":
             self.record = {key: self.record[key] for key in ("name", "node", "launcher")}
@@ -154,9 +157,9 @@ class Anchor(object):
         if self.record["launcher"] == "tmux":
             signal.signal(signal.SIGHUP, lambda *_: None)
             null = subprocess.DEVNULL
-            with suppress(OSError):
+            with suppress(OSError, subprocess.SubprocessError):
                 words = ["tmux", "kill-pane", "-t", os.environ["TMUX_PANE"]]
-                subprocess.call(words, stdin=null, stdout=null, stderr=null)
+                subprocess.call(words, stdin=null, stdout=null, stderr=null, timeout=5)
 
     def _leave(self, deadline):
         """End when nobody listens any more. The links end with the process: then nothing of us is left."""
@@ -186,7 +189,8 @@ class Anchor(object):
         words = {key: record.get(key) for key in keys}
         words.update(state=server.state, stage=server.stage, pid=(server.process or {}).get("pid"))
         words.update(
-            (key, server.told.get(key)) for key in ("app", "server", "python", "directory", "home", "base_url")
+            (key, server.told.get(key))
+            for key in ("app", "server", "python", "directory", "home", "base_url", "keep_output")
         )
         words["answers"] = server.answers
         if server.ending:
@@ -208,6 +212,8 @@ class Anchor(object):
         sock = None
         try:
             sock = socket.socket(socket.AF_UNIX)
+            if sock.fileno() >= self._most_files:
+                raise OSError(errno.EMFILE, "the rest is for links")
             sock.setblocking(False)
             sock.connect(self.server.socket_path)
         except OSError as error:
@@ -224,6 +230,8 @@ class Anchor(object):
         op = words.get("op")
         if op == "join":
             caller.say(**self.description())
+        elif op == "status" and not self.server.answers:  # nor would it now
+            self._kernels(caller, None, b"")
         elif op == "status":
             self.server.ask("GET", "api/kernels", lambda status, body: self._kernels(caller, status, body))
         elif op == "stop":
@@ -231,7 +239,10 @@ class Anchor(object):
             self.server.stop()
         elif op == "launch":
             self.server.reached(words.pop("stage"), {key: words[key] for key in words if key != "op"})
-            caller.say(wish=self.spec["wish"], token=self.token)
+            caller.say(wish=self.spec["wish"], token=self.token, session=self.spec["directory"])
+        elif op == "installing":
+            self.server.installing()
+            caller.say(ok=True)
         elif op == "setup":
             self.server.setting_up()
             caller.say(ok=True)
@@ -269,8 +280,11 @@ class Anchor(object):
         """A keeper's message.
 
         `laptop`: which one it serves; lines that an earlier keeper of that laptop left are of no more use.
-        `bye`: it ends. `stop`: the person terminates. `cancel`: Ctrl-C while starting.
+        `keep`: how much its line keeps, and for how long. `bye`: it ends. `stop`: the person terminates.
+        `cancel`: Ctrl-C while starting.
         """
+        if isinstance(words.get("keep"), dict):
+            visitor.keep(words["keep"])
         if words.get("laptop"):
             visitor.laptop = words["laptop"]
             for other in list(self.lines.values()):

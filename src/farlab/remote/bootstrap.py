@@ -14,7 +14,8 @@ import zlib
 AGENT = ("host", "session", "chores", "start", "agent")
 ANCHOR = (
     *("frames", "streams", "line", "carrier", "visitors"),
-    *("host", "reactor", "fetch", "server", "callers", "anchor", "launch"),
+    *("host", "reactor", "fetch", "upkeep", "server", "callers", "anchor", "launch", "backlog"),
+    "keep_output",
 )
 NO_PYTHON, OLD_PYTHON = 90, 91
 """Exit statuses of the bootstrap where the host has no Python, or none from 3.6 on."""
@@ -67,10 +68,10 @@ def program(modules: tuple[str, ...], main: str) -> str:
 
 
 def source_of(module: str) -> str:
-    """A module's source without blank lines, comment lines and docstrings, which the host does not need.
+    """A module's source without blank lines, comments and docstrings, which the host does not need.
 
     Not a parser, which would cost 0.1 s at each connect: in these modules a line that begins with three double
-    quotes begins a docstring. A test holds that what is left means the same.
+    quotes begins a docstring, and two spaces and a hash a comment. A test holds that what is left means the same.
     """
     text = (pkgutil.get_data(__package__, f"{module}.py") or b"").decode()
     kept, in_docstring = [], False
@@ -82,5 +83,5 @@ def source_of(module: str) -> str:
             in_docstring = len(bare) < 6 or not bare.endswith('"""')
             kept.append(line.partition('"""')[0] + '""')  # a class may have no other body
         elif bare and not bare.startswith("#"):
-            kept.append(line)
+            kept.append(line.partition("  # ")[0])
     return "\n".join(kept) + "\n"

@@ -9,7 +9,8 @@ import base64
 import json
 import os
 import socket
-import struct
+
+from farlab.remote import host
 
 MOST_LINE = 8 << 20
 
@@ -32,12 +33,10 @@ def _accept(anchor, listener):
         anchor.loop.remove_reader(listener.fileno())
         anchor.loop.call_later(0.1, anchor.loop.add_reader, listener.fileno(), _accept, anchor, listener)
         return
-    if hasattr(socket, "SO_PEERCRED"):
-        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        if struct.unpack("3i", credentials)[1] != os.getuid():
-            sock.close()
-            return
-    Caller(anchor, sock)
+    if host.is_our_peer(sock):
+        Caller(anchor, sock)
+    else:
+        sock.close()
 
 
 class Caller(object):
@@ -73,15 +72,24 @@ class Caller(object):
         return data, list(fds)
 
     def _obey(self, said):
-        if self._fds:
-            self._loose()
-            self._anchor.link_came(base64.b64decode(said), self._fds, self._sock)
+        try:
+            brought = base64.b64decode(said) if self._fds else b""
+            words = {} if self._fds else dict(json.loads(said.decode()))
+        except (ValueError, TypeError):  # nobody who speaks as we do; or no descriptor was free for its two
+            self.close()
             return
-        words = json.loads(said.decode())
-        self._anchor.answer(words, self)
+        if not self._fds:
+            self._anchor.answer(words, self)
+        elif len(self._fds) == 2:
+            self._loose()
+            self._anchor.link_came(brought, self._fds, self._sock)
+        else:
+            self.close()
 
     def say(self, **words):
-        """Answer; whoever asked reads one line."""
+        """Answer; whoever asked reads one line, or has gone."""
+        if self._sock is None:
+            return
         try:
             self._sock.setblocking(True)
             self._sock.settimeout(1.0)

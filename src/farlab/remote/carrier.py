@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -54,10 +55,16 @@ class Carrier(object):
         self._ends = {}  # type: dict[int, _End]
         self._expected = {}  # type: dict[int, list[Event]] # what came for streams that wait for their socket
         self._paused = set()  # type: set[int]
+        self._paused_at = 0.0
         self._token = None  # type: int | None
         self._in = self._out = -1
         self._unwritten = []  # type: list[bytes | memoryview]
         self._blocked = False
+
+    @property
+    def waits_since(self) -> "float | None":
+        """Unix time since which some socket waits for room in the line; None where none does."""
+        return self._paused_at if self._paused else None
 
     # the link --------------------------------------------------------------------------------------------
 
@@ -91,6 +98,7 @@ class Carrier(object):
         if self._token is not None:
             self.drop()
             self._on_lost(reason)
+            self.pump()  # without a link a stream may hold more
 
     def _read_link(self) -> None:
         try:
@@ -223,12 +231,17 @@ class Carrier(object):
             end.reading = True
             self._loop.add_reader(end.sock.fileno(), self._read, end)
         else:
-            self._paused.add(end.id)
+            self._wait_for_room(end)
 
     def _pause(self, end: _End) -> None:
         if end.reading:
             end.reading = False
             self._loop.remove_reader(end.sock.fileno())
+
+    def _wait_for_room(self, end: _End) -> None:
+        if not self._paused:
+            self._paused_at = time.time()
+        self._paused.add(end.id)
 
     def _read(self, end: _End) -> None:
         try:
@@ -237,7 +250,7 @@ class Carrier(object):
             return
         except OSError:
             data = None
-        if data is None or (not data and self._token is None):
+        if data is None or (not data and self._token is None and self.line.opener):
             self.give_up(end.id)  # nobody is there any more who could want the answer
         elif not data:
             self._pause(end)
@@ -250,7 +263,7 @@ class Carrier(object):
             self.line.send(end.id, data)
             if not self.line.wants(end.id):
                 self._pause(end)
-                self._paused.add(end.id)
+                self._wait_for_room(end)
         self.pump()
 
     def _deliver(self, end: _End, data: "bytes | memoryview") -> None:

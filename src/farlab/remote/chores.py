@@ -5,6 +5,7 @@ import os
 import re
 import select
 import shutil
+from contextlib import suppress
 
 from farlab.remote import host
 from farlab.remote.host import Failure
@@ -19,11 +20,13 @@ def stop(link, request):
     session = Session(request["name"])
     if os.path.isdir(session.directory) or session.find():
         session.refuse_elsewhere()
+        kernels = confirmed(link, session, request) if session.state == "alive" else 0  # a person thinks: not locked
         with session.lock(link):
             if not session.read().record:
                 session.find()
             state = session.state
-            kernels = stop_by_anchor(link, session, request) if state == "alive" else 0
+            if state == "alive":
+                stop_by_anchor(link, session, hangs=kernels is None)
             record = session.record
             if state in ("alive", "orphan"):  # else its numbers may be others' by now
                 for process in (record.get("anchor"), record.get("server")):
@@ -34,29 +37,34 @@ def stop(link, request):
             session.sweep()
         host.remove_empty(host.state_base())
         if state in ("alive", "orphan"):
-            link.say(stopped=True, kernels=kernels)
+            link.say(stopped=True, kernels=kernels or 0)
             return
     raise Failure("no-session", "no session `%s` runs there" % session.name, hint="")
 
 
-def stop_by_anchor(link, session, request):
-    """Let the anchor end its server in good order. Returns how many kernels there were."""
+def confirmed(link, session, request):
+    """How many kernels the session has, None where it does not say; the person has been asked where one is busy."""
     try:
         sock, answer = session.ask(op="status")
-        sock.close()
-        busy = [kernel for kernel in answer.get("kernels") or () if kernel.get("state") == "busy"]
-        if busy and not request.get("yes"):
-            link.say(confirm=answer["kernels"])
-            if not link.hear().get("yes"):
-                raise Failure("interrupted", "session `%s` goes on" % session.name, hint="")
-        link.say(progress="stop", text="ending the server")
-        session.ask(op="stop", timeout=STOP_TIMEOUT)[0].close()
-        return len(answer.get("kernels") or ())
-    except Failure as failure:
-        if failure.words["code"] != "not-answering":
-            raise
-        link.say(progress="stop", text="the session does not answer: ending its processes")
-        return 0
+    except Failure:
+        return None
+    sock.close()
+    kernels = answer.get("kernels") or ()
+    if any(kernel.get("state") == "busy" for kernel in kernels) and not request.get("yes"):
+        link.say(confirm=kernels)
+        if not link.hear().get("yes"):
+            raise Failure("interrupted", "session `%s` goes on" % session.name, hint="")
+    return len(kernels)
+
+
+def stop_by_anchor(link, session, hangs):
+    """Let the anchor end its server in good order, if it can."""
+    with suppress(Failure):
+        if not hangs:
+            link.say(progress="stop", text="ending the server")
+            session.ask(op="stop", timeout=STOP_TIMEOUT)[0].close()
+            return
+    link.say(progress="stop", text="the session does not answer: ending its processes")
 
 
 def end_tmux(record):
@@ -77,8 +85,12 @@ def end_tmux(record):
 
 def describe(session):
     """What `status` and `list` tell of one session; asks a living anchor."""
-    words = {key: value for key, value in session.record.items() if key not in ("token", "runtime")}
-    words.update(name=session.name, state=session.state, reason=(session.record.get("ended") or {}).get("message", ""))
+    record = session.record
+    words = {key: value for key, value in record.items() if key not in ("token", "runtime", "server", "told")}
+    words.update(record.get("told") or {}, name=session.name, state=session.state)
+    words["pid"] = (record.get("server") or {}).get("pid")
+    if session.ending:
+        words.update(state="ended", reason=session.ending["message"])
     if session.state == "alive":
         try:
             sock, answer = session.ask(op="status")

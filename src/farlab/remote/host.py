@@ -3,10 +3,13 @@
 Nothing is signalled but a process that is still the same (pid and start time); no directory is used but our own.
 """
 
+import errno
 import os
 import shutil
 import signal
+import socket
 import stat
+import struct
 import time
 from contextlib import suppress
 
@@ -28,12 +31,17 @@ def boot_id():
 
 
 def start_time(pid):
-    """When a process started, as a string that never changes in its life; None where there is no such process."""
+    """When a process started, as a string that never changes in its life; None where there is no such process.
+
+    Raises where nobody can tell: too many files are open.
+    """
     try:
-        with open("/proc/%d/stat" % pid) as file:
-            fields = file.read().rpartition(")")[2].split()
+        with open("/proc/%d/stat" % pid, "rb") as file:  # a process has any name it likes
+            fields = file.read().rpartition(b")")[2].decode().split()
         return None if fields[0] in "ZX" else fields[19]
-    except OSError:
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ESRCH):
+            raise
         if os.path.isdir("/proc/self"):
             return None
     import subprocess  # 10 ms, and only without /proc
@@ -47,21 +55,35 @@ def here(pid):
     return {"node": os.uname().nodename, "boot": boot_id(), "pid": pid, "start": start_time(pid)}
 
 
-def is_same(process):
-    """Whether `{"pid", "start"}` is still that very process."""
-    return bool(process) and start_time(process["pid"]) == process["start"]
+def is_same(process, unknown=False):
+    """Whether `{"pid", "start"}` is still that very process; `unknown` where nobody can tell."""
+    try:
+        return bool(process) and start_time(process["pid"]) == process["start"] is not None
+    except OSError:
+        return unknown
 
 
 def private(path):
     """A directory that only we can enter, made if need be; refuses anybody else's."""
     with suppress(FileExistsError):
         os.mkdir(path, 0o700)
-    found = os.lstat(path)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+    if not is_our_directory(path):
         raise Failure("host-lacks", "`%s` is not our directory" % path, hint="ask its owner to remove it")
-    if found.st_mode & 0o077:
+    if os.lstat(path).st_mode & 0o077:
         os.chmod(path, 0o700)
     return path
+
+
+def is_our_directory(path):
+    found = os.lstat(path)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+
+
+def is_our_peer(sock):
+    """Whether the process at the other end of a Unix socket is ours, where the system tells."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    return struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1] == os.getuid()
 
 
 def runtime_base():
@@ -71,11 +93,30 @@ def runtime_base():
             found = os.lstat(base)
             if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
                 return private(base + "/farlab")
-    return private("/tmp/farlab-%d" % os.getuid())  # noqa: S108 - owner and mode are checked
+    usual = "/tmp/farlab-%d" % os.getuid()  # noqa: S108 - owner and mode are checked
+    try:
+        return private(usual)
+    except Failure:  # somebody else's, who could bar us for ever
+        import glob
+        import tempfile
+
+        for ours in glob.glob(usual + "-*"):
+            with suppress(Failure):
+                return private(ours)
+        return tempfile.mkdtemp("", usual + "-")
 
 
 def state_base():
     return os.path.join(os.path.expanduser("~"), ".local", "state", "farlab")
+
+
+def remove_runtime(path):
+    """Remove a session's runtime directory; not where a stranger has made the one above it: that may lead anywhere."""
+    above = os.path.dirname(path)
+    with suppress(OSError):
+        if os.path.basename(above).startswith("farlab") and is_our_directory(above):
+            remove_tree(path)
+            os.rmdir(above)  # if it is empty
 
 
 def remove_tree(path):
@@ -105,9 +146,9 @@ def remove_empty(directory):
 
 def wait_until(condition, timeout):
     """Whether `condition()` came true within `timeout` seconds."""
-    end = time.time() + timeout
+    end = time.monotonic() + timeout
     while not condition():
-        if time.time() > end:
+        if time.monotonic() > end:
             return False
         time.sleep(0.01)
     return True

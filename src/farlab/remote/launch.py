@@ -11,6 +11,8 @@ import re
 import socket
 import sys
 
+from farlab.remote import host
+
 APPS = {"lab": "jupyterlab", "notebook": "notebook", "nbclassic": "nbclassic", "server": "jupyter_server"}
 MODULES = {
     "lab": "jupyterlab.labapp",
@@ -18,6 +20,8 @@ MODULES = {
     "nbclassic": "nbclassic.notebookapp",
     "server": "jupyter_server.serverapp",
 }
+MOST_MESSAGES = 1 << 17
+"""Messages that ZMQ holds for one reader while the server is busy, instead of a thousand."""
 TITLES = {"lab": "JupyterLab", "notebook": "Jupyter Notebook", "nbclassic": "nbclassic", "server": "Jupyter Server"}
 
 
@@ -31,6 +35,8 @@ def tell(runtime, **words):
     """One question to the anchor, one answer."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(os.path.join(runtime, "anchor.sock"))
+        if not host.is_our_peer(sock):
+            raise OSError("`%s` is somebody else's" % runtime)
         sock.sendall(json.dumps(words).encode() + b"\n")
         with sock.makefile("rb") as answers:
             return json.loads(answers.readline().decode())
@@ -172,22 +178,52 @@ def has_module(python, module):
 
 
 def serve(runtime):
+    wish = tell(runtime, op="wish")["wish"]
+    backlog = import_backlog()
+    keep = import_keep_output() if wish.get("keep_output") else None
     sys.meta_path.pop(0)  # the server shall not find our modules, but a farlab of its own if it has one
     for name in [each for each in sys.modules if each.partition(".")[0] == "farlab"]:
         del sys.modules[name]
     sys.path.pop(0)  # the directory of this very file
     os.umask(0o077)  # Jupyter writes the token to `jpserver-PID-open.html`
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # jsonschema takes 0.7 s to build a grammar nobody needs here
-    app, title, main_of = find_app(tell(runtime, op="wish")["wish"].get("app"))
+    app, title, main_of = find_app(wish.get("app"))
+    layer = prepare(keep, runtime, app) if keep else ""
     path = hide_node()
-    words = tell(runtime, op="launch", stage="python", pid=os.getpid(), app=app, server=title,
+    words = tell(runtime, op="launch", stage="python", pid=os.getpid(), app=app, server=title, keep_output=bool(keep),
                  python=sys.executable, directory=os.getcwdb().decode("utf-8", "replace"))  # fmt: skip
     main = main_of()
     os.environ["PATH"] = path
     del sys.modules["rfc3987_syntax"]
     sys.argv = ["jupyter-" + app, *arguments(runtime, words)]
     open_for_localhost()
+    backlog.install()
+    if keep:
+        keep.show(layer)
+        sys.argv += keep.arguments(words["session"])
     sys.exit(main())
+
+
+def import_backlog():
+    from farlab.remote import backlog
+
+    return backlog
+
+
+def import_keep_output():
+    """Only for those who want it, and before the server can no longer see our modules."""
+    from farlab.remote import keep_output
+
+    return keep_output
+
+
+def prepare(keep, runtime, app):
+    """The layer of what keeps output; the environment may lack something for it, or the host a network."""
+    try:
+        return keep.prepare(app, lambda: tell(runtime, op="installing"))
+    except keep.CannotKeep as error:
+        message = "cannot keep output: %s" % error.message
+        raise Refusal("no-keep-output", message, error.hint, detail=error.detail) from None
 
 
 def find_app(wanted):
@@ -196,7 +232,8 @@ def find_app(wanted):
     import importlib.util
 
     for app in [wanted] if wanted else ["lab", "notebook", "nbclassic", "server"]:
-        if importlib.util.find_spec(APPS[app]) is None:
+        is_there = importlib.util.find_spec(APPS[app]) is not None
+        if not is_there or (app == "notebook" and importlib.util.find_spec(MODULES[app]) is None):  # that is before 7
             continue
         title = "%s %s" % (TITLES[app], version_of(APPS[app]))
         return app, title.strip(), lambda module=MODULES[app]: importlib.import_module(module).main
@@ -250,8 +287,8 @@ def open_for_localhost():
     """Three settings that no option can merge with the person's own.
 
     The kernels' WebSockets are not pinged: they live through hours without a link. The browser comes as
-    `HOST-NAME.localhost`, a name that each laptop chooses, since cookies ignore ports. And kernels' messages wait in
-    the server without limit: a private socket holds far fewer than a TCP port, and ZMQ drops the rest of a burst.
+    `HOST-NAME.localhost`, a name that each laptop chooses, since cookies ignore ports. And more of kernels'
+    messages wait in the server: a private socket holds far fewer than a TCP port, and ZMQ drops the rest of a burst.
     """
     from jupyter_server.serverapp import ServerApp
 
@@ -264,6 +301,6 @@ def open_for_localhost():
         settings["local_hostnames"] = _LocalNames(settings.get("local_hostnames") or ["localhost"])
         context = getattr(self.kernel_manager, "context", None)
         if context is not None:
-            context.rcvhwm = 0  # zmq_setsockopt(3): no limit
+            context.rcvhwm = MOST_MESSAGES
 
     ServerApp.init_webapp = init_webapp_for_us  # type: ignore[method-assign]

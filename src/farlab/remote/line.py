@@ -21,7 +21,7 @@ UP = 32
 """Kind of the event that says: the line stands. Its `data` is True if resumed, False if it starts from nothing."""
 
 MAX_STREAMS = 1 << 14
-ACK_EVERY = 256 * 1024
+ACK_EVERY = 64 * 1024
 """Bytes after which a receiver says how far it came."""
 FRAME_COST = 256
 """What each frame counts for that, beside its payload."""
@@ -59,6 +59,15 @@ class Line(object):
     def held(self) -> int:
         """Bytes kept for the other end, sent or not."""
         return self._out.held
+
+    @property
+    def limit(self) -> int:
+        """Bytes of it at most before `wants` says no; another value holds from now on."""
+        return self._out.limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._out.limit = limit
 
     # links -----------------------------------------------------------------------------------------------
 

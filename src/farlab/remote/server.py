@@ -11,18 +11,25 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 from farlab.remote import host
 from farlab.remote.fetch import fetch
+from farlab.remote.upkeep import Upkeep
 
 SHELL_TIMEOUT = 20.0
 """Seconds the login shell may take to come to our command."""
 START_TIMEOUT = 90.0
 """Seconds from there to the first HTTP answer."""
+INSTALL_TIMEOUT = 660.0
+"""Seconds an installation may take; the launcher gives up before that."""
 PULSE = 5.0
 """Seconds between two questions whether it still answers, and for each answer."""
 LOG_LIMIT = 8 << 20
 TERM_PATIENCE = 5.0
+"""Seconds a server that was asked to shut down, or got a SIGTERM, may take."""
+HUNG_PATIENCE = 3.0
+"""The same for the first sign of having heard, and for all the rest where there was none."""
 LOST = 1 << 16
 """Stands for the exit status of an adopted server, which only its parent could see."""
 _NO_TERMINAL = (": Inappropriate ioctl for device", ": no job control in this shell")
@@ -40,12 +47,13 @@ class Server(object):
         self.process = {}  # pid and start
         self.told = {}  # what the launcher said of itself: python, server, app, directory, environment
         self._loop, self._spec, self._token, self._on_change = loop, spec, token, on_change
-        self.socket_path = os.path.join(spec["runtime"], "server.sock")
+        self._upkeep = Upkeep(spec["runtime"])
+        self._memory_kills = memory_kills()
         self._log = os.path.join(spec["directory"], "log")
         self._child = None
         self._interactive = True
         self._deadline = 0.0
-        self._asking = self._stopping = self._is_setting_up = False
+        self._asking = self._stopping = self._is_hosts = self._is_setting_up = False
 
     # start -----------------------------------------------------------------------------------------------
 
@@ -88,6 +96,11 @@ class Server(object):
         self._deadline = time.monotonic() + START_TIMEOUT
         self._enter("starting", "running your setup lines")
 
+    def installing(self):
+        """The launcher installs what `--keep-output` wants, with a deadline of its own."""
+        self._deadline = time.monotonic() + INSTALL_TIMEOUT
+        self._enter("starting", "installing what keeps output")
+
     def reached(self, stage, words):
         """The launcher has come to `stage`: "shell" (our command runs) or "python" (the chosen Python does)."""
         self.told.update(words)
@@ -121,6 +134,7 @@ class Server(object):
             self._loop.call_later(0.02, self._watch)
         else:
             self._shorten_log()
+            self._upkeep.look()
             self._feel_pulse()
             self._loop.call_later(0.02 if self._stopping else 1.0, self._watch)
 
@@ -129,6 +143,7 @@ class Server(object):
         now = time.monotonic()
         if not self._asking and not self._stopping and now - self._felt > PULSE:
             self._asking, self._felt = True, now
+            self._memory_kills = memory_kills()
             self.ask("GET", "api", self._pulse, timeout=PULSE)
 
     def _pulse(self, status, body):
@@ -141,7 +156,7 @@ class Server(object):
         """None while it lives."""
         if self._child is not None:
             return self._child.poll()
-        return None if host.is_same(self.process) else LOST
+        return None if host.is_same(self.process, unknown=True) else LOST
 
     def _watch_start(self):
         if time.monotonic() > self._deadline:
@@ -162,7 +177,10 @@ class Server(object):
             self._enter("up", "")
 
     def _ended(self, status):
-        if self._stopping:
+        if self._is_hosts:
+            why = "the host has ended the session (signal SIGTERM), as at its shutdown or your logout"
+            self.fail("ended", why)
+        elif self._stopping:
             self.fail("terminated", "the session was terminated", detail="")
         elif self.state == "starting" and self._is_setting_up and not self.told:
             self.fail("shell-failed", "a `--setup` line failed (%s)" % how(status))
@@ -173,9 +191,17 @@ class Server(object):
                 return
             self.fail("shell-failed", "your login shell ended before it came to our command (%s)" % how(status))
         elif self.state == "starting":
-            self.fail("server-failed", "the server ended while it started (%s)" % how(status))
+            why = how(status) + self._for_want_of_memory(status)
+            self.fail("server-failed", "the server ended while it started (%s)" % why)
         else:
-            self.fail("ended", "the server has ended (%s)" % how(status))
+            self.fail("ended", "the server has ended (%s)" % (how(status) + self._for_want_of_memory(status)))
+
+    def _for_want_of_memory(self, status):
+        """What there is to say about memory where the server was killed, or may have been."""
+        count = memory_kills() - self._memory_kills
+        if count < 1 or status not in (-signal.SIGKILL, LOST):
+            return ""
+        return "; just then the host ran out of memory and killed %d process%s" % (count, "es" if count > 1 else "")
 
     def _shorten_log(self):
         try:
@@ -189,6 +215,10 @@ class Server(object):
 
     # talk ------------------------------------------------------------------------------------------------
 
+    @property
+    def socket_path(self):
+        return self._upkeep.way("server.sock")
+
     def ask(self, method, path, done, timeout=3.0):
         """One request to the server's API; `done(status, body)`, `(None, b"")` where it does not answer."""
         base = self.told.get("base_url", "/")
@@ -196,17 +226,28 @@ class Server(object):
 
     # end -------------------------------------------------------------------------------------------------
 
-    def stop(self):
-        """Ask it to shut down, then signals; `state` becomes "ended"."""
+    def stop(self, is_hosts=False):
+        """Ask it to shut down, then signals; `state` becomes "ended". `is_hosts`: the host's wish, not its person's."""
+        self._is_hosts = self._is_hosts or is_hosts  # a logout ends tmux too, which then says SIGHUP
         if self._stopping or self.state == "ended":
             return
         self._stopping = True
         self._loop.call_later(0.05, self._watch)
-        self.ask("POST", "api/shutdown", lambda status, body: None, timeout=TERM_PATIENCE)
-        patience = TERM_PATIENCE if self.state == "up" else 0.0
+        if self.state == "up" and self.answers:
+            self.ask("POST", "api/shutdown", self._told_to_stop, timeout=HUNG_PATIENCE)
+        else:
+            self._terminate(HUNG_PATIENCE)
+
+    def _told_to_stop(self, status, body):
+        if status is None:
+            self._terminate(HUNG_PATIENCE)
+        else:
+            self._loop.call_later(TERM_PATIENCE, self._terminate, TERM_PATIENCE)
+
+    def _terminate(self, patience):
         # an interactive shell does not hear SIGTERM
-        self._loop.call_later(patience, self._kill, signal.SIGTERM if self.told else signal.SIGKILL)
-        self._loop.call_later(patience + TERM_PATIENCE, self._kill, signal.SIGKILL)
+        self._kill(signal.SIGTERM if self.told else signal.SIGKILL)
+        self._loop.call_later(patience, self._kill, signal.SIGKILL)
 
     def _kill(self, number):
         if host.is_same(self.process):
@@ -225,6 +266,15 @@ def login_shell(env):
         if each.startswith("/") and os.access(each, os.X_OK):
             return each
     return "/bin/sh"
+
+
+def memory_kills():
+    """How many processes the kernel has killed for want of memory, in whichever cgroup; 0 where it does not tell."""
+    with suppress(OSError, ValueError), open("/proc/vmstat") as file:
+        for line in file:
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 def how(status):

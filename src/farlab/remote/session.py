@@ -13,6 +13,8 @@ from farlab.remote.host import Failure
 
 ANSWER_TIMEOUT = 8.0
 """Seconds that a living anchor may take for its first word."""
+REPAIR_TIMEOUT = 4.0
+"""Seconds until a living anchor has brought back what was cleaned away."""
 LOCK_TIMEOUT = 30.0
 LOCK_AGE = 120.0
 """Seconds after which a lock of another node is taken to be forgotten."""
@@ -29,7 +31,7 @@ class Lock(object):
 
     def __enter__(self):
         mine = host.here(os.getpid())
-        end, told = time.time() + LOCK_TIMEOUT, False
+        end, told = time.monotonic() + LOCK_TIMEOUT, False
         while True:
             try:
                 fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -39,7 +41,7 @@ class Lock(object):
             except FileExistsError:
                 if self._is_stale(self._path, mine):
                     self._take_away(mine)
-                elif time.time() > end:
+                elif time.monotonic() > end:
                     raise Failure("not-answering", "another farlab holds `%s`" % self._path) from None
                 else:
                     if not told:
@@ -131,12 +133,24 @@ class Session(object):
             return "alive"
         return "orphan" if host.is_same(record.get("server")) else "dead"
 
+    @property
+    def ending(self):
+        """How it ended, as a dict with `message` and `detail`; None where it has not, or never was."""
+        if self.state == "dead":
+            is_booted = self.record["boot"] != host.boot_id()
+            return {"message": "the host was rebooted" if is_booted else "its processes were killed", "detail": ""}
+        return self.record.get("ended")
+
     def ask(self, timeout=ANSWER_TIMEOUT, **words):
         """Connect to the anchor and put a question. Returns `(socket, answer)`."""
+        place = os.path.join(self.record["runtime"], "anchor.sock")
+        host.wait_until(lambda: os.path.exists(place), REPAIR_TIMEOUT)
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(timeout)
         try:
-            sock.connect(os.path.join(self.record["runtime"], "anchor.sock"))
+            sock.connect(place)
+            if not host.is_our_peer(sock):
+                raise OSError("`%s` is somebody else's" % place)
             sock.sendall(json.dumps(words).encode() + b"\n")
             return sock, json.loads(read_line(sock))
         except (OSError, ValueError) as error:
@@ -158,10 +172,7 @@ class Session(object):
 
     def sweep(self):
         """Remove what an ended session left. Nothing of it runs any more."""
-        runtime = self.record.get("runtime", "")
-        if os.path.basename(os.path.dirname(runtime)) in ("farlab", "farlab-%d" % os.getuid()):
-            host.remove_tree(runtime)
-            host.remove_empty(os.path.dirname(runtime))
+        host.remove_runtime(self.record.get("runtime", ""))
         host.remove_tree(self.directory)
         host.remove_empty(host.state_base())
 

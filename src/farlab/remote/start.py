@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zlib
@@ -14,6 +15,7 @@ from farlab.remote.session import short
 
 START_TIMEOUT = 20.0
 """Seconds until the anchor must have made its socket."""
+BUNDLE_TIMEOUT = 60
 ROOM = 64 << 10
 """Bytes that must be free where the record and the log are."""
 
@@ -23,13 +25,15 @@ def start(link, request, session):
     session.refuse_elsewhere()
     adopt = session.record if session.state == "orphan" else None
     if request.get("existing") and not adopt:
-        ended = session.record.get("ended") or {}
-        detail = "%s\n%s" % (ended["message"], ended["detail"]) if ended else ""
-        raise Failure("no-session", "session `%s` does not run" % session.name, detail)
+        ended = session.ending
+        why = "has ended: " + ended["message"] if ended else "does not run"
+        raise Failure("no-session", "session `%s` %s" % (session.name, why), ended["detail"] if ended else "")
     bundle = request.get("bundle") and link.read(request["bundle"])
     if not bundle:
         link.say(need="bundle")
+        signal.alarm(BUNDLE_TIMEOUT)  # the laptop may be gone; who ends by that leaves a lock that is known to be stale
         bundle = link.read(link.hear()["bundle"])
+        signal.alarm(0)
     link.say(progress="start", text="starting the session")
     runtime = adopt["runtime"] if adopt else os.path.join(host.runtime_base(), short(session.name))
     if not adopt and os.path.exists(os.path.join(runtime, "anchor.sock")) and session.find():
@@ -42,7 +46,7 @@ def start(link, request, session):
         await_anchor(session, runtime)
     except BaseException:
         if not adopt:
-            host.remove_tree(runtime)
+            host.remove_runtime(runtime)
             session.sweep()
         raise
 
@@ -62,9 +66,9 @@ def lay_out(session, runtime, bundle, spec):
     """The session's two directories, the program and what it is to do, readable by nobody else."""
     os.makedirs(session.directory, 0o700, exist_ok=True)
     host.private(session.directory)
+    host.private(os.path.dirname(runtime))
     if not spec["adopt"]:
         host.remove_tree(runtime)
-    host.private(os.path.dirname(runtime))
     host.private(runtime)
     env = {key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "TMUX"))}
     spec.update(name=session.name, directory=session.directory, runtime=runtime, env=env)
@@ -72,7 +76,7 @@ def lay_out(session, runtime, bundle, spec):
     host.remove_file(os.path.join(session.directory, "room"))
     write(os.path.join(runtime, "farlab-anchor"), zlib.decompress(bundle, -15))
     write(os.path.join(runtime, "spec.json"), json.dumps(spec).encode())
-    for name in ("anchor.sock", "crash"):
+    for name in ("anchor.sock", "anchor.sock.new", "crash"):
         host.remove_file(os.path.join(runtime, name))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import deque
 from contextlib import suppress
 
 from farlab.remote import frames
@@ -11,9 +12,14 @@ from farlab.remote.line import Line
 
 LINE_LIMIT = 64 << 20
 """Bytes kept for a laptop that is away."""
+LEAST_LIMIT = 1 << 20
 LINE_LIFE = 72 * 3600.0
-"""Seconds a line without a link is kept."""
-LINK_SILENCE = 300.0
+"""Seconds a line without a link is kept. This and the limit are the laptop's to change."""
+ABSENCE = 8.0
+"""Seconds without a byte after which a laptop is away, though its link stands: it says something every three."""
+FULL = 1.0
+"""Seconds without room that are worth telling."""
+LINK_SILENCE = 1800.0
 """Seconds without a byte after which a link is taken for dead, so that its `sshd` does not stay for ever."""
 
 
@@ -25,6 +31,10 @@ class Visitor(object):
         self.carrier = Carrier(anchor.loop, self.line, self._event, self._lost)
         self.left = time.monotonic()  # type: float | None # when the last link was lost, monotonic
         self.laptop = None
+        self.life = LINE_LIFE
+        self._full = None  # the last absence in which the line was full: when, monotonic, and for how long
+        self._waiting = deque()  # type: deque[tuple[int, str]] # streams to be connected, each with its destination
+        self._is_due = False
         self._heard = (0, 0.0)  # bytes_in, and since when it has been that
         self._anchor = anchor
         self._agent = None
@@ -32,6 +42,7 @@ class Visitor(object):
     def arrive(self, hello, rest, fds, agent):
         """A new link has come; the agent of the one before may go."""
         token = self.line.accept(hello)  # or it raises, and nothing has changed
+        self._look_back(time.monotonic())
         self._dismiss()
         self._agent, self.left = agent, None
         self._heard = (-1, 0.0)
@@ -41,19 +52,40 @@ class Visitor(object):
     def inform(self):
         """Tell the keeper what the session is; it is told anew with each link."""
         if self.left is None:
-            self.line.message({"session": self._anchor.description(secret=True)})
+            line = {"limit": self.line.limit, "seconds": self.life, "full": self._told_full(time.monotonic())}
+            self.line.message({"session": self._anchor.description(secret=True), "line": line})
             self.carrier.pump()
 
     def check(self, now):
         """Whether the line is still worth keeping."""
         if self.left is not None:
-            return now - self.left < LINE_LIFE
+            return now - self.left < self.life
         if self._heard[0] != self.carrier.bytes_in:
             self._heard = (self.carrier.bytes_in, now)
         elif now - self._heard[1] > LINK_SILENCE:
             self.carrier.drop()
             self._lost("silence")
         return True
+
+    def keep(self, words):
+        """How much is kept while this laptop is away, and for how long: its own word."""
+        size, seconds = (words.get(key) for key in ("bytes", "seconds"))
+        if isinstance(size, int):
+            self.line.limit = max(LEAST_LIMIT, size)
+        if isinstance(seconds, (int, float)) and seconds > 0:
+            self.life = float(seconds)
+        self.inform()
+
+    def _look_back(self, now):
+        """The laptop is here again: remember whether its line was full meanwhile, so that kernels' output waited."""
+        is_known = self.left is not None
+        away = self.left if is_known else self._heard[1]
+        waits = self.carrier.waits_since
+        since = now if waits is None else max(away, now - (time.time() - waits))
+        self._full = (since, now - since) if now - since > (FULL if is_known else ABSENCE) else None
+
+    def _told_full(self, now):
+        return None if self._full is None else {"ago": now - self._full[0], "for": self._full[1]}
 
     def leave(self):
         self.carrier.close()
@@ -62,21 +94,32 @@ class Visitor(object):
     def _event(self, event):
         if event.kind == frames.OPEN:
             self.carrier.expect(event.stream)
+            self._waiting.append((event.stream, event.data))
             # not before all that came with it has been read: a RESET may follow at once
-            self._anchor.loop.call_later(0, self._connect, event.stream, event.data)
+            self._connect_in(0)
         elif event.kind == frames.MESSAGE:
             self._anchor.told(self, event.data)
 
-    def _connect(self, stream, destination):
-        if not self.carrier.is_expected(stream):
-            return
-        sock = self._anchor.connect() if destination == "" else None
-        if sock is not None:
-            self.carrier.join(stream, sock)
-        elif destination == "" and self._anchor.is_worth_waiting:
-            self._anchor.loop.call_later(0.02, self._connect, stream, destination)
-        else:
-            self.carrier.give_up(stream)
+    def _connect_in(self, seconds):
+        if not self._is_due:
+            self._is_due = True
+            self._anchor.loop.call_later(seconds, self._connect)
+
+    def _connect(self):
+        """Connect the streams that wait for it, first come, first served."""
+        self._is_due = False
+        while self._waiting:
+            stream, destination = self._waiting[0]
+            is_expected = self.carrier.is_expected(stream)
+            sock = self._anchor.connect() if is_expected and destination == "" else None
+            if sock is not None:
+                self.carrier.join(stream, sock)
+            elif is_expected and destination == "" and self._anchor.is_worth_waiting:
+                self._connect_in(0.02)
+                break
+            elif is_expected:
+                self.carrier.give_up(stream)
+            self._waiting.popleft()
         self.carrier.pump()
 
     def _lost(self, reason):

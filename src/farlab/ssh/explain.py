@@ -9,6 +9,7 @@ The texts were provoked with OpenSSH 9.2 or are known from other versions: `test
 
 from __future__ import annotations
 
+import errno
 import re
 import signal
 
@@ -129,8 +130,11 @@ def _unknown(text: str, exit_status: int | None, host: str) -> FarlabError:
     return Unreachable(f"`ssh` to `{host}` ended and does not say why", detail=_detail(text), hint=hint)
 
 
-def no_program(program: str) -> FarlabError:
-    """The error for an `ssh` that cannot be started at all on this machine."""
+def no_program(program: str, why: OSError | None = None) -> FarlabError:
+    """The error for an `ssh` that cannot be started on this machine: there is none, or no room for one more process."""
+    if why is not None and why.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+        hint = "too much runs here for now: end some of it; a keeper that lives tries again by itself"
+        return Unreachable(f"this machine cannot start another `{program}`", detail=str(why), hint=hint)
     hint = "install the OpenSSH client (package `openssh-client` or `openssh-clients`), or put it on `PATH`"
     return Internal(f"there is no `{program}` on this machine", hint=hint)
 

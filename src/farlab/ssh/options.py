@@ -17,11 +17,16 @@ from ..model import Target
 
 CONNECT_TIMEOUT = 15
 """Seconds for TCP and the key exchange; authentication, and so a person, is not timed (seen with OpenSSH 9.2)."""
+PROXY_TIMEOUT = 30
+"""The same behind a proxy, whose own logins are in it; only where nobody is asked anything."""
 ALIVE_INTERVAL = 15
 """Seconds of silence after which `ssh` asks the other side for a sign of life."""
 ALIVE_COUNT_MAX = 6
 """So a dead `ssh` ends after 90 to 105 s. Generous on purpose: the keeper's own heartbeat notices much earlier, and
 an `ssh` that lives through an outage saves a person with a second factor the next code."""
+
+UNLOCKED = ("SSH_AUTH_SOCK", "KRB5CCNAME")
+"""Variables by which `ssh` finds the keys and tickets that the person has at hand."""
 
 _OURS = (
     "PermitLocalCommand=no",
@@ -61,6 +66,8 @@ class Resolved:
     proxy_command: str | None = None
     batch_mode: bool = False
     strict_host_key_checking: str = "ask"
+    identity_agent: str = ""
+    """As it is set: a path, `SSH_AUTH_SOCK`, `$VARIABLE`, `none`, or "" where it is not."""
     identity_files: tuple[str, ...] = ()
     keywords: frozenset[str] = frozenset()
     """Every option this `ssh` named, in lower case: what its version knows."""
@@ -113,6 +120,7 @@ def parse_resolved(text: str) -> Resolved:
         proxy_command=_set(first.get("proxycommand")),
         batch_mode=first.get("batchmode") in ("yes", "true"),
         strict_host_key_checking=first.get("stricthostkeychecking", "ask"),
+        identity_agent=first.get("identityagent", ""),
         identity_files=tuple(values.get("identityfile", ())),
         keywords=frozenset(values),
     )
@@ -141,7 +149,7 @@ def link_argv(
     ("Timeout, server not responding", "Connection closed by"), whatever level the person is used to.
     """
     check_host(target.host)
-    options = [*_OURS, "RequestTTY=no", "LogLevel=INFO", *_later(resolved), *_patience(resolved)]
+    options = [*_OURS, "RequestTTY=no", "LogLevel=INFO", *_later(resolved), *_patience(resolved, may_ask=may_ask)]
     if not may_ask:
         options.append("BatchMode=yes")
     if around_master:
@@ -162,16 +170,16 @@ def attach_argv(
     return [program, *_config(target), "-t", *_flags(options), "--", target.host, command]
 
 
-def _patience(resolved: Resolved) -> list[str]:
+def _patience(resolved: Resolved, *, may_ask: bool) -> list[str]:
     """Our time limits where the person set none.
 
-    Behind a proxy no `ConnectTimeout`: there the clock runs until the far banner, and so while a jump host asks
-    the person for a code (seen with OpenSSH 9.2: "Connection timed out during banner exchange").
+    Behind a proxy no `ConnectTimeout` where a person may be asked: there the clock runs until the far banner, and so
+    while a jump host asks for a code (seen with OpenSSH 9.2: "Connection timed out during banner exchange").
     """
     options = []
     is_direct = resolved.proxy_jump is None and resolved.proxy_command is None
-    if resolved.connect_timeout is None and is_direct:
-        options.append(f"ConnectTimeout={CONNECT_TIMEOUT}")
+    if resolved.connect_timeout is None and (is_direct or not may_ask):
+        options.append(f"ConnectTimeout={CONNECT_TIMEOUT if is_direct else PROXY_TIMEOUT}")
     if resolved.server_alive_interval == 0:
         options.append(f"ServerAliveInterval={ALIVE_INTERVAL}")
         if resolved.server_alive_count_max == _USUAL_COUNT_MAX:

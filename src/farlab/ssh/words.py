@@ -63,6 +63,9 @@ def _mismatch(what: str, keyword: str) -> Rule:
 
 
 _SECRETS = r"^\S+: Permission denied \([^)\n]*(?:password|keyboard-interactive)[^)\n]*\)"
+_KEY_OR_ANSWER = r"^\S+: Permission denied \([^)\n]*publickey[^)\n]*(?:password|keyboard-interactive)[^)\n]*\)"
+_WAS_ASKED = r"^Permission denied, please try again"
+"""Of a password alone: nothing tells in ssh's words whether a code was asked for."""
 _DENIED = r"^(?:\S+: )?Permission denied \("
 _CHANGED = r"^(?:\S+ )?[Hh]ost key for \S+ has changed and you have requested strict checking"
 _CONNECT = r"^ssh: connect to (?:host|address) (?P<place>\S+) port (?P<port>\d+): "
@@ -303,6 +306,13 @@ SSH: tuple[Rule, ...] = (
         "unlock it, or `ssh-add` the key again; `ssh-add -l` lists what it holds",
     ),
     _rule(
+        _KEY_OR_ANSWER,
+        CannotAsk,
+        "`{host}` accepted no key that is unlocked, and nobody is here to be asked for a password or a code",
+        "run `farlab connect {host}` in a terminal; or `ssh-add` the key first, if it has a passphrase",
+        may_ask=False,
+    ),
+    _rule(
         _SECRETS,
         CannotAsk,
         "`{host}` wants a password or a code, and nobody is here to be asked",
@@ -328,6 +338,14 @@ SSH: tuple[Rule, ...] = (
         Authentication,
         "`{host}` did not accept the password or code",
         "try again with `farlab connect {host}`; `ssh -v {host}` shows which user name and ways are tried",
+        needs=_WAS_ASKED,
+    ),
+    _rule(
+        _SECRETS,
+        Authentication,
+        "`{host}` did not let you in, neither with a key nor with a password or code",
+        "were you not asked? then `BatchMode` may stand in `~/.ssh/config`, or the host asks only whom it knows: "
+        "`ssh -v {host}` shows which user name and ways are tried",
     ),
     _rule(
         _DENIED,

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 from contextlib import suppress
 from typing import IO, Any, cast
 
-from ..errors import FarlabError, LinkLost, from_json
-from ..ssh import explain
+from ...errors import FarlabError, LinkLost, from_json
+from ...ssh import explain
 from .dial import Dialed
 
 MOST_NOISE = 1 << 20
@@ -72,10 +73,20 @@ class Link:
         self._close()
         if was_released and await self._has_ended(_PATIENCE):
             return
-        for stop in (self.process.terminate, self.process.kill):
-            stop()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.process.poll() is None:  # with what it runs to reach a jump host: its group is its own
+                with suppress(OSError):  # it ends just now
+                    os.killpg(self.process.pid, number)
             if await self._has_ended(_PATIENCE):
                 return
+
+    @property
+    def last_words(self) -> str:
+        """The last line that `ssh` has printed so far."""
+        if not self._pipe.closed:
+            self._read_stderr()
+        lines = self._stderr.decode("utf-8", "replace").strip().splitlines()
+        return lines[-1].strip() if lines else ""
 
     async def explained(self) -> FarlabError:
         """What the end of the `ssh` means."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import subprocess
 
-from ..errors import FarlabError, Internal
-from ..model import Target
-from ..ssh import options
+from ...errors import FarlabError, Internal
+from ...model import Target
+from ...ssh import options
 
 _TIMEOUT = 30.0
 
@@ -25,7 +25,7 @@ class Query:
         try:
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
         except OSError as error:
-            raise no_program(argv[0]) from error
+            raise no_program(argv[0], error) from error
 
     def answer(self) -> options.Resolved:
         """Wait for it. Raises what ssh's own words about the configuration mean."""
@@ -37,7 +37,7 @@ class Query:
             hint = "does its configuration run a program (`Match exec`) that waits?"
             raise Internal(f"`ssh -G {self._host}` did not end", hint=hint) from error
         if self._process.returncode:
-            from ..ssh import explain
+            from ...ssh import explain
 
             words = err.decode("utf-8", "replace")
             raise explain.explain(words, self._process.returncode, host=self._host, may_ask=False)
@@ -49,8 +49,8 @@ def resolve(target: Target) -> options.Resolved:
     return Query(target).answer()
 
 
-def no_program(program: str) -> FarlabError:
+def no_program(program: str, why: OSError) -> FarlabError:
     """The error for an `ssh` that cannot be started. What explains it is loaded only where something is wrong."""
-    from ..ssh import explain
+    from ...ssh import explain
 
-    return explain.no_program(program)
+    return explain.no_program(program, why)

@@ -113,7 +113,7 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._once: dict[str, float] = {}
         self._pages: dict[int, asyncio.TimerHandle] = {}
-        self._open: set[_Door] = set()
+        self._open: set[_Arrival] = set()
         listener.setblocking(False)
         self._begin()
 
@@ -129,8 +129,8 @@ class Relay:
         if self._listener.fileno() >= 0:
             self._loop.remove_reader(self._listener.fileno())
             self._listener.close()
-        for door in list(self._open):
-            door.close()
+        for arrival in list(self._open):
+            arrival.close()
 
     def _begin(self) -> None:
         if self._listener.fileno() >= 0:
@@ -147,9 +147,9 @@ class Relay:
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            door = _Door(self._loop, sock, self._came, self._open.discard)
-            self._open.add(door)
-            door.read()
+            arrival = _Arrival(self._loop, sock, self._came, self._open.discard)
+            self._open.add(arrival)
+            arrival.read()
 
     def _came(self, sock: socket.socket, head: bytes) -> None:
         """A connection has sent its first head."""
@@ -206,7 +206,7 @@ class Relay:
         sock.close()
 
 
-class _Door:
+class _Arrival:
     """A connection that has not said yet what it wants."""
 
     def __init__(
@@ -214,7 +214,7 @@ class _Door:
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
         came: Callable[[socket.socket, bytes], None],
-        gone: Callable[[_Door], None],
+        gone: Callable[[_Arrival], None],
     ) -> None:
         self._loop, self._sock, self._came, self._gone = loop, sock, came, gone
         self._head = b""

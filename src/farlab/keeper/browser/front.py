@@ -6,9 +6,9 @@ import secrets
 import socket
 import time
 
-from ..model import State
+from ...model import State
+from ..process import Keeper
 from . import pages
-from .process import Keeper
 
 PAGE_PATIENCE = 10.0
 """Seconds a page waits for the line before the person is told what it waits for."""
@@ -65,7 +65,8 @@ class Front:
         if keeper.state is State.UP:
             return None
         reason = f"{keeper.reason.message}\n{keeper.reason.detail}" if keeper.reason else ""
-        return pages.waiting_page(keeper.target, keeper.state, time.time() - keeper.since, reason)
+        seconds = keeper.recovery.outages.lasts(time.monotonic()) or time.time() - keeper.since
+        return pages.waiting_page(keeper.target, keeper.state, seconds, reason)
 
     def landing(self) -> str | None:
         return self.url(self.notebook) or None

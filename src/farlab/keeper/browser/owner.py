@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from contextlib import suppress
 
 _ESTABLISHED = "01"  # TCP_ESTABLISHED in include/net/tcp_states.h
+_NOBODY = -1
+_MAPPED = "0000000000000000FFFF0000"
+"""What stands before an IPv4 address in the table of IPv6: a program may connect by a socket of that kind."""
 
 
 def may_be_ours(sock: socket.socket) -> bool:
@@ -16,16 +20,19 @@ def may_be_ours(sock: socket.socket) -> bool:
 
 
 def _owner(theirs: str, ours: str) -> int | None:
-    """The user id of an established connection, by its two ends."""
+    """The user id of an established connection, by its two ends; nobody's where one end has let go of it already."""
+    rows = []
     try:
         with open("/proc/net/tcp") as file:
-            rows = [line.split() for line in file]
+            rows += [line.split() for line in file]
     except OSError:
         return None
+    with suppress(OSError), open("/proc/net/tcp6") as file:
+        rows += [line.split() for line in file]
     for row in rows:
-        if row[1:4] == [theirs, ours, _ESTABLISHED]:
+        if [each.removeprefix(_MAPPED) for each in row[1:3]] == [theirs, ours] and row[3] == _ESTABLISHED:
             return int(row[7])
-    return None
+    return _NOBODY
 
 
 def _column(address: tuple[str, int]) -> str:

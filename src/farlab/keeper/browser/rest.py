@@ -7,8 +7,8 @@ import json
 import socket
 from typing import Any
 
-from ..model import Kernel
-from .process import Keeper
+from ...model import Kernel
+from ..process import Keeper
 
 _TIMEOUT = 5.0
 _MOST = 4 << 20

@@ -8,10 +8,10 @@ import socket
 import subprocess
 from dataclasses import dataclass
 
-from ..errors import Internal
-from ..model import Target
-from ..remote import bootstrap
-from ..ssh import askpass, options
+from ...errors import Internal
+from ...model import Target
+from ...remote import bootstrap
+from ...ssh import askpass, options
 from .query import no_program
 
 _WIDE = 1 << 20
@@ -49,7 +49,10 @@ def dial(way: Way) -> Dialed:
         may_ask=may_ask,
         around_master=way.around_master,
     )
-    ours, theirs = socket.socketpair()  # carries more at a time than a pipe
+    try:
+        ours, theirs = socket.socketpair()  # carries more at a time than a pipe
+    except OSError as error:
+        raise no_program(argv[0], error) from error
     for sock in (ours, theirs):
         for kind in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             sock.setsockopt(socket.SOL_SOCKET, kind, _WIDE)
@@ -66,7 +69,7 @@ def dial(way: Way) -> Dialed:
             )
         except OSError as error:
             ours.close()
-            raise no_program(argv[0]) from error
+            raise no_program(argv[0], error) from error
     return Dialed(way=way, process=process, sock=ours, nonce=nonce)
 
 

@@ -6,17 +6,23 @@ A person who connects is served at once: the wait is cut short, and an `ssh` tha
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import time
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import cast
 
-from ..errors import FarlabError, Interrupted
-from ..model import Target
-from . import states
+from ...errors import Authentication, CannotAsk, FarlabError, Interrupted, LinkLost
+from ...model import Target
+from .. import states
 from .dial import Dialed, Way, dial
 from .link import Link
 from .query import resolve
+
+SLOW = 1.0
+"""Seconds after which a try is one that may wait in vain."""
 
 
 class LinkMaker:
@@ -28,15 +34,30 @@ class LinkMaker:
     def __init__(self, target: Target, ask_socket: str, dialed: Dialed | None) -> None:
         self.failures = 0
         """Tries in a row that failed: what the back-off goes by."""
+        self.tries = 0
+        """Links begun so far."""
+        self.patience: float | None = None
+        """Seconds that one try may take where nobody is asked anything; None for no end."""
         self.join: Callable[[Link], Awaitable[None]]
         self.failed: Callable[[FarlabError], None]
+        self.resolved = dialed.way.resolved if dialed else None
+        """What `ssh -G` said last."""
         self._target, self._ask_socket, self._dialed = target, ask_socket, dialed
         self._wanted, self._at_once = asyncio.Event(), asyncio.Event()
-        self._may_ask = self._around_master = False
+        self._may_ask = self._around_master = self._by_master = self._is_around = False
+        self.is_refused_around = False
+        """Whether a login past the person's master was refused: it is not tried again without the person."""
         self._making: asyncio.Task[None] | None = None
+        self._began = 0.0
         self._is_asking = dialed is not None and dialed.way.ask_socket is not None
         self._ends = ""
-        """Why the link that is being made was told to end: "declined", or "asking" where another begins that asks."""
+        """Why the link that is being made was told to end: "declined", or "again" where another would do better."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a link is wanted and does not come at once."""
+        is_waiting = self._making is not None and time.monotonic() - self._began > SLOW
+        return self._wanted.is_set() and (self.failures > 0 or is_waiting)
 
     def want(self, *, around_master: bool = False) -> None:
         """A link is wanted, as soon as the back-off lets; `around_master`: past the person's own master."""
@@ -47,12 +68,24 @@ class LinkMaker:
         """Whatever made the last try fail may be over: do not wait any longer."""
         self._at_once.set()
 
-    def person_wants(self, *, may_ask: bool) -> None:
+    def person_wants(self, *, may_ask: bool, around_master: bool = False) -> None:
         """A person wants a link now; `may_ask`: and is there to answer `ssh`."""
         self._may_ask = self._may_ask or may_ask
         if self._making and may_ask and not self._is_asking:
-            self._end("asking")  # it would fail where the person can help
-        self.want()
+            self._end("again")  # it would fail where the person can help
+        self.want(around_master=around_master)
+        self.hurry()
+
+    def person_left(self) -> None:
+        """Nobody is there to answer any more: an `ssh` that may ask would ask nobody, and has no clock."""
+        self._may_ask = False
+        if self._is_asking:
+            self._end("again")
+
+    def reachable(self, since: float) -> None:
+        """The host answers what was sent at `since` (monotonic), and did not before: a try of before waits in vain."""
+        if self._making and self._began < since and not self._is_asking:
+            self._end("again")
         self.hurry()
 
     def rest(self) -> None:
@@ -69,11 +102,22 @@ class LinkMaker:
         while not us.cancelling():  # which the end of a link may hide: both come as one CancelledError
             await self._wanted.wait()
             await self._pause()
+            if not self._wanted.is_set():
+                continue
+            self.tries += 1
+            self._began = time.monotonic()
             self._making = asyncio.create_task(self._make())
             try:
                 await self._making
             except FarlabError as error:
-                self._give_up(error)
+                if self._has_master_for(error):
+                    self._by_master = self.is_refused_around = True
+                    self.hurry()
+                else:
+                    self._give_up(error)
+            except Exception as error:  # a bug of ours must not end the keeper: the log has it, and the next try may do
+                traceback.print_exc()
+                self._give_up(LinkLost("a link could not be made", detail=repr(error)))
             except asyncio.CancelledError:
                 if not self._ends:
                     raise
@@ -84,8 +128,13 @@ class LinkMaker:
 
     def _give_up(self, error: FarlabError) -> None:
         self.failures += 1
-        self._may_ask = False
+        self._may_ask = self._by_master = False
         self.failed(error)
+
+    def _has_master_for(self, error: FarlabError) -> bool:
+        """Whether a login past the person's master was refused while there is one, which needs none."""
+        path = self.resolved.control_path if self.resolved and self._is_around else None
+        return isinstance(error, Authentication | CannotAsk) and path is not None and os.path.exists(path)
 
     def _end(self, why: str) -> None:
         if self._making:
@@ -103,15 +152,23 @@ class LinkMaker:
         dialed, self._dialed = self._dialed or await self._dial(), None
         link = Link(dialed)
         try:
-            await self.join(link)
+            async with asyncio.timeout(None if self._is_asking else self.patience):
+                await self.join(link)
+        except TimeoutError:
+            await link.end()
+            message = f"`{self._target.host}` does not come to an answer within {self.patience:.0f} s"
+            raise LinkLost(message, hint="is the host, or its home directory, overloaded?") from None
         except BaseException:
             await link.end()
             raise
-        self._may_ask = False
+        self._may_ask = self._by_master = self.is_refused_around = False
 
     async def _dial(self) -> Dialed:
-        resolved = await asyncio.to_thread(resolve, self._target)
         self._is_asking = self._may_ask
+        if self.resolved is None or self._is_asking:  # else what it said before will do: ssh itself reads the file anew
+            self.resolved = await asyncio.to_thread(resolve, self._target)
         ask_socket = self._ask_socket if self._may_ask else None
-        around = self._around_master or self.failures > 0  # it may be dead and not know it yet
-        return dial(Way(target=self._target, resolved=resolved, ask_socket=ask_socket, around_master=around))
+        # the master may be dead and not know it yet
+        is_refused = self._by_master or (self.is_refused_around and not self._may_ask)
+        around = self._is_around = not is_refused and (self._around_master or self.failures > 0)
+        return dial(Way(target=self._target, resolved=self.resolved, ask_socket=ask_socket, around_master=around))

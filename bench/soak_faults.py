@@ -1,0 +1,216 @@
+"""What may happen to a session in the bed. Each fault happens, is over, and says when that was."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from soak_load import Load
+
+from address import parent
+from bed import Bed, Host, Laptop, processes
+
+Process = processes.Process
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One session: its host, the load in it, and what to type."""
+
+    alias: str
+    name: str
+    host: Host
+    load: Load
+
+    def on_host(self, words: str) -> Process | None:
+        """Our own process on the host that has `words` in its command line; of several the last that began."""
+        ours = [it for it in self.host.processes("alice") if it.argv[:1] != ("tmux",)]  # which has them, too
+        found = [it for it in ours if words in " ".join(it.argv)]
+        return max(found, key=lambda it: it.started) if found else None
+
+
+class World:
+    """Everything that faults happen to."""
+
+    def __init__(self, bed: Bed, laptop: Laptop, places: tuple[Place, ...], seed: int) -> None:
+        self.bed, self.laptop, self.places = bed, laptop, places
+        self.rng = random.Random(seed)
+
+    def keeper(self, place: Place) -> Process | None:
+        """By the port that it holds, which is its session's alone."""
+        for it in self.laptop.processes():
+            if "farlab.keeper" in it.argv and f"tcp 127.0.0.1:{place.load.address.port}" in _listened(it.pid):
+                return it
+        return None
+
+    def link(self, place: Place) -> Process | None:
+        """The `ssh` that the keeper has now."""
+        keeper = self.keeper(place)
+        found = [it for it in self.laptop.processes() if it.name == "ssh" and keeper and parent(it.pid) == keeper.pid]
+        return max(found, key=lambda it: it.started) if found else None
+
+    def pause(self, least: float, most: float) -> None:
+        time.sleep(self.rng.uniform(least, most))
+
+
+def _listened(pid: int) -> set[str]:
+    """What this very process listens on, by the sockets that it has open."""
+    inodes = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            inodes.add(os.readlink(f"/proc/{pid}/fd/{name}").removeprefix("socket:[").removesuffix("]"))
+        except OSError:
+            continue
+    found = set()
+    with open(f"/proc/{pid}/net/tcp") as file:
+        for line in file.readlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                found.add(f"tcp 127.0.0.1:{int(fields[1].partition(':')[2], 16)}")
+    return found
+
+
+Happen = Callable[[World, Place], float]
+
+
+def kill(process: Process | None) -> float:
+    if process is not None:
+        processes.end(process.pid, process.started)
+    return time.time()
+
+
+def ssh_killed(world: World, place: Place) -> float:
+    return kill(world.link(place))
+
+
+def agent_killed(world: World, place: Place) -> float:
+    return kill(place.on_host("farlab-agent"))
+
+
+def sshd_session_killed(world: World, place: Place) -> float:
+    """The `sshd` of the person's own connection, the agent's parent (or its parent's)."""
+    agent = place.on_host("farlab-agent")
+    above = agent and processes.find(parent(agent.pid))
+    while above and not above.name.startswith("sshd"):
+        above = processes.find(parent(above.pid))
+    return kill(above if above and above.uid else None)
+
+
+def sshd_restarted(world: World, place: Place) -> float:
+    """And the connection that stood is gone, too."""
+    place.host.restart_sshd()
+    return sshd_session_killed(world, place)
+
+
+def anchor_killed(world: World, place: Place) -> float:
+    return kill(place.on_host("farlab.remote.anchor"))
+
+
+def keeper_killed(world: World, place: Place) -> float:
+    """The person types `connect` again."""
+    moment = kill(world.keeper(place))
+    words = ("connect", place.alias, "--name", place.name, "--no-browser", "--json")
+    ran = world.laptop.farlab(*words, timeout=90)
+    if ran.code:
+        place.load.account.offend(f"connect after the keeper's death: {ran}")
+    return moment
+
+
+def keeper_and_ssh_stopped(world: World, place: Place) -> float:
+    """As when a laptop sleeps, but for its clock."""
+    asleep = [it for it in (world.keeper(place), world.link(place)) if it is not None]
+    for it in asleep:
+        os.kill(it.pid, signal.SIGSTOP)
+    try:
+        world.pause(3, 40)
+    finally:
+        for it in asleep:
+            os.kill(it.pid, signal.SIGCONT)
+    return time.time()
+
+
+def _blackhole(way: str, most: float) -> Happen:
+    def happen(world: World, place: Place) -> float:
+        world.bed.wan.blackhole(way)
+        world.pause(1, most)
+        world.bed.wan.blackhole("off")
+        return time.time()
+
+    return happen
+
+
+def wifi_off_and_on(world: World, place: Place) -> float:
+    world.bed.wifi(on=False)
+    world.pause(1, 20)
+    world.bed.wifi(on=True)
+    return time.time()
+
+
+def roamed(world: World, place: Place) -> float:
+    world.bed.roam(f"10.80.0.{world.rng.randrange(100, 200)}")
+    return time.time()
+
+
+def bad_weather(world: World, place: Place) -> float:
+    world.bed.wan.delay(world.rng.uniform(10, 120))
+    world.bed.wan.jitter(world.rng.uniform(0, 20))
+    world.bed.wan.loss(world.rng.uniform(0, 3))
+    world.pause(5, 15)
+    world.bed.wan.heal()
+    return time.time()
+
+
+def forgotten_by_a_nat(world: World, place: Place) -> float:
+    """A box on the way forgets the connection: nothing of it passes any more, but others do."""
+    door = world.bed.bastion if place.host is not world.bed.login else place.host
+    laptop = ["nsenter", f"--net=/proc/{world.laptop.holder}/ns/net"]
+    ss = [*laptop, "ss", "-Htn", "state", "established", f"dst {door.place.wan}", "and", "dport = :22"]
+    shown = subprocess.run(ss, check=True, capture_output=True, text=True).stdout
+    ports = {line.split()[2].rpartition(":")[2] for line in shown.splitlines()}
+    if ports:
+        them = f"{{ {', '.join(sorted(ports))} }} drop"
+        rules = [
+            "add table inet nat",
+            "add chain inet nat in { type filter hook input priority 0; }",
+            "add chain inet nat out { type filter hook output priority 0; }",
+            f"add rule inet nat in tcp dport 22 tcp sport {them}",
+            f"add rule inet nat out tcp sport 22 tcp dport {them}",
+        ]
+        ran = door.run("root", ["nft", ";".join(rules)])
+        assert ran.returncode == 0, ran
+    return time.time()
+
+
+def jump_host_crashed(world: World, place: Place) -> float:
+    world.bed.bastion.crash()
+    world.pause(0.5, 8)
+    world.bed.bastion.boot()
+    return time.time()
+
+
+FAULTS: dict[str, Happen] = {
+    "ssh killed": ssh_killed,
+    "agent killed": agent_killed,
+    "sshd's session killed": sshd_session_killed,
+    "sshd restarted, session killed": sshd_restarted,
+    "black hole, both ways": _blackhole("on", 25),
+    "black hole, upwards": _blackhole("up", 20),
+    "black hole, downwards": _blackhole("down", 20),
+    "wifi off and on": wifi_off_and_on,
+    "another address": roamed,
+    "delay, jitter, loss": bad_weather,
+    "forgotten by a NAT": forgotten_by_a_nat,
+    "keeper and ssh stopped": keeper_and_ssh_stopped,
+    "jump host crashed": jump_host_crashed,
+    "anchor killed": anchor_killed,
+    "keeper killed": keeper_killed,
+}
+ANEW = ("anchor killed", "keeper killed")
+"""Faults that a line does not survive: its connections begin anew."""
+ONE = (*list(FAULTS)[:4], "keeper and ssh stopped", *ANEW)
+"""Faults of one session; the others are everybody's."""

@@ -1,0 +1,128 @@
+"""What is done about a line that is not heard: `pulse` finds out, this decides, the keeper's `maker` makes the link."""
+
+from __future__ import annotations
+
+import struct
+import time
+from typing import Protocol
+
+from ...model import State, Target
+from ...remote.carrier import Carrier
+from ...remote.line import Line
+from ...spans import span
+from ..links.maker import LinkMaker
+from ..states import Happened
+from ..trace import Trace
+from .outages import Outages
+from .pulse import Pulse
+
+MUCH = 16 << 10
+"""Bytes not acknowledged that may hold up a heartbeat on a slow network."""
+
+
+class Patient(Protocol):
+    """What is needed of the keeper."""
+
+    target: Target
+    state: State
+    line: Line
+    carrier: Carrier
+    maker: LinkMaker
+    trace: Trace
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether a link carries the line."""
+
+    @property
+    def was_up(self) -> bool:
+        """Whether the session has ever been reached."""
+
+    def happened(self, happened: Happened) -> None:
+        """Enter the state that follows."""
+
+
+class Recovery:
+    """The keeper as the pulse sees it (`pulse.Patient`), and the outages of its session."""
+
+    def __init__(self, keeper: Patient) -> None:
+        self.target = keeper.target
+        self.outages = Outages(keeper.trace.tell)
+        self.pulse = Pulse(self)
+        self.needs_person = False
+        """Whether another link was refused for want of a person, so that it is no use to make one by ourselves."""
+        self._keeper = keeper
+
+    def linked(self) -> None:
+        """A link has been joined."""
+        self.needs_person = False
+        self.pulse.linked()
+
+    def answered(self, mark: bytes) -> None:
+        """A ping has come back."""
+        now = time.monotonic()
+        self.pulse.watch.answered(now - struct.unpack(">d", mark)[0], now)
+        self.pulse.look()
+
+    @property
+    def last_heard(self) -> float | None:
+        """Unix time of the last sign of life; None before the first."""
+        quiet = time.monotonic() - self.pulse.watch.last_heard
+        return round(time.time() - quiet, 3) if self.bytes_in else None
+
+    # what the pulse needs --------------------------------------------------------------------------------
+
+    @property
+    def is_linked(self) -> bool:
+        return self._keeper.is_linked
+
+    @property
+    def bytes_in(self) -> int:
+        return self._keeper.carrier.bytes_in
+
+    @property
+    def is_sending(self) -> bool:
+        return self._keeper.line.held > MUCH
+
+    @property
+    def tries(self) -> int:
+        return self._keeper.maker.tries
+
+    @property
+    def is_looking(self) -> bool:
+        keeper = self._keeper
+        return keeper.was_up and keeper.state in (State.SILENT, State.DOWN) and keeper.maker.is_slow
+
+    def ping(self) -> None:
+        self._keeper.line.ping(struct.pack(">d", time.monotonic()))
+        self._keeper.carrier.pump()
+
+    def heard(self) -> None:
+        if self._keeper.state is State.SILENT:
+            self._keeper.happened(Happened.HEARD if self._keeper.was_up else Happened.SERVER_STARTING)
+            self._keeper.maker.rest()
+            self.outages.end(time.monotonic(), "the link speaks again")
+
+    def silent(self, since: float) -> None:
+        self._go_around(since, f"nothing heard from `{self.target.host}` for {span(time.monotonic() - since)}")
+
+    def cut_off(self, since: float) -> None:
+        self._go_around(since, "the address that the link was made from is gone")
+
+    def _go_around(self, since: float, why: str) -> None:
+        """Make a second link beside one that is of no use at present."""
+        if self._keeper.state not in (State.UP, State.STARTING):
+            return
+        self._keeper.happened(Happened.SILENCE)
+        if self.needs_person:
+            self.outages.begin(since, f"{why}; a second link would need you")
+        else:
+            self.outages.begin(since, f"{why}: making a second link beside the first")
+            self._keeper.maker.want(around_master=True)
+
+    def reachable(self, since: float) -> None:
+        self._keeper.maker.reachable(since)
+
+    def stirred(self, why: str) -> None:
+        self._keeper.trace.tell(why)
+        self._keeper.maker.hurry()

@@ -1,0 +1,46 @@
+"""What a keeper leaves on this machine's disk: what `store` remembers of its session, and its log."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from .. import store
+from ..model import Target
+from .story import Story
+
+
+class Trace:
+    """`memory` is as it should be on the disk; `is_kept` says whether it is, as far as this keeper could do it."""
+
+    def __init__(self, target: Target, port: int) -> None:
+        self.memory = store.recall(target) or store.Memory(**asdict(target), port=port)
+        self.is_kept = True
+        self._target, self._port = target, port
+        self._story = Story(store.log_path(target))
+        self._is_removed = False
+
+    def tell(self, text: str) -> None:
+        """One line of the log."""
+        if not self._is_removed:
+            self._story.tell(text)
+
+    def remember(self, *, is_alive: bool) -> None:
+        """The session is reached at this port, and whether it is alive."""
+        self.memory = replace(self.memory, port=self._port, is_known_alive=is_alive)
+        self.is_kept = store.remember(self.memory)
+
+    def renew(self) -> None:
+        """Write it again where it was removed, spoiled, or could not be written.
+
+        Another machine with the same home may say otherwise.
+        """
+        store.tidy(self._target)
+        found = store.recall(self._target)
+        is_other_machines = self.is_kept and found is not None and found.port != self.memory.port
+        if found != self.memory and not is_other_machines and not self._is_removed:
+            self.is_kept = store.remember(self.memory)
+
+    def remove(self) -> None:
+        """Forget all of it, for good: not a word is written any more."""
+        self._is_removed = True
+        store.forget(self._target)

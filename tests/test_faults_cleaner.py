@@ -1,0 +1,148 @@
+"""What cleans `/tmp` on a host does not hurt a session: what is used stays, and what was removed comes back."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import steps
+from address import Address, Kernel, connect
+from bed import Host, Laptop, wait_for
+from farlab.remote import upkeep
+from host_parts import agents_of, anchor_of, kernel_with_a_variable, new_kernel, remembers, run, server_of
+
+PLACE = "/tmp/farlab-2001/main"
+REMOVALS = {
+    "everything": "rm -rf /tmp/farlab-2001",
+    "the session's directory": f"rm -rf {PLACE}",
+    "the sockets": f"find {PLACE} -type s -delete",
+}
+
+
+def wait_until_held(host: Host, number: str, person: str = "alice") -> None:
+    """Until the anchor has seen the sockets of that kernel: it looks once a second."""
+    fds = f"/proc/{anchor_of(host, person).pid}/fd"
+    wait_for("its sockets", lambda: sum(f"kernel-{number}-ipc" in os.readlink(fd) for fd in Path(fds).iterdir()) == 5)
+
+
+def clean(host: Host, script: str) -> None:
+    """Remove the session's sockets, and wait until it has noticed."""
+    cleaned = host.run("root", ["sh", "-c", script])
+    assert cleaned.returncode == 0, cleaned
+    wait_for("the sockets again", lambda: is_reachable(host, "server.sock"), timeout=30)
+
+
+def is_reachable(host: Host, name: str) -> bool:
+    code = f"import socket; socket.socket(1).connect('{PLACE}/{name}')"
+    return host.run("alice", ["/usr/bin/python3", "-c", code]).returncode == 0
+
+
+def restart(address: Address, number: str) -> None:
+    status, _, content = address.ask("POST", f"/api/kernels/{number}/restart")
+    assert status == 200, content
+
+
+@pytest.mark.parametrize("script", REMOVALS.values(), ids=REMOVALS.keys())
+def test_a_page_that_is_open_does_not_notice_that_the_sockets_were_removed_and_new_ones_can_be_opened(
+    laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host, script: str
+) -> None:
+    alice = connect(laptop, "alice")
+    number = kernel_with_a_variable(alice)
+    page = Kernel(alice, number)
+    wait_until_held(host, number)
+    clean(host, script)
+    assert page.run("print(x)") == "42\n"
+    assert remembers(alice, number)
+    assert run(alice, new_kernel(alice), "print(1)") == "1\n"
+    assert alice.status()["reason"] in (None, "")
+    assert steps.status(laptop, "alice")["outages"] == 0
+    other = connect(new_laptop(), "alice")
+    assert (other.connected["reused"], other.connected["pid"]) == (True, alice.connected["pid"])
+    assert remembers(other, number)
+    assert [oct(host.path(at).stat().st_mode & 0o777) for at in (PLACE, os.path.dirname(PLACE))] == ["0o700"] * 2
+    restart(alice, number)
+    wait_for("the kernel anew", lambda: run(alice, number, "print('x' in globals())") == "False\n", timeout=60)
+    page.close()
+    assert other.laptop.farlab("disconnect", "alice").code == 0
+    steps.terminate(laptop, "alice")
+    assert not host.processes("alice")
+    assert not host.path("/tmp/farlab-2001").exists()
+
+
+def test_a_session_whose_sockets_were_removed_while_nobody_was_there_is_found_again(
+    laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host
+) -> None:
+    alice = connect(laptop, "alice")
+    number, server = kernel_with_a_variable(alice), server_of(host)
+    wait_until_held(host, number)
+    steps.done(laptop, "disconnect", "alice")
+    wait_for("the end of the link", lambda: not agents_of(host))
+    assert host.run("root", ["rm", "-rf", "/tmp/farlab-2001"]).returncode == 0
+    again = connect(new_laptop(), "alice")  # at once: the anchor may not have noticed
+    assert (again.connected["reused"], again.token) == (True, alice.token)
+    assert server_of(host).key == server.key
+    assert remembers(again, number)
+    [listed] = laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
+    assert listed["state"] == "up", listed
+    steps.terminate(again.laptop, "alice")
+    assert not host.processes("alice")
+    assert not host.path("/tmp/farlab-2001").exists()
+
+
+def test_a_session_is_found_again_though_its_runtime_directory_ended_with_the_logout_and_is_made_with_the_login(
+    laptop: Laptop, host: Host
+) -> None:
+    rita = connect(laptop, "rita")
+    number = kernel_with_a_variable(rita)
+    wait_until_held(host, number, "rita")
+    steps.done(laptop, "disconnect", "rita")
+    wait_for("the end of the link", lambda: not agents_of(host, "rita"))
+    assert host.run("root", ["rm", "-rf", "/run/user/2021"]).returncode == 0
+    began = time.monotonic()
+    wait_for("some looks of the anchor", lambda: time.monotonic() - began > 3)
+    made = host.run("root", ["install", "-d", "-m", "700", "-o", "rita", "-g", "rita", "/run/user/2021"])
+    assert made.returncode == 0, made
+    again = connect(laptop, "rita")
+    assert (again.connected["reused"], again.token) == (True, rita.token)
+    assert remembers(again, number)
+    steps.terminate(laptop, "rita")
+    assert not host.path("/run/user/2021/farlab").exists()
+
+
+def test_a_cleaner_by_age_leaves_a_session_alone(laptop: Laptop, host: Host) -> None:
+    alice = connect(laptop, "alice")
+    number = kernel_with_a_variable(alice)
+    before = {path.name for path in host.path(PLACE).iterdir()}
+    rule = host.path("/var/tmp/clean.conf")
+    rule.write_text("d /tmp 1777 root root 1s\n")
+    witness = host.path("/tmp/farlab-2001.of-somebody-else")
+    (witness / "main").mkdir(parents=True)
+    (witness / "main/file").touch()
+
+    def is_cleaned() -> bool:
+        assert host.run("root", ["systemd-tmpfiles", "--clean", "/var/tmp/clean.conf"]).returncode == 0
+        return not witness.exists()
+
+    wait_for("the cleaner's work", is_cleaned, timeout=30, pause=1.0)
+    assert {path.name for path in host.path(PLACE).iterdir()} == before
+    assert remembers(alice, number)
+    rule.unlink()
+    steps.terminate(laptop, "alice")
+
+
+def test_files_are_marked_as_used_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "farlab/main"
+    place.mkdir(parents=True)
+    (place / "kernel.json").touch()
+    kept = upkeep.Upkeep(str(place))
+    for path in (place / "kernel.json", place):
+        os.utime(path, (0, 0))
+    kept.look()
+    assert place.stat().st_mtime == 0
+    monkeypatch.setattr(upkeep, "TOUCH", -1.0)
+    kept.look()
+    assert min(path.stat().st_mtime for path in (place / "kernel.json", place)) > 0
