@@ -73,7 +73,7 @@ def test_a_session_whose_anchor_was_killed_is_found_again_by_itself_with_all_its
     assert "farlab-main" in host.run("alice", ["tmux", "ls"]).stdout
     ended = laptop.farlab("terminate", "alice", "--yes", timeout=PATIENCE)
     assert ended.code == 0, ended
-    assert not host.processes("alice")
+    assert not host.left_over("alice")
 
 
 def test_a_session_whose_anchor_was_killed_is_found_by_the_next_connect(

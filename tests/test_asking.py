@@ -55,7 +55,7 @@ def time_code(host: Host, person: str) -> str:
 def assert_nothing_begun(laptop: Laptop, host: Host, person: str) -> None:
     steps.wait_until_nothing_runs(laptop)
     assert not (laptop.home / ".local/state/farlab").exists()
-    assert not host.processes(person)
+    assert not host.left_over(person)
     assert not (host.home(person) / ".local/state/farlab").exists()
 
 

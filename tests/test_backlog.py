@@ -151,8 +151,10 @@ def test_what_a_terminal_prints_for_a_page_that_is_away_is_bounded(laptop: Lapto
         with contextlib.closing(terminal):
             server = pid_of(host, "launch serve")
             before = memory(server)
-            flood = "until test -e go; do sleep 0.1; done; seq -w 4500000; touch printed; echo done\n"
+            flood = "echo rea''dy; until test -e go; do sleep 0.1; done; seq -w 4500000; touch printed; echo done\n"
             terminal.send(json.dumps(["stdin", "PS1=; stty -echo\n" + flood]))
+            while "ready" not in terminal.recv():
+                pass
             with out_of_reach(bed, laptop):
                 print_all(host)
                 assert memory(server) < before + 1.75 * least

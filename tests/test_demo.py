@@ -144,7 +144,8 @@ def test_a_demo_survives_the_end_of_its_ssh_and_ends_with_its_terminal(person: P
     (ssh,) = [each for each in processes.every() if each.name == "ssh" and is_link(each.argv, demo)]
     assert processes.end(ssh.pid, ssh.started)
     assert demo.ask("api/kernels") == []  # held until another link stands
-    os.close(demo.terminal.child_fd)
+    with open(os.devnull, "r+b", buffering=0) as nothing:  # closed: pexpect goes on to own a descriptor of that number
+        os.dup2(nothing.fileno(), demo.terminal.child_fd, inheritable=False)
     demo.terminal.wait()
     assert rest_of(demo.base) == []
 

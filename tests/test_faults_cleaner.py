@@ -69,7 +69,7 @@ def test_a_page_that_is_open_does_not_notice_that_the_sockets_were_removed_and_n
     page.close()
     assert other.laptop.farlab("disconnect", "alice").code == 0
     steps.terminate(laptop, "alice")
-    assert not host.processes("alice")
+    assert not host.left_over("alice")
     assert not host.path("/tmp/farlab-2001").exists()
 
 
@@ -89,7 +89,7 @@ def test_a_session_whose_sockets_were_removed_while_nobody_was_there_is_found_ag
     [listed] = laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
     assert listed["state"] == "up", listed
     steps.terminate(again.laptop, "alice")
-    assert not host.processes("alice")
+    assert not host.left_over("alice")
     assert not host.path("/tmp/farlab-2001").exists()
 
 

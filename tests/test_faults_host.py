@@ -204,7 +204,7 @@ def test_a_server_that_hangs_is_terminated_within_seconds(alice: Address, laptop
         steps.done(laptop, "disconnect", "alice")
         ended = steps.done(laptop, "terminate", "alice", "--yes")
     assert ended.seconds < 9, ended
-    assert not host.processes("alice")
+    assert not host.left_over("alice")
 
 
 # the host ------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def test_a_session_outlives_the_logout_where_the_host_lets_it(other_bed: Bed) ->
     assert (again.connected["reused"], again.token) == (True, rita.token)
     assert remembers(again, number)
     steps.terminate(laptop, "rita")
-    assert not host.processes("rita")
+    assert not host.left_over("rita")
 
 
 def test_a_session_that_the_host_ended_at_logout_is_told_as_that(other_bed: Bed) -> None:

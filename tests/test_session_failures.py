@@ -248,7 +248,7 @@ def test_a_session_whose_record_was_lost_is_found_by_its_process(
         assert again.json["token"] == address.token
         assert other.farlab("disconnect", "alice").code == 0
         assert other.farlab("terminate", "alice", "--yes", timeout=100).code == 0
-        assert not host.processes("alice")
+        assert not host.left_over("alice")
         assert laptop.farlab("connect", "alice", "--no-browser", timeout=100).code == 0
 
 
@@ -325,4 +325,4 @@ def test_without_tmux_the_session_is_a_detached_process_and_everything_works(lap
         assert laptop.farlab("disconnect", "tim").code == 0
         again = laptop.farlab("connect", "tim", "--json", "--no-browser", timeout=100).json
         assert (again["pid"], again["launcher"]) == (address.connected["pid"], "detached")
-    assert not host.processes("tim")
+    assert not host.left_over("tim")

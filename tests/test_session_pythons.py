@@ -70,5 +70,5 @@ def test_a_session_begins_and_ends_under_each_python(laptop: Laptop, host: Host,
             [listed] = laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
             assert (listed["state"], listed["dir"]) == ("up", "/home/alice/é ü")
             assert "ServerApp" in laptop.farlab("logs", "alice").out
-        assert not host.processes("alice")
+        assert not host.left_over("alice")
     bed.fresh_home("alice")

@@ -76,7 +76,7 @@ def test_a_fresh_laptop_ends_a_session_it_never_knew(
     other = new_laptop()
     ran = other.farlab("terminate", "alice", timeout=PATIENCE)
     assert ran.code == 0, ran
-    assert not host.processes("alice")
+    assert not host.left_over("alice")
     assert not left(other, host)
     wait_for("the first laptop to know", lambda: alice.status()["state"] == "ended")
     assert terminate(laptop) == 3
@@ -204,7 +204,7 @@ def test_the_tmux_session_stays_and_goes_whatever_tmux_is_told_to_do_with_others
     try:
         assert connect(laptop, "alice").connected["launcher"] == "tmux"
         assert terminate(laptop) == 0
-        assert not host.processes("alice")
+        assert not host.left_over("alice")
     finally:
         (host.home("alice") / ".tmux.conf").unlink()
 
@@ -222,5 +222,5 @@ def test_two_terminates_at_once_end_one_session(
         thread.join()
     assert set(codes) <= {0, 3}
     assert 0 in codes
-    assert not host.processes("alice")
+    assert not host.left_over("alice")
     assert not (host.home("alice") / ".local/state/farlab").exists()

@@ -62,7 +62,7 @@ def test_a_keeper_of_the_first_farlab_is_spoken_to_by_every_verb(old: Laptop, ho
     survives(again)
     steps.terminate(old, "alice")
     steps.wait_until_nothing_runs(old)
-    assert not host.processes("alice")
+    assert not host.left_over("alice")
 
 
 def test_a_keeper_of_the_first_farlab_is_left_with_disconnect_and_its_session_found_again(
@@ -82,7 +82,7 @@ def test_a_keeper_of_the_first_farlab_is_left_with_disconnect_and_its_session_fo
     [listed] = old.farlab("list", "--host", "alice", "--json").json["sessions"]
     assert (listed["state"], len(listed["kernels"])) == ("up", 2), listed
     steps.terminate(old, "alice")
-    assert not host.processes("alice")
+    assert not host.left_over("alice")
 
 
 def test_a_server_of_the_first_farlab_is_adopted_by_an_anchor_of_this(old: Laptop, host: Host) -> None:
@@ -96,7 +96,7 @@ def test_a_server_of_the_first_farlab_is_adopted_by_an_anchor_of_this(old: Lapto
     assert remembers(again, number)
     survives(again)
     steps.terminate(old, "alice")
-    assert not host.processes("alice")
+    assert not host.left_over("alice")
 
 
 def test_a_laptop_with_the_first_farlab_uses_a_session_of_this(laptop: Laptop, old: Laptop, host: Host) -> None:
@@ -113,5 +113,5 @@ def test_a_laptop_with_the_first_farlab_uses_a_session_of_this(laptop: Laptop, o
     assert remembers(began, number)
     steps.terminate(old, "alice")
     wait_for("it is told", lambda: steps.status(laptop, "alice")["state"] == "ended", timeout=PATIENCE)
-    assert not host.processes("alice")
+    assert not host.left_over("alice")
     steps.done(laptop, "disconnect", "alice")

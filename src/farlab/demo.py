@@ -73,7 +73,7 @@ def _show(base: Path, bell: _Bell, seconds: float | None, open_browser: OpenBrow
             if trouble:
                 _tell(tell, f"no browser was opened: {trouble}")
         with _laptop(base), bell.heard():
-            _wait(seconds)
+            _wait(seconds, bell)
     except _Over:
         pass
     finally:
@@ -119,13 +119,14 @@ def _announce(connected: Connected, seconds: float | None, tell: api.Tell) -> No
     _tell(tell, f"it ends by itself after {seconds:g} s, or with Ctrl-C" if seconds else "Ctrl-C ends it")
 
 
-def _wait(seconds: float | None) -> None:
+def _wait(seconds: float | None, bell: _Bell) -> None:
     """Until the time is over, or the person shut Jupyter down."""
     end = time.monotonic() + (seconds or float("inf"))
     while (left := end - time.monotonic()) > 0:
         if any(session.state is State.ENDED for session in api.sessions()):
             return
         time.sleep(min(1.0, left))
+        bell.check()
 
 
 def _tell(tell: api.Tell, text: str) -> None:
@@ -171,11 +172,15 @@ class _Bell:
         """Inside, the bell raises `_Over`."""
         self._is_heard = True
         try:
-            if self._rung:
-                raise _Over
+            self.check()
             yield
         finally:
             self._is_heard = False
+
+    def check(self) -> None:
+        """Raise it again: Python swallows what is raised while it frees an object."""
+        if self._rung:
+            raise _Over
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
         self._rung = True

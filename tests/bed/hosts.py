@@ -275,6 +275,12 @@ class Host:
             if process.pids == self._init.pids and process.uid in uids and process.name not in NOT_OURS
         ]
 
+    def left_over(self, user: str | None = None) -> list[processes.Process]:
+        """What they still run when all that was ending has had a second to do so."""
+        with contextlib.suppress(BedError):
+            wait_for("nothing to be left", lambda: not self.processes(user), timeout=1)
+        return self.processes(user)
+
     def listening(self) -> set[str]:
         """What is listened on, as `tcp 127.0.0.1:8888` or `unix /tmp/x`."""
         return processes.listening(self.pid)

@@ -293,6 +293,22 @@ def test_much_is_acknowledged_without_a_ping_once_for_all_that_came(ends: PairOf
     assert ends.back() == frames.encode(frames.ACK, 0, frames.COUNT.pack(ends.anchor.received))
 
 
+def test_a_large_frame_that_takes_its_time_is_acknowledged_meanwhile_when_asked_for(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.anchor.reassure()  # nothing is under way
+    assert not ends.back()
+    ends.keeper.send(stream, bytes(ACK_EVERY * 4))
+    frame = ends.out()
+    ends.anchor.receive(ends.anchor_token, frame[:-1])
+    assert not ends.back()
+    ends.anchor.reassure()
+    said = ends.back()
+    assert said == frames.encode(frames.ACK, 0, frames.COUNT.pack(ends.anchor.received))
+    assert not ends.keeper.receive(ends.keeper_token, said)
+    [came] = ends.anchor.receive(ends.anchor_token, frame[-1:])
+    assert len(came.data) == ACK_EVERY * 4
+
+
 def test_a_flood_of_pings_that_nobody_reads_is_cut(ends: PairOfEnds) -> None:
     ping = frames.encode(frames.PING, 0, frames.BEAT.pack(0, b"12345678"))
     ends.anchor.receive(ends.anchor_token, ping * MAX_CONTROL)

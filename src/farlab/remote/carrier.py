@@ -20,6 +20,8 @@ from farlab.remote.line import Event, Line
 
 CHUNK = 256 * 1024
 """Bytes read at once."""
+SAID_EVERY = 1.0
+"""Seconds without a word of ours after which the other end, while it sends, is told that it is heard."""
 _MOST_BUFFERS = 64
 """Buffers given to one `writev` (the limit is 1024 on Linux and macOS)."""
 _ABORT = struct.pack("ii", 1, 0)
@@ -60,6 +62,7 @@ class Carrier(object):
         self._in = self._out = -1
         self._unwritten = []  # type: list[bytes | memoryview]
         self._blocked = False
+        self._said_at = 0.0  # monotonic
 
     @property
     def waits_since(self) -> "float | None":
@@ -123,6 +126,8 @@ class Carrier(object):
         except ProtocolError as error:
             self._lost("protocol: %s" % error)
             return
+        if time.monotonic() - self._said_at > SAID_EVERY:
+            self.line.reassure()
         for event in events:
             if event.stream in self._ends:
                 self._happened(self._ends[event.stream], event)
@@ -169,6 +174,7 @@ class Carrier(object):
             self._lost(error.strerror or "the link broke")
             return
         self.bytes_out += size
+        self._said_at = time.monotonic()
         count = 0
         for buffer in self._unwritten:
             if size < len(buffer):

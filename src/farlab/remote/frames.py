@@ -118,6 +118,11 @@ class Frames(object):
         self._size = 0
         self._need = HEAD.size
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether a frame has begun and not ended."""
+        return self._size > 0
+
     def feed(self, data: bytes) -> "Iterator[tuple[int, int, bytes | memoryview]]":
         """Yield `(kind, stream, payload)` for each frame completed by `data`."""
         self._parts.append(data)
