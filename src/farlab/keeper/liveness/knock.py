@@ -1,7 +1,7 @@
 """Knocks on the host's door while the line is silent: a TCP connection to its `ssh` port, made and closed at once.
 
 A link costs a login, and an `ssh` that waits in a dead network asks again after 1, 2, 4, 8 s; a knock costs one packet
-and shows within a tenth of a second, later a quarter, that the network is back. It is no login, and one success at most
+and shows within a tenth of a second that the network is back. It is no login, and one success at most
 is had for each try: after that the back-off rules.
 """
 
@@ -22,7 +22,7 @@ from ...model import Target
 from ..links.query import resolve
 
 T = TypeVar("T")
-PAUSES = ((60.0, 0.1), (600.0, 0.25), (3600.0, 1.0), (float("inf"), 5.0))
+PAUSES = ((600.0, 0.1), (3600.0, 1.0), (float("inf"), 5.0))
 """Seconds since the first knock, and between two of them until then."""
 REFUSED_PAUSE = 1.0
 """Seconds between two where the host answers and `sshd` does not: it is being started."""
