@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farlab.errors import every_error
-from farlab.ssh.explain import explain, explain_stage, no_program, nobody_to_ask
+from farlab.ssh.explain import explain, explain_stage, no_program
 from farlab.ssh.words import SHELL, SSH
 
 CASES = sorted((Path(__file__).parent.parent / "cases" / "ssh").glob("*.json"))
@@ -127,4 +127,3 @@ def test_only_the_bootstraps_own_statuses_are_stages() -> None:
 
 def test_errors_of_this_side_say_what_to_do() -> None:
     assert "openssh-client" in no_program("ssh").hint
-    assert "farlab connect far" in nobody_to_ask("far", "Password: ").hint

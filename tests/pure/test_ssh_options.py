@@ -20,7 +20,7 @@ from farlab.ssh.options import (
 )
 
 TARGET = Target(host="far")
-PLAIN = Resolved(hostname="far.example.org", user="ada", port=22)
+PLAIN = Resolved(hostname="far.example.org", port=22)
 KEYWORDS_9_2 = frozenset({"hostname", "sessiontype", "stdinnull", "forkafterauthentication"})
 
 
@@ -139,12 +139,12 @@ def test_the_persons_master_is_ridden_on_unless_it_is_to_be_gone_around() -> Non
 def test_time_limits_are_ours_where_the_person_set_none() -> None:
     ours = options(link_argv(TARGET, "true", resolved=PLAIN, may_ask=True))
     assert {"ConnectTimeout=15", "ServerAliveInterval=15", "ServerAliveCountMax=6"} <= set(ours)
-    theirs = Resolved(hostname="h", user="u", port=22, connect_timeout=5, server_alive_interval=60)
+    theirs = Resolved(hostname="h", port=22, connect_timeout=5, server_alive_interval=60)
     assert not [o for o in options(link_argv(TARGET, "true", resolved=theirs, may_ask=True)) if "=15" in o or "=6" in o]
 
 
 def test_a_count_of_the_persons_stays() -> None:
-    theirs = Resolved(hostname="h", user="u", port=22, server_alive_count_max=9)
+    theirs = Resolved(hostname="h", port=22, server_alive_count_max=9)
     given_options = options(link_argv(TARGET, "true", resolved=theirs, may_ask=True))
     assert "ServerAliveInterval=15" in given_options
     assert not [o for o in given_options if o.startswith("ServerAliveCountMax")]
@@ -152,7 +152,7 @@ def test_a_count_of_the_persons_stays() -> None:
 
 @pytest.mark.parametrize("way", [{"proxy_jump": "jump"}, {"proxy_command": "nc %h %p"}])
 def test_nobody_is_timed_while_a_jump_host_asks_for_a_code(way: dict[str, str]) -> None:
-    behind = Resolved(hostname="h", user="u", port=22, **way)  # type: ignore[arg-type]
+    behind = Resolved(hostname="h", port=22, **way)  # type: ignore[arg-type]
     assert not [o for o in options(link_argv(TARGET, "true", resolved=behind, may_ask=True)) if "ConnectTimeout" in o]
 
 
@@ -160,9 +160,9 @@ def test_an_old_client_gets_no_option_that_it_does_not_know() -> None:
     old = options(link_argv(TARGET, "true", resolved=PLAIN, may_ask=True))
     assert not {o.split("=")[0] for o in old} & {"SessionType", "StdinNull", "ForkAfterAuthentication", "RemoteCommand"}
     assert not [o for o in old if "IgnoreUnknown" in o]  # would cancel the person's own
-    middle = Resolved(hostname="h", user="u", port=22, keywords=frozenset({"remotecommand"}))
+    middle = Resolved(hostname="h", port=22, keywords=frozenset({"remotecommand"}))
     assert "RemoteCommand=none" in options(link_argv(TARGET, "true", resolved=middle, may_ask=True))
-    new = Resolved(hostname="h", user="u", port=22, keywords=KEYWORDS_9_2)
+    new = Resolved(hostname="h", port=22, keywords=KEYWORDS_9_2)
     wanted = {"RemoteCommand=none", "SessionType=default", "StdinNull=no", "ForkAfterAuthentication=no"}
     assert wanted <= set(options(link_argv(TARGET, "true", resolved=new, may_ask=True)))
 
@@ -198,16 +198,12 @@ def test_what_ssh_resolves_is_read() -> None:
     )
     assert parse_resolved(text) == Resolved(
         hostname="gpu1.example.org",
-        user="ada",
         port=2222,
         connect_timeout=7,
         server_alive_interval=420,
         server_alive_count_max=9,
         control_path="/run/user/1000/c m",
         proxy_jump="a,b",
-        batch_mode=True,
-        strict_host_key_checking="accept-new",
-        identity_files=("~/.ssh/one", "~/.ssh/two"),
         keywords=frozenset(line.split()[0] for line in text.splitlines()),
     )
 
@@ -215,7 +211,6 @@ def test_what_ssh_resolves_is_read() -> None:
 def test_what_is_not_set_is_none() -> None:
     resolved = parse_resolved("hostname h\nuser u\nport 22\nconnecttimeout none\ncontrolpath none\nproxycommand none\n")
     assert (resolved.connect_timeout, resolved.control_path, resolved.proxy_command) == (None, None, None)
-    assert not resolved.batch_mode
 
 
 @pytest.mark.parametrize("text", ["", "\n", "usage: ssh [-46AaCfGgKkMNnqsTtVvXxYy]\n", "hostname\n"])

@@ -13,7 +13,7 @@ import errno
 import re
 import signal
 
-from ..errors import CannotAsk, FarlabError, Internal, LinkLost, NoPython, ShellFailed, Unreachable
+from ..errors import FarlabError, Internal, LinkLost, NoPython, ShellFailed, Unreachable
 from .words import MULTILINE, SHELL, SSH, Rule, fill
 
 STAGE_NO_PYTHON = 90
@@ -137,12 +137,6 @@ def no_program(program: str, why: OSError | None = None) -> FarlabError:
         return Unreachable(f"this machine cannot start another `{program}`", detail=str(why), hint=hint)
     hint = "install the OpenSSH client (package `openssh-client` or `openssh-clients`), or put it on `PATH`"
     return Internal(f"there is no `{program}` on this machine", hint=hint)
-
-
-def nobody_to_ask(host: str, prompt: str) -> FarlabError:
-    """The error for a question of `ssh` where nobody is attached who could answer."""
-    hint = f"run `farlab connect {host}` in a terminal"
-    return CannotAsk(f"`{host}` asks something and nobody is here to answer", detail=_tail(_plain(prompt)), hint=hint)
 
 
 def _signal(number: int) -> str:

@@ -53,7 +53,6 @@ class Resolved:
     """What `ssh -G HOST` says that farlab acts on. None: not set, or set to `none`."""
 
     hostname: str
-    user: str
     port: int
     connect_timeout: int | None = None
     """Seconds."""
@@ -64,11 +63,8 @@ class Resolved:
     """Absolute and expanded; whether a master listens there is another question."""
     proxy_jump: str | None = None
     proxy_command: str | None = None
-    batch_mode: bool = False
-    strict_host_key_checking: str = "ask"
     identity_agent: str = ""
     """As it is set: a path, `SSH_AUTH_SOCK`, `$VARIABLE`, `none`, or "" where it is not."""
-    identity_files: tuple[str, ...] = ()
     keywords: frozenset[str] = frozenset()
     """Every option this `ssh` named, in lower case: what its version knows."""
 
@@ -101,16 +97,14 @@ def parse_resolved(text: str) -> Resolved:
 
     Raises Internal when it is not such a text.
     """
-    values: dict[str, list[str]] = {}
+    first: dict[str, str] = {}
     for line in text.splitlines():
         keyword, _, value = line.strip().partition(" ")
-        values.setdefault(keyword.lower(), []).append(value.strip())
-    first = {keyword: listed[0] for keyword, listed in values.items()}
+        first.setdefault(keyword.lower(), value.strip())
     if not first.get("hostname"):
         raise Internal("cannot read what `ssh -G` says", detail=text[:2000])
     return Resolved(
         hostname=first["hostname"],
-        user=first.get("user", ""),
         port=_number(first.get("port")) or 22,
         connect_timeout=_number(first.get("connecttimeout")),
         server_alive_interval=_number(first.get("serveraliveinterval")) or 0,
@@ -118,11 +112,8 @@ def parse_resolved(text: str) -> Resolved:
         control_path=_set(first.get("controlpath")),
         proxy_jump=_set(first.get("proxyjump")),
         proxy_command=_set(first.get("proxycommand")),
-        batch_mode=first.get("batchmode") in ("yes", "true"),
-        strict_host_key_checking=first.get("stricthostkeychecking", "ask"),
         identity_agent=first.get("identityagent", ""),
-        identity_files=tuple(values.get("identityfile", ())),
-        keywords=frozenset(values),
+        keywords=frozenset(first),
     )
 
 
