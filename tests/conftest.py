@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ import pytest
 import steps
 from bed import Bed, Host, Laptop, leftovers
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A background job of a shell's ignores Ctrl-C, and what it starts inherits that: the programs that tests interrupt."""
 PURE = Path(__file__).parent / "pure"
 GRACE = 3.0
 """Seconds that a program has to go away after its test."""

@@ -330,6 +330,26 @@ def test_a_real_systemd_ends_what_people_run_unless_they_linger(other_bed: Bed) 
     assert laptop.ssh("login", "true").code == 0
 
 
+@pytest.mark.usefixtures("bed")
+def test_a_process_that_is_about_to_be_a_zombie_does_not_live() -> None:
+    """The first process of a PID namespace ends only when all others have been waited for, pid_namespaces(7)."""
+    outer = subprocess.Popen(["unshare", "--pid", "--fork", "sleep", "60"])
+    [first] = wait_for("the first", lambda: [it for it in children(outer.pid) if it.name == "sleep"])
+    other = subprocess.Popen(["nsenter", f"--target={first.pid}", "--pid", "sleep", "60"])
+    wait_for("the other", lambda: [it for it in children(other.pid) if it.name == "sleep"])
+    other.send_signal(signal.SIGSTOP)  # it does not wait for its child
+    os.kill(first.pid, signal.SIGKILL)
+    wait_for("the end", lambda: processes.find(first.pid) is None)
+    assert " (sleep) S " in Path(f"/proc/{first.pid}/stat").read_text()
+    other.send_signal(signal.SIGCONT)
+    assert [outer.wait(10), other.wait(10)] != [0, 0]
+
+
+def children(pid: int) -> list[processes.Process]:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [process for it in found if (process := processes.find(int(it)))]
+
+
 def test_over_nfs_a_socket_of_another_host_refuses(other_bed: Bed) -> None:
     listen = (
         "import socket,time; s=socket.socket(1); s.bind('x.sock'); s.listen(); print(1, flush=True); time.sleep(60)"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LISTEN = "0A"  # TCP_LISTEN in include/net/tcp_states.h
+_EXITING = 0x4  # PF_EXITING in include/linux/sched.h, flags of /proc/PID/stat: argv and namespaces go
 _ACCEPTING = 0x10000  # __SO_ACCEPTCON, the flags column of /proc/net/unix
 
 
@@ -50,7 +51,7 @@ def namespace(pid: int, kind: str) -> int:
 
 
 def find(pid: int) -> Process | None:
-    """The process of that number, if it lives; a zombie does not."""
+    """The process of that number, if it lives; a zombie does not, nor what is about to be one."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
         uid = os.stat(f"/proc/{pid}").st_uid
@@ -59,7 +60,7 @@ def find(pid: int) -> Process | None:
         return None
     name, _, rest = stat.partition("(")[2].rpartition(")")
     fields = rest.split()
-    if fields[0] in "ZX":
+    if fields[0] in "ZX" or int(fields[6]) & _EXITING:
         return None
     return Process(
         pid=pid,
