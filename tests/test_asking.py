@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pexpect
 import pytest
 
 import steps
+import stub_ssh
 from bed import ONE_TIME_SECRET, PASSPHRASE, PASSWORD, Bed, Host, Laptop, wait_for
+from keeper_files import age, runtime
 
 YES_NO = r"\(yes/no"
 HAL_CODE = r"One-time password \(OATH\) for `hal': "
@@ -278,6 +281,17 @@ def test_without_a_terminal_an_unknown_host_key_is_an_error_at_once(stranger: La
     assert_nothing_begun(stranger, host, "alice")
 
 
+def test_a_question_whose_keeper_has_ended_says_by_what_once_it_is_answered(laptop: Laptop, host: Host) -> None:
+    terminal = connecting(laptop, "pia")
+    terminal.expect("pia@login's password: ")
+    steps.done(laptop, "disconnect", "pia")
+    wait_for("the keeper's end", lambda: not steps.keepers(laptop), timeout=steps.PATIENCE)
+    terminal.sendline(PASSWORD)
+    assert steps.end_of(terminal) == 130, terminal.before
+    assert "`farlab disconnect pia` was typed while this waited" in terminal.before
+    assert_nothing_begun(laptop, host, "pia")
+
+
 # one-shot errands -----------------------------------------------------------------------------------------
 
 
@@ -316,6 +330,31 @@ def test_control_c_cancels_an_errand(words: tuple[str, ...], laptop: Laptop, ses
     terminal.close()
     assert terminal.exitstatus == 130, terminal.before
     assert "Traceback" not in terminal.before
+    steps.wait_until_nothing_runs(laptop)
+
+
+PROBE = "from farlab import paths; paths.tidy_runtime_directory()"
+ASK = """import json, socket, sys
+sock = socket.socket(socket.AF_UNIX)
+sock.connect(sys.argv[1])
+sock.sendall(json.dumps({"op": "ask", "prompt": "The first question: ", "kind": "secret"}).encode() + b"\\n")
+print(json.loads(sock.recv(1000)))
+"""
+
+
+def test_whoever_only_looks_whether_an_errand_listens_asks_its_person_nothing(laptop: Laptop) -> None:
+    stub_ssh.write(laptop, "hear(); wait()")
+    terminal = at_terminal(laptop, "list", "--host", "alice")
+    [sock] = wait_for("the errand", lambda: list(runtime(laptop).glob("errand-*.sock")))
+    age(sock)
+    python = laptop.farlab_argv()[0]
+    assert laptop.run(python, "-c", PROBE).code == 0
+    asking = laptop.popen(python, "-c", ASK, str(sock), stdout=subprocess.PIPE)
+    terminal.expect("The first question: ", timeout=20)
+    terminal.sendline("an answer")
+    assert asking.communicate(timeout=20)[0] == b"{'answer': 'an answer'}\n"
+    terminal.sendcontrol("c")
+    assert steps.end_of(terminal) == 130
     steps.wait_until_nothing_runs(laptop)
 
 

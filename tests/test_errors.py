@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -205,3 +206,34 @@ def check_text(text: str, out: str, error: dict[str, str]) -> None:
         assert f"hint: {error['hint']}" in lines, text
     if error["detail"]:
         assert any(line.startswith("  | ") for line in lines), text
+
+
+@pytest.mark.parametrize("words", [("connect",), ("terminate", "--yes"), ("logs",), ("list", "--host")])
+def test_a_hint_names_the_host_whoever_gives_it(words: tuple[str, ...], laptop: Laptop) -> None:
+    stub_ssh.write(laptop, r'hear(); raw(b"\n" + NONCE + b":no size!")')
+    code, error = steps.refused(laptop, *words, "alice")
+    assert (code, error["code"]) == (4, "link-lost"), error
+    assert error["hint"] == "the session on the host goes on; `farlab connect alice` finds it again"
+    steps.wait_until_nothing_runs(laptop)
+
+
+def test_an_errand_that_took_too_long_says_what_can_be_done_without_options_that_it_has_not(laptop: Laptop) -> None:
+    stub_ssh.write(laptop, "wait()")
+    source = """
+from farlab import api, errors, model
+try:
+    api.sessions_on(model.Target(host="alice"), timeout=1)
+except errors.TimedOut as error:
+    print(error.hint)
+"""
+    ran = laptop.run(laptop.farlab_argv()[0], "-c", source)
+    assert ran.out == "does `ssh alice true` end? `ssh -v alice` shows what it waits for\n", ran
+
+
+def test_a_broken_pipe_that_is_not_ours_is_no_reader_that_has_gone(laptop: Laptop) -> None:
+    trace = ("strace", "-o", "/dev/null", "-e", "inject=flock:error=EPIPE:when=1")
+    ran = laptop.run(*trace, *laptop.farlab_argv("connect", "alice", "--json"))
+    assert (ran.code, ran.json["error"]["code"]) == (1, "internal"), ran
+    assert "HOST" not in ran.json["error"]["hint"]
+    assert laptop.run("sh", "-c", f"{' '.join(laptop.farlab_argv('--help'))} | true").code == 0
+    shutil.rmtree(laptop.runtime / "farlab")  # a lock that could not be locked

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import steps
 from bed import Bed, Host, Laptop, wait_for
+from farlab.keeper.story import MOST_BYTES, Story
+from farlab.model import Target
+from farlab.store import key_of
+from keeper_files import state
 
 MANY = 3
 """Each takes twice as long as the one before: links that end at once are made ever more slowly."""
@@ -43,6 +50,20 @@ def test_follow_tells_of_down_and_up(laptop: Laptop, host: Host) -> None:
     assert "down" in seen, seen
     assert steps.interrupt(following) == 130
     following.stdout.close()
+    steps.terminate(laptop, "alice")
+
+
+def test_following_a_keeper_that_is_about_to_end_says_that_there_is_none(laptop: Laptop) -> None:
+    steps.connect(laptop, "alice")
+    [keeper] = steps.keepers(laptop)
+    os.kill(keeper.pid, signal.SIGSTOP)  # so that it takes the question and does not answer
+    following = laptop.popen(*laptop.farlab_argv("status", "alice", "--follow", "--json"), stdout=subprocess.PIPE)
+    fds = Path(f"/proc/{following.pid}/fd")
+    wait_for("its question", lambda: [it for it in fds.iterdir() if os.readlink(it).startswith("socket:")])
+    steps.kill(keeper)
+    out = following.communicate(timeout=30)[0]
+    assert (following.returncode, json.loads(out)["state"]) == (0, "no-keeper"), out
+    steps.connect(laptop, "alice")
     steps.terminate(laptop, "alice")
 
 
@@ -82,3 +103,23 @@ def test_a_session_that_ended_during_an_outage_is_said_to_have_ended(laptop: Lap
     assert again["token"] != connected["token"]
     assert steps.answers(laptop, again)
     steps.terminate(laptop, "alice")
+
+
+def test_the_keepers_log_is_followed_when_it_is_cut_and_when_it_is_another(laptop: Laptop) -> None:
+    log = state(laptop) / f"{key_of(Target(host='alice'))}.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("an old line\n" * (MOST_BYTES // 11))
+    following = laptop.spawn_farlab("logs", "alice", "--keeper", "--follow", "--lines", "1")
+    following.expect_exact("an old line\r\n")
+    Story(log).tell("the first after it was cut")
+    following.expect_exact("the first after it was cut\r\n")
+    assert "an old line" not in following.before
+    assert log.stat().st_size < MOST_BYTES // 2
+    (log.parent / "another").write_text("the first of another\n")
+    (log.parent / "another").rename(log)
+    following.expect_exact("the first of another\r\n")
+    Story(log).tell("and the second")
+    following.expect_exact("and the second\r\n")
+    following.sendintr()
+    assert steps.end_of(following) == 130
+    assert steps.done(laptop, "logs", "alice", "--keeper", "--lines", "0").out == ""

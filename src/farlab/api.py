@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, fields, replace
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from . import store
-from .errors import FarlabError, Internal, Interrupted, NoSession, TimedOut, Usage, from_json
+from .errors import FarlabError, Internal, Interrupted, NoSession, TimedOut, Usage, from_json, naming
 from .keeper import spawn
 from .keeper.control import Channel
 from .model import (
@@ -33,6 +34,7 @@ from .model import (
 from .ssh import options
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 Words = dict[str, Any]
 _KEEPERS = 3
 """How many keepers in a row may end under one's hands, before that is a bug."""
@@ -45,6 +47,18 @@ Confirm = Callable[[tuple[Kernel, ...]], bool]
 """Asked before busy kernels are ended; False leaves everything as it is."""
 
 
+def _naming(call: Callable[Concatenate[Target, _P], _T]) -> Callable[Concatenate[Target, _P], _T]:
+    """Whatever a call raises names its host."""
+
+    @wraps(call)
+    def named(target: Target, /, *words: _P.args, **options: _P.kwargs) -> _T:
+        with naming(target.host):
+            return call(target, *words, **options)
+
+    return named
+
+
+@_naming
 def connect(target: Target, wish: Wish, *, ask: Ask | None = None, tell: Tell | None = None) -> Connected:
     """Start or find the session and bring it to this machine. `ask` None: nobody is there to answer `ssh`."""
     options.check_host(target.host)
@@ -70,6 +84,7 @@ def connect(target: Target, wish: Wish, *, ask: Ask | None = None, tell: Tell | 
     return replace(connected, seconds=seconds, notes=notes)
 
 
+@_naming
 def terminate(
     target: Target,
     *,
@@ -99,6 +114,7 @@ def terminate(
     return Terminated(host=target.host, name=target.name, was_running=True, kernels=count)
 
 
+@_naming
 def disconnect(target: Target) -> Disconnected:
     """End only what runs here. Raises `NoSession` where no keeper lives."""
     words = _ask_keeper(target, op="disconnect")
@@ -113,6 +129,7 @@ def sessions() -> tuple[SessionStatus, ...]:
     return tuple(_status(memory.target, memory) for memory in store.recall_all())
 
 
+@_naming
 def sessions_on(
     target: Target, *, ask: Ask | None = None, tell: Tell | None = None, timeout: float = 60.0
 ) -> tuple[SessionStatus, ...]:
@@ -123,6 +140,7 @@ def sessions_on(
     return errands.sessions_on(target, ask=ask, tell=tell, timeout=timeout)
 
 
+@_naming
 def status(target: Target) -> SessionStatus:
     """One session in full. Raises `NoSession` where nothing of that name is known here."""
     return _status(target, store.recall(target), kernels=True)
@@ -130,18 +148,18 @@ def status(target: Target) -> SessionStatus:
 
 def follow_status(target: Target) -> Iterator[SessionStatus]:
     """The status now and after each change, until the keeper ends."""
-    channel = spawn.find(target)
-    if channel is None:
+    channel, words = spawn.find(target), None
+    if channel is not None:
+        with closing(channel):
+            channel.say(op="follow")
+            while heard := channel.hear():
+                words = heard
+                yield _build(SessionStatus, words["status"])
+    if words is None:  # no keeper, or one that was about to end
         yield status(target)
-        return
-    try:
-        channel.say(op="follow")
-        while words := channel.hear():
-            yield _build(SessionStatus, words["status"])
-    finally:
-        channel.close()
 
 
+@_naming
 def open_url(target: Target) -> str:
     """A one-time local address without the token that leads a browser into the session."""
     words = _ask_keeper(target, op="open")
@@ -158,12 +176,15 @@ def logs(
     """The server's log (or the keeper's), line by line, without newline."""
     from .keeper import errands
 
-    options.check_host(target.host)
-    if keeper:
-        return errands.keeper_log(target, follow=follow, lines=lines)
-    return errands.server_log(target, follow=follow, lines=lines, ask=ask)
+    with naming(target.host):
+        options.check_host(target.host)
+        if keeper:
+            yield from errands.keeper_log(target, follow=follow, lines=lines)
+        else:
+            yield from errands.server_log(target, follow=follow, lines=lines, ask=ask)
 
 
+@_naming
 def attach_command(target: Target) -> list[str]:
     """The argv that enters the tmux session behind `target` in this terminal. Raises `Usage` where it has none."""
     words = (_ask_keeper(target, op="status") or {}).get("status") or {}
@@ -184,8 +205,7 @@ def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, wish: Wish, 
     """
     unlocked = {key: os.environ[key] for key in options.UNLOCKED if key in os.environ}
     left, waiting_for = wish.timeout, f"for {target.host}"
-    with suppress(OSError):  # it has gone: that is heard
-        channel.say(op="connect", wish=asdict(wish), may_ask=ask is not None, environment=unlocked)
+    channel.say(op="connect", wish=asdict(wish), may_ask=ask is not None, environment=unlocked)
     while True:
         began = time.monotonic()
         try:
@@ -222,7 +242,7 @@ def _ask_keeper(target: Target, **words: object) -> dict[str, Any] | None:
     try:
         channel.say(**words)
         answer = channel.hear(60.0)
-    except (OSError, TimeoutError):
+    except TimeoutError:
         return None
     finally:
         channel.close()
@@ -255,6 +275,7 @@ def _wait_gone(target: Target) -> None:
         time.sleep(0.01)
 
 
+@_naming
 def _status(target: Target, memory: store.Memory | None, *, kernels: bool = False) -> SessionStatus:
     words = _ask_keeper(target, op="status", kernels=kernels)
     if words and "status" in words:

@@ -32,7 +32,9 @@ Slugs and exit statuses are a contract: additions only. Each slug has its sectio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -40,7 +42,8 @@ class FarlabError(Exception):
     """An expected failure.
 
     `message` says what was tried, on which host; `detail` holds the other program's own words, verbatim
-    (shown only after control characters are stripped); `hint` is what to type next.
+    (shown only after control characters are stripped); `hint` is what to type next, where `HOST` stands for the host
+    until `api` puts it in (`naming`).
     """
 
     slug: ClassVar[str] = "internal"
@@ -206,6 +209,16 @@ class TimedOut(FarlabError):
 class Interrupted(FarlabError):
     slug = "interrupted"
     exit_status = 130
+
+
+@contextmanager
+def naming(host: str) -> Iterator[None]:
+    """What is raised meanwhile can be typed: where its hint says `HOST`, it says `host` from here on."""
+    try:
+        yield
+    except FarlabError as error:
+        error.hint = re.sub(r"\bHOST\b", lambda _: host, error.hint)
+        raise
 
 
 def every_error() -> tuple[type[FarlabError], ...]:

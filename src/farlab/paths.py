@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import socket
 import stat
 import time
@@ -16,6 +17,8 @@ from .errors import DiskFull, Internal
 
 ASKPASS = "farlab-askpass"
 """The program that asks for `ssh`, where none was installed with us."""
+_UNHELD = re.compile(rf".*\.lock|{ASKPASS}\..*")
+"""Files of ours, beside sockets, that are left over where nobody holds them."""
 _LONGEST_BASE = 60
 """A socket's path ends at 104 bytes on macOS, 108 on Linux; ours need some 40 below the base."""
 _IN_THE_MAKING = 60.0
@@ -41,8 +44,13 @@ def runtime_directory() -> Path:
 
 
 def tidy_runtime_directory() -> None:
-    """Remove what the killed have left there, and all of it where no keeper and no errand uses it any more."""
+    """Remove what the killed have left there, and all of it where no keeper and no errand uses it any more.
+
+    Only where nobody else could have put anything, and only what we make: sockets, locks, unfinished askpass programs.
+    """
     path = runtime_directory()
+    if not _is_ours_alone(path):
+        return
     try:
         left = {each for each in path.iterdir() if not _has_been_left(each)}
     except OSError:
@@ -53,18 +61,17 @@ def tidy_runtime_directory() -> None:
 
 
 def _has_been_left(path: Path) -> bool:
-    """Whether that was a socket on which nobody listens or a lock that nobody holds; then it is gone now."""
+    """Whether that was a socket on which nobody listens or a file of ours that nobody holds; then it is gone now."""
     try:
         found = path.lstat()
-        if path.name == ASKPASS or is_recent(found):
+        if is_recent(found):
             return False
         if stat.S_ISSOCK(found.st_mode):
             with socket.socket(socket.AF_UNIX) as sock:
                 is_left = sock.connect_ex(str(path)) == errno.ECONNREFUSED
-        else:
-            with path.open("rb") as file:
+        elif is_left := stat.S_ISREG(found.st_mode) and _UNHELD.fullmatch(path.name) is not None:
+            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                is_left = True
         if is_left:
             path.unlink()
     except OSError:  # somebody holds it
@@ -92,6 +99,21 @@ def _is_private(path: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def _is_ours_alone(path: Path) -> bool:
+    """Whether nobody else can have made anything in one of our directories, as `make_private` makes them."""
+    return _is_private(path) and _is_private(path.parent)
+
+
+def is_private_socket(path: Path) -> bool:
+    """Whether only we can have made that socket, and only we can open it."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    is_ours = stat.S_ISSOCK(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return is_ours and _is_ours_alone(path.parent)
 
 
 def make_private(path: Path) -> Path:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farlab import render, wording
-from farlab.errors import NoSession, Unreachable, Usage
+from farlab.errors import FarlabError, NoSession, Unreachable, Usage, every_error, naming
 from farlab.model import Connected, Disconnected, Kernel, SessionStatus, State, Terminated
 from farlab.results import Address, Command, Done, Lines, Opened, Script, Sessions
 
@@ -322,3 +322,18 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
     assert not render.has_color(Screen())
+
+
+@pytest.mark.parametrize("error", every_error(), ids=lambda error: error.slug)
+def test_no_error_is_shown_with_a_word_that_stands_for_the_host(error: type[FarlabError]) -> None:
+    with pytest.raises(error) as raised, naming("ada@gpu1"):
+        raise error("it failed")
+    shown = wording.error_text(raised.value)
+    assert "HOST" not in shown
+    assert ("ada@gpu1" in shown) == ("HOST" in error.default_hint)
+
+
+def test_what_only_contains_that_word_stays() -> None:
+    with pytest.raises(Usage) as raised, naming("\\1"):
+        raise Usage("no", hint="`echo $HOSTNAME; ssh HOST`")
+    assert raised.value.hint == "`echo $HOSTNAME; ssh \\1`"

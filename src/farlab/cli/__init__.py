@@ -45,10 +45,22 @@ def _run(words: list[str], voice: Voice) -> int:
         return _fail(error, voice)
     except (KeyboardInterrupt, click.Abort):
         return _fail(Interrupted("interrupted"), voice)
-    except BrokenPipeError:
-        raise
     except Exception as error:  # the top: what arrives here is a bug, and is said so in one line
-        return _fail(Internal(f"{type(error).__name__}: {error}".rstrip(": ")), voice, cause=error)
+        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            raise
+        hint = "this is a bug; the same with `-v` says where"
+        return _fail(Internal(f"{type(error).__name__}: {error}".rstrip(": "), hint=hint), voice, cause=error)
+
+
+def _reader_has_gone() -> bool:
+    """Whether nobody reads any more what we print: of such a pipe poll(2) tells it unasked."""
+    from select import POLLERR, POLLHUP, poll
+
+    ours = poll()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            ours.register(stream, 0)
+    return any(events & (POLLERR | POLLHUP) for _, events in ours.poll(0))
 
 
 def _fail(error: FarlabError, voice: Voice, cause: Exception | None = None) -> int:

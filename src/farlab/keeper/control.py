@@ -119,7 +119,7 @@ def listen(path: Path) -> socket.socket:
 def is_ours(sock: Any) -> bool:
     """Whether this very user is at the other end."""
     if not hasattr(socket, "SO_PEERCRED"):
-        return True  # the directory's mode is all there is
+        return True  # whoever comes has come by the path, which is private
     _, user, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return bool(user == os.getuid())
 
@@ -128,7 +128,12 @@ class Channel:
     """One connection, at the other end: blocking, without an event loop, which would cost start-up."""
 
     def __init__(self, address: Path | bytes) -> None:
-        """`address` is a path or an abstract name. Raises OSError where nobody listens."""
+        """`address` is a path or an abstract name. Raises OSError where nobody of ours listens.
+
+        Not every system tells who listens: a path must be one at which nobody else can.
+        """
+        if isinstance(address, Path) and not paths.is_private_socket(address):
+            raise PermissionError(f"`{address}` is no private socket of ours")
         self._sock = socket.socket(socket.AF_UNIX)
         self._sock.settimeout(5.0)
         self._buffer = b""
@@ -142,8 +147,9 @@ class Channel:
         self._sock.setblocking(True)
 
     def say(self, **words: object) -> None:
-        """Send one line. Raises OSError."""
-        self._sock.sendall(json.dumps(words).encode() + b"\n")
+        """Send one line; nothing happens if the other side has gone: what it said before, or its end, is heard."""
+        with suppress(OSError):
+            self._sock.sendall(json.dumps(words).encode() + b"\n")
 
     def hear(self, timeout: float | None = None) -> Words | None:
         """The next words; None at the end. Raises TimeoutError after `timeout` seconds."""

@@ -145,7 +145,8 @@ class _Talk:
             try:
                 await asyncio.wait({talking, running_out}, return_when=asyncio.FIRST_COMPLETED)
                 if not talking.done():
-                    raise TimedOut(f"`{self._target.host}` did not answer within {self._timeout:g} s")
+                    hint = "does `ssh HOST true` end? `ssh -v HOST` shows what it waits for"
+                    raise TimedOut(f"`{self._target.host}` did not answer within {self._timeout:g} s", hint=hint)
                 talking.result()
             finally:
                 for task in (talking, running_out):
@@ -195,7 +196,9 @@ class _Talk:
             paths.tidy_runtime_directory()
 
     async def _put(self, peer: peers.Peer) -> None:
-        """Put one question of askpass to the person."""
+        """Put one question of askpass to the person; whoever only looks whether somebody listens has none."""
         words = await peer.hear() or {}
+        if words.get("op") != "ask":
+            return
         question = Question(prompt=str(words.get("prompt", "")), kind=QuestionKind(words.get("kind", "secret")))
         peer.say(answer=await self._want({}, question))

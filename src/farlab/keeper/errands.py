@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
 
 from .. import store
 from ..errors import Interrupted, NoSession
@@ -54,18 +58,41 @@ def server_log(target: Target, *, follow: bool, lines: int, ask: Ask | None) -> 
 
 def keeper_log(target: Target, *, follow: bool, lines: int) -> Iterator[str]:
     """The keeper's own log, from this machine. Raises NoSession where there is none."""
-    try:
-        file = store.log_path(target).open(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        raise NoSession(f"session `{target.name}` on `{target.host}` has no log here") from None
-    with file:
-        yield from file.read().splitlines()[-lines:]
-        while follow:
-            line = file.readline()
-            if line:
-                yield line.rstrip("\n")
-            else:
-                time.sleep(0.3)
+    path, last, is_first = store.log_path(target), b"", True
+    while is_first or follow:
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            raise NoSession(f"session `{target.name}` on `{target.host}` has no log here") from None
+        with file:
+            whole = file.readlines()
+            new = whole[max(len(whole) - lines, 0) :] if is_first else _after(last, whole)
+            last, is_first = whole[-1] if whole else b"", False
+            yield from map(_text, new)
+            for line in _appended(path, file) if follow else ():
+                last = line
+                yield _text(line)
+
+
+def _appended(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """Lines that are added to a log, until it is begun anew: another file (swept away), or cut (`story`)."""
+    is_anew = False
+    while not is_anew:
+        time.sleep(0.3)
+        with suppress(FileNotFoundError):  # the keeper makes another
+            found = path.stat()
+            is_anew = not os.path.samestat(found, os.fstat(file.fileno())) or found.st_size < file.tell()
+        yield from iter(file.readline, b"")
+
+
+def _after(last: bytes, lines: list[bytes]) -> list[bytes]:
+    """What follows the line that was read last; all, where that is not there any more."""
+    known = next((number for number in range(len(lines), 0, -1) if lines[number - 1] == last), 0)
+    return lines[known:]
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
 def _listed(value: object) -> list[Words]:
