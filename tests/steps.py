@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pexpect
 
-from bed import Laptop, processes, wait_for
+from bed import Host, Laptop, processes, wait_for
 from bed.laptop import Ran
 
 PATIENCE = 60.0
@@ -76,6 +78,20 @@ def kill(process: processes.Process) -> None:
     assert processes.end(process.pid, process.started), process
 
 
+@contextmanager
+def frozen(found: list[processes.Process]) -> Iterator[None]:
+    """They stand still; what the kernel does for them (it accepts connections) goes on."""
+    assert found
+    for process in found:
+        os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in found:
+            if processes.is_alive(process.pid, process.started):
+                os.kill(process.pid, signal.SIGCONT)
+
+
 def is_gone(process: processes.Process) -> bool:
     return not processes.is_alive(process.pid, process.started)
 
@@ -84,6 +100,13 @@ def interrupt(child: subprocess.Popen[bytes]) -> int:
     """Ctrl-C for a program that `laptop.popen` started; its exit status."""
     child.send_signal(signal.SIGINT)
     return child.wait(30)
+
+
+def arrivals(host: Host) -> int:
+    """TCP connections that the host's kernel has accepted so far for anybody."""
+    words = host.run("root", ["cat", "/proc/net/snmp"]).stdout.splitlines()
+    keys, values = (line.split() for line in words if line.startswith("Tcp:"))
+    return int(values[keys.index("PassiveOpens")])
 
 
 def end_of(terminal: pexpect.spawn) -> int:

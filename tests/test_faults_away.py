@@ -216,20 +216,6 @@ def test_names_that_cannot_be_looked_up(laptop: Laptop, host: Host, record_prope
 # the way there ----------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def frozen(found: list[processes.Process]) -> Iterator[None]:
-    """They stand still; what the kernel does for them (it accepts connections) goes on."""
-    assert found
-    for process in found:
-        os.kill(process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in found:
-            if processes.is_alive(process.pid, process.started):
-                os.kill(process.pid, signal.SIGCONT)
-
-
 def sshds(host: Host) -> list[processes.Process]:
     inside = processes.namespace(host.pid, "pid")
     return [it for it in processes.every() if it.pids == inside and it.name.startswith("sshd")]
@@ -244,7 +230,7 @@ def test_a_jump_host_that(fault: str, laptop: Laptop, bed: Bed, record_property:
             wait_for("the reason", lambda: "on the way to `node1`" in address.status()["reason"], timeout=60)
             bed.bastion.boot()
         elif fault == "freezes":
-            with frozen(sshds(bed.bastion)):
+            with steps.frozen(sshds(bed.bastion)):
                 wait_for("silent", lambda: state(address) == "silent", timeout=60)
         else:
             bed.bastion.plug(connected=False)
@@ -267,7 +253,7 @@ def test_the_persons_own_master_that(fault: str, laptop: Laptop, host: Host, rec
             else:
                 found = processes.find(master.pid)
                 assert found
-                with frozen([found]):
+                with steps.frozen([found]):
                     wait_for("silent", lambda: address.status()["outages"] or state(address) != "up", timeout=60)
                     record_property("seconds", comes_back(address))
                     assert_told_soberly(address, outages=1)

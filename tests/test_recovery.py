@@ -40,13 +40,6 @@ def wait_until_up(laptop: Laptop, outages: int, *words: str) -> Any:
     return wait_for(f"up after outage {outages}", found, timeout=PATIENCE)
 
 
-def arrivals(host: Host) -> int:
-    """TCP connections that the host's kernel has accepted so far for anybody."""
-    words = host.run("root", ["cat", "/proc/net/snmp"]).stdout.splitlines()
-    keys, values = (line.split() for line in words if line.startswith("Tcp:"))
-    return int(values[keys.index("PassiveOpens")])
-
-
 def test_five_seconds_without_a_network_are_over_before_eight_have_passed(
     laptop: Laptop, bed: Bed, connected: Any
 ) -> None:
@@ -124,10 +117,10 @@ def test_a_host_that_takes_connections_and_refuses_logins_is_not_stormed(
 ) -> None:
     """A knock that is answered hastens one try; the next ones are the back-off's."""
     with host.without_logins():
-        began, before = time.monotonic(), arrivals(host)
+        began, before = time.monotonic(), steps.arrivals(host)
         steps.kill(steps.links(laptop)[0])
         # at most a login and a knock for each try; the tries are 0, 1, 3, 7, 15 s after the end
-        wait_for("the fifth try", lambda: arrivals(host) > before + 8, timeout=PATIENCE)
+        wait_for("the fifth try", lambda: steps.arrivals(host) > before + 8, timeout=PATIENCE)
         assert time.monotonic() - began > 8
     assert steps.answers(laptop, connected)
     assert wait_until_up(laptop, 1)

@@ -10,7 +10,7 @@ from farlab.keeper.browser.pages import label, path, waiting_page
 from farlab.model import State, Target
 
 GPU1 = Target(host="gpu1", name="main")
-STATES = [state for state in State if state is not State.NO_KEEPER]  # the page is the keeper's
+STATES = [state for state in State if state not in (State.NO_KEEPER, State.UP)]
 EVIL = "<script>alert(1)</script>&\"'"
 
 

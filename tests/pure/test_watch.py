@@ -169,7 +169,7 @@ def test_the_story_of_an_outage_is_a_few_lines() -> None:
         "the link ended",
         "connected again after 5 min 40 s, 40 failed tries",
     ]
-    assert (outages.count, outages.longest, outages.is_on) == (1, 340.0, False)
+    assert (outages.count, outages.longest, outages.lasts(1e9)) == (1, 340.0, 0.0)
 
 
 def test_the_longest_outage_is_remembered_and_what_was_none_is_not_counted() -> None:

@@ -13,14 +13,17 @@ from typing import Any
 
 from .. import paths
 from ..errors import FarlabError, Internal, Interrupted, NoSession
-from ..model import Connected, SessionStatus, State
+from ..model import Connected, Kernel, SessionStatus, State
 from .browser.front import Front
 from .browser.relay import Relay
 from .browser.rest import Rest
 from .peers import Peer, Words
 from .process import Keeper
+from .told import Told
 
 _STOP_TIMEOUT = 30.0
+LOOK = 5.0
+"""Seconds between two looks at the kernels for whoever follows."""
 _PASSING = frozenset(
     {"at", "last_heard", "round_trip", "streams", "bytes_in", "bytes_out", "bytes_held", "longest_outage"}
 )
@@ -180,19 +183,19 @@ class Desk:
         return Connected(
             host=keeper.target.host,
             name=keeper.target.name,
-            node=str(session.get("node")),
-            app=str(session.get("app") or "lab"),
+            node=session.node,
+            app=session.app or "lab",
             url=self._front.url(wish.get("notebook")),
             address=f"http://127.0.0.1:{keeper.port}",
             port=keeper.port,
-            token=str(session.get("token")),
+            token=session.token,
             reused=keeper.reused,
-            launcher=str(session.get("launcher")),
-            transport=str(session.get("transport")),
-            pid=int(session.get("pid") or 0),
-            directory=str(session.get("directory")),
-            environment=str(session.get("environment") or ""),
-            server=str(session.get("server")),
+            launcher=session.launcher,
+            transport=session.transport,
+            pid=session.pid or 0,
+            directory=session.directory,
+            environment=session.environment,
+            server=session.server,
             seconds=dict(keeper.seconds),
             notes=self._notes(wish),
             open_url=self._front.open_url(self._relay.one_time_path()),
@@ -204,48 +207,56 @@ class Desk:
         directory, environment, app = wish.get("directory"), wish.get("environment"), wish.get("app")
         again = f"`farlab terminate {self._keeper.target.host}` first to have another"
         if directory and not _is_in(session, str(directory)):
-            notes.append(f"the session runs in `{session.get('directory')}`, not in `{directory}`; {again}")
-        if environment and environment != session.get("environment"):
+            notes.append(f"the session runs in `{session.directory}`, not in `{directory}`; {again}")
+        if environment and environment != session.environment:
             notes.append(f"the session runs in {_environment(session)}, not in `{environment}`; {again}")
-        if app and app != session.get("app"):
-            notes.append(f"the session runs {session.get('server')}, not `{app}`; {again}")
+        if app and app != session.app:
+            notes.append(f"the session runs {session.server}, not `{app}`; {again}")
         if wish.get("keep_output"):
             notes += _keep_output_notes(session, again, is_new=not self._keeper.reused)
         self._keeper.notes = ()  # said once
         if not self._keeper.trace.is_kept:
             notes.append(f"`{paths.state_directory()}` cannot be written to: the session is not in `farlab list`, and")
             notes[-1] += " its port may be another after a restart of this machine"
-        if not self._keeper.buffer and (wish.get("keep_host") or wish.get("keep_hours")):
+        if not self._keeper.far_end.limit and (wish.get("keep_host") or wish.get("keep_hours")):
             notes.append(f"what the host keeps is as it was: the session is of an older farlab; {again}")
-        if session.get("launcher") == "detached" and not self._keeper.reused:
+        if session.launcher == "detached" and not self._keeper.reused:
             notes.append("the host has no tmux: the session runs detached")
         return tuple(notes)
 
     # the rest --------------------------------------------------------------------------------------------
 
     async def _status(self, peer: Peer, words: Words) -> None:
-        peer.say(status=asdict(await self._described(bool(words.get("kernels")))))
+        kernels = await self._running_kernels() if words.get("kernels") else None
+        peer.say(status=asdict(self._described(kernels)))
 
     async def _follow(self, peer: Peer, words: Words) -> None:
         gone = asyncio.create_task(peer.hear())
-        told: Any = None
+        told: Words = {}
+        kernels: tuple[Kernel, ...] | None = None
         while not gone.done() and not self.over.is_set():
-            now = asdict(await self._described(with_kernels=True))
-            lasting = {key: value for key, value in now.items() if key not in _PASSING}
-            if lasting != told:
+            changed = asyncio.create_task(self._keeper.changed.wait())
+            asked = asyncio.create_task(self._running_kernels())
+            await asyncio.wait({asked, changed, gone}, return_when=asyncio.FIRST_COMPLETED)  # it may hang just now
+            kernels = asked.result() if asked.done() else kernels
+            asked.cancel()
+            now = asdict(self._described(kernels))
+            if (lasting := _lasting(now)) != told:
                 told = lasting
                 peer.say(status=now)
-            changed = asyncio.create_task(self._keeper.changed.wait())
-            await asyncio.wait({changed, gone}, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({changed, gone}, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
         gone.cancel()
 
     @property
     def _is_answered(self) -> bool:
         """Whether the server is worth a question: it is there, and does not hang."""
-        return self._keeper.state is State.UP and self._keeper.session.get("answers") is not False
+        return self._keeper.state is State.UP and self._keeper.session.answers
 
-    async def _described(self, with_kernels: bool) -> SessionStatus:
+    async def _running_kernels(self) -> tuple[Kernel, ...] | None:
+        return await self._rest.kernels() if self._is_answered else None
+
+    def _described(self, kernels: tuple[Kernel, ...] | None) -> SessionStatus:
         keeper, session = self._keeper, self._keeper.session
         return SessionStatus(
             host=keeper.target.host,
@@ -255,21 +266,21 @@ class Desk:
             since=keeper.since,
             port=keeper.port,
             url=self._front.url(),
-            node=str(session.get("node") or ""),
-            app=str(session.get("app") or ""),
-            launcher=str(session.get("launcher") or ""),
-            transport=str(session.get("transport") or ""),
-            server=str(session.get("server") or ""),
-            pid=session.get("pid"),
-            directory=str(session.get("directory") or ""),
-            environment=str(session.get("environment") or ""),
-            kernels=await self._rest.kernels() if with_kernels and self._is_answered else None,
+            node=session.node,
+            app=session.app,
+            launcher=session.launcher,
+            transport=session.transport,
+            server=session.server,
+            pid=session.pid,
+            directory=session.directory,
+            environment=session.environment,
+            kernels=kernels,
             keeper_pid=os.getpid(),
             streams=len(keeper.line.streams),
             bytes_in=keeper.carrier.bytes_in,
             bytes_out=keeper.carrier.bytes_out,
             bytes_held=keeper.line.held,
-            **keeper.limits.status(keeper.state, keeper.carrier, keeper.buffer),
+            **keeper.limits.status(keeper.state, keeper.carrier, keeper.far_end),
             last_heard=keeper.recovery.last_heard,
             round_trip=keeper.recovery.pulse.watch.round_trip,
             outages=keeper.recovery.outages.count,
@@ -279,12 +290,12 @@ class Desk:
 
     async def _open(self, peer: Peer, words: Words) -> None:
         keeper = self._keeper
-        if not keeper.session.get("token"):
+        if not keeper.session.token:
             raise keeper.reason or NoSession(f"no session on `{keeper.target.host}` to open")
         peer.say(open_url=self._front.open_url(self._relay.one_time_path()))
 
     async def _kernels(self, peer: Peer, words: Words) -> None:
-        found = await self._rest.kernels() if self._is_answered else None
+        found = await self._running_kernels()
         peer.say(kernels=None if found is None else [asdict(kernel) for kernel in found])
 
     async def _terminate(self, peer: Peer, words: Words) -> None:
@@ -297,8 +308,7 @@ class Desk:
         keeper.carrier.pump()
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIMEOUT):
-                # the anchor lets go of the link when nothing is left on the host
-                while keeper.state is State.UP or (keeper.state is State.ENDED and keeper.is_linked):
+                while keeper.state is State.UP:
                     await keeper.changed.wait()
         if self._keeper.state is State.ENDED:
             keeper.trace.remove()
@@ -316,21 +326,28 @@ class Desk:
         return Interrupted(f"`farlab {verb} {host}` {did} while this waited", hint=f"`farlab connect {host}` again")
 
 
-def _is_in(session: Words, directory: str) -> bool:
+def _is_in(session: Told, directory: str) -> bool:
     """Whether the session runs where `directory` is: the same words as then, or the same place in the end."""
-    if directory == session.get("asked"):
+    if directory == session.asked:
         return True
     path = directory.removeprefix("~/") if directory != "~" else ""
-    return posixpath.normpath(posixpath.join(str(session.get("home")), path)) == session.get("directory")
+    return posixpath.normpath(posixpath.join(session.home, path)) == session.directory
 
 
-def _environment(session: Words) -> str:
-    return f"`{session['environment']}`" if session.get("environment") else "your login shell's environment"
+def _environment(session: Told) -> str:
+    return f"`{session.environment}`" if session.environment else "your login shell's environment"
 
 
-def _keep_output_notes(session: Words, again: str, *, is_new: bool) -> list[str]:
+def _keep_output_notes(session: Told, again: str, *, is_new: bool) -> list[str]:
     """What `--keep-output` costs, said when the session starts; or that the running session is without it."""
-    if not session.get("keep_output"):
+    if not session.keep_output:
         return [f"the session runs without `--keep-output`; {again}"]
     cost = "output is kept while no tab shows it; in turn ipywidgets end with a reload and need a trusted notebook"
     return [f"{cost}, and notebooks save themselves"] if is_new else []
+
+
+def _lasting(status: Words) -> Words:
+    """A status without what changes all the time."""
+    kernels = status["kernels"]
+    still = None if kernels is None else [{**kernel, "last_activity": ""} for kernel in kernels]
+    return {**{key: value for key, value in status.items() if key not in _PASSING}, "kernels": still}

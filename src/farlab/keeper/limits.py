@@ -8,6 +8,7 @@ from typing import Any
 
 from ..model import State
 from ..remote.carrier import Carrier
+from .told import FarEnd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,16 +28,15 @@ class Limits:
             seconds=hours * 3600.0 if hours else self.seconds,
         )
 
-    def status(self, state: State, carrier: Carrier, host: Mapping[str, Any]) -> dict[str, Any]:
-        """What `status` says of the line's two buffers; `host` is what the anchor said of its own, and when."""
-        full = host.get("full") or {}
+    def status(self, state: State, carrier: Carrier, far_end: FarEnd) -> dict[str, Any]:
+        """What `status` says of the line's two buffers."""
         return {
             "bytes_limit": self.laptop,
             # a socket that waits while all is well waits for a network that is slower than it: nothing to tell
             "full_since": None if state is State.UP else carrier.waits_since,
-            "host_bytes_limit": int(host.get("limit") or 0),
-            "host_full_since": host["at"] - full["ago"] if full else None,
-            "host_full_seconds": float(full.get("for", 0.0)),
+            "host_bytes_limit": far_end.limit,
+            "host_full_since": far_end.full_since,
+            "host_full_seconds": far_end.full_seconds,
         }
 
     def message(self) -> dict[str, object]:

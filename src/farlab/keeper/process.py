@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import Authentication, CannotAsk, DiskFull, FarlabError, LinkLost, NoSession, NotAnswering, from_json
+from ..errors import Authentication, CannotAsk, FarlabError, LinkLost, NoSession, NotAnswering, from_json
 from ..model import State, Target
 from ..remote import frames
 from ..remote.carrier import Carrier
@@ -29,15 +29,16 @@ from .links.maker import LinkMaker
 from .liveness.keys import KeyWatch, agent_path
 from .liveness.recovery import Recovery
 from .states import Happened
+from .told import FarEnd, Told
 from .trace import Trace
 
 TRY_TIMEOUT = 60.0
 """Seconds that one try for another link may take."""
 SETTLED = 5.0
 """Seconds after which a link counts as one that works: when it ends, the next is made at once."""
-_PASSING = (4, 9)
-"""Exit statuses of errors that go away by themselves, as full disks and anchors that hang may; after all others only
-a person can help."""
+_FINAL = (1, 2, 5, 130)
+"""Exit statuses of errors after which only a person can help a session that was up: a login that was refused is not
+tried again by itself. Whatever else is wrong with a host may pass."""
 _EARLY = 8192
 """Bytes of the line that travel with the request, before the agent has answered."""
 
@@ -51,8 +52,8 @@ class Keeper:
         self.target, self.port = target, port
         self.loop = asyncio.get_running_loop()
         self.state, self._entered = State.CONNECTING, Moment()
-        self.session: Words = {}
-        """What the anchor told last; empty before."""
+        self.session = Told()
+        """What the anchor told last."""
         self.reason: FarlabError | None = None
         self.seconds: dict[str, float] = {}
         self.reused = False
@@ -63,23 +64,24 @@ class Keeper:
         self.news: Words = {}
         """The last progress, for whoever waits."""
         self.limits = Limits()
-        self.buffer: Words = {}
-        """What the anchor says of its end of the line; empty where it is of an older farlab."""
+        self.far_end = FarEnd()
         self.maker = LinkMaker(target, ask_socket, dialed)
         self.maker.join, self.maker.failed = self._join, self._failed
-        """False where this machine did not let us write."""
         self.trace = Trace(target, port)
         self.recovery = Recovery(self)
         self._key_watch = KeyWatch(self._keys_changed)
         self._was_up = False
-        self._broken = 0
+        self._broken = self._short_lived = 0
+        """Links in a row that broke the protocol; that ended before they had lasted."""
         self._carried: Link | None = None
         self._ended_links: set[asyncio.Task[None]] = set()
         self._may_begin = True
         """Whether a session that is not there may be started: only for a person who connects."""
         self._check: asyncio.Task[None] | None = None
         self._answered = False
-        self._line_up_at, self._is_greeted = 0.0, False
+        self._line_up_at = 0.0
+        self.is_greeted = False
+        """Whether the other end has answered over the link of now, or of last."""
         self.on_turn: Callable[[int, bytes], None] = lambda stream, data: None
         """Is told when a browser asks again on a connection that has been answered."""
         self._begin_line()
@@ -110,17 +112,18 @@ class Keeper:
         """A person wants the session: try at once, whatever the state."""
         self._keep(self.limits.but(wish))
         can_help = self.state is State.SILENT and may_ask and self.recovery.needs_person
-        if self.state in (State.UP, State.STARTING, State.SILENT) and self._carried and not can_help:
+        is_at_work = self._carried is not None and self.is_greeted
+        if self.state in (State.UP, State.STARTING, State.SILENT) and is_at_work and not can_help:
             return
         self.recovery.needs_person = False
         self.wish = wish
         self.reason = None
         if self.state is State.ENDED:
             self._was_up = self._answered = False
-            self.session, self.seconds = {}, {}
+            self.session, self.seconds = Told(), {}
         self._may_begin = True
         self.happened(Happened.PERSON_CONNECTS)
-        self.maker.person_wants(may_ask=may_ask, around_master=can_help)
+        self.maker.person_wants(may_ask=may_ask, around_master=can_help or None)
 
     def _keep(self, limits: Limits) -> None:
         """A new word on what is kept holds at once, on a line that stands too."""
@@ -174,11 +177,11 @@ class Keeper:
         old, self._carried = self._carried, link
         if old:  # it was silent, and is given up for this one
             self._let_end(old)
-            self.maker.failures = 0 if self._has_lasted else self.maker.failures
+            self._short_lived = 0 if self._has_lasted else self._short_lived
         self.maker.rest()
         self._may_begin = False
         self.seconds.setdefault("link", round(time.monotonic() - began, 3))
-        self._line_up_at, self._is_greeted = time.monotonic(), False
+        self._line_up_at, self.is_greeted = time.monotonic(), False
         self.recovery.linked()
         descriptor, brought = link.release()
         self.carrier.carry(token, descriptor, descriptor, brought)
@@ -195,15 +198,16 @@ class Keeper:
             self.carrier.close()
             self._begin_line()
         if self.state is not State.ENDED:
-            self.maker.want()
+            self.maker.want(around_master=link.way.around_master if link else None)  # a dead master is dead still
             self._count_lost(words)
         self.publish()
 
     def _count_lost(self, reason: str) -> None:
         """A link that ended at once, or was never greeted, was a failed try, lest a host that drops each is stormed."""
-        if self._is_greeted or self._was_up or self.state is State.STARTING:
+        if self.is_greeted or self._was_up or self.state is State.STARTING:
             self.recovery.outages.begin(time.monotonic(), f"{reason}: making another")
-            self.maker.failures = 0 if self._has_lasted else self.maker.failures + 1
+            self._short_lived = 0 if self._has_lasted else self._short_lived + 1
+            self.maker.failures = self._short_lived
             self.happened(Happened.LINK_LOST)
         else:
             host = self.target.host
@@ -214,7 +218,7 @@ class Keeper:
     @property
     def _has_lasted(self) -> bool:
         """Whether the present link has carried the line for long enough to count as one that works."""
-        return self._is_greeted and time.monotonic() - self._line_up_at > SETTLED
+        return self.is_greeted and time.monotonic() - self._line_up_at > SETTLED
 
     def _let_end(self, link: Link) -> None:
         task = self.loop.create_task(link.end())
@@ -225,7 +229,7 @@ class Keeper:
         """A link could not be made."""
         self.attempts += 1
         self.reason = self.reason if self.state is State.ENDED else error
-        is_passing = self._was_up and (error.exit_status in _PASSING or isinstance(error, DiskFull | NotAnswering))
+        is_passing = self._was_up and error.exit_status not in _FINAL
         if is_passing:
             self.recovery.outages.failed(error)
         else:
@@ -249,7 +253,8 @@ class Keeper:
             return  # the rest of what came with that word
         if event.kind == UP:
             self._broken = 0
-            self._is_greeted = True
+            self.is_greeted = True
+            self.maker.failures = self._short_lived  # what failed before it is over
             if not event.data:
                 # with the node's name: two machines may share a home
                 laptop = f"{self.trace.memory.laptop}@{os.uname().nodename}"
@@ -260,25 +265,24 @@ class Keeper:
         elif event.kind == frames.PONG:
             self.recovery.answered(event.data)
         elif event.kind == frames.MESSAGE and isinstance(event.data.get("session"), dict):
-            told = event.data.get("line")
-            self.buffer = {**told, "at": time.time()} if isinstance(told, dict) else {}
+            far_end = event.data.get("line")
+            self.far_end = FarEnd.of(far_end if isinstance(far_end, dict) else {}, time.time())
             self._told(event.data["session"])
 
-    def _told(self, session: Words) -> None:
+    def _told(self, words: Words) -> None:
         """The anchor describes the session."""
-        self.session = session
-        told = session.get("state")
-        if told == "starting":
+        self.session = told = Told.of(words)
+        if told.state == "starting":
             self.happened(Happened.SERVER_STARTING)
-            self.tell("start", str(session.get("stage", "")))
-        elif told == "ended" and isinstance(session.get("error"), dict):
-            error = from_json(session["error"])
+            self.tell("start", told.stage)
+        elif told.state == "ended" and isinstance(words.get("error"), dict):
+            error = from_json(words["error"])
             error.message = f"{self.target.host}: {error.message}"
-            has_run = session["error"].get("code") in ("ended", "terminated")
+            has_run = words["error"].get("code") in ("ended", "terminated")
             self._end(NoSession(error.message, detail=error.detail) if has_run else error)
-        elif told == "up" and self._was_up:
+        elif told.state == "up" and self._was_up:
             self.happened(Happened.SERVER_UP)
-        elif told == "up":
+        elif told.state == "up":
             self.loop.call_later(check.TIMEOUT, self._not_answering, self._line_up_at)
             self._reached()
 
@@ -308,7 +312,7 @@ class Keeper:
 
     def _reached(self) -> None:
         """Up is what has answered and has said so."""
-        if self._answered and self.session.get("state") == "up" and not self._was_up:
+        if self._answered and self.session.state == "up" and not self._was_up:
             self._was_up = True
             self.maker.patience = TRY_TIMEOUT
             self.trace.tell(f"session `{self.target.name}` on `{self.target.host}` is up")
@@ -321,7 +325,7 @@ class Keeper:
     def trouble(self) -> FarlabError | None:
         """What is wrong with the session, as far as it is known; None where all is well."""
         if self.state is State.UP:
-            return self._hung() if self.session.get("answers") is False else None
+            return None if self.session.answers else self._hung()
         return self.reason
 
     def _hung(self) -> NotAnswering:
@@ -333,7 +337,7 @@ class Keeper:
             self.reason = self._hung()
             self.happened(Happened.SERVER_ENDED)
 
-    # time ------------------------------------------------------------------------------------------------
+    # states ----------------------------------------------------------------------------------------------
 
     def happened(self, happened: Happened) -> None:
         before, self.state = self.state, states.after(self.state, happened)
@@ -348,9 +352,9 @@ class Keeper:
     def _keys_changed(self) -> None:
         """The person's agent has other keys than when the host refused, or there is a new master: worth one try."""
         self.trace.tell("your ssh-agent has other keys now, or another `ssh` of yours is connected: trying again")
-        self.maker.failures, self.maker.is_refused_around = 0, False  # by way of the master first
+        self.maker.failures, self.maker.is_refused_around = 0, False
         self.happened(Happened.KEYS_CHANGED)
-        self.maker.want()
+        self.maker.want(around_master=False)  # by way of the master first
         self.maker.hurry()
 
     def _tell_state(self) -> None:

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from .. import paths, store
+from .. import paths
 from ..errors import Interrupted
 from ..model import State, Target
 from ..remote.line import MAX_STREAMS
@@ -79,7 +79,6 @@ async def _keep(keeper: Keeper, relay: Relay, desk: Desk, private: PrivateSocket
     servers = [await peers.serve(each, desk.serve) for each in (private.front, private.back) if each]
     _obey_signals(desk)
     asyncio.get_running_loop().call_later(FIRST_VISIT, desk.expect_somebody)
-    was_known = store.recall(keeper.target) is not None
     keeping = asyncio.create_task(keeper.keep())
     ending = asyncio.create_task(_until_over(keeper, desk))
     looking = asyncio.create_task(_look_after_files(keeper, desk, private, servers))
@@ -87,7 +86,7 @@ async def _keep(keeper: Keeper, relay: Relay, desk: Desk, private: PrivateSocket
         await asyncio.wait({keeping, ending, looking}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         relay.close()
-        if not keeping.done() and not keeper.was_up and not was_known:
+        if not keeping.done() and keeper.trace.is_new:
             keeper.trace.remove()
         private.remove()
         for server in servers:

@@ -13,8 +13,10 @@ class Trace:
     """`memory` is as it should be on the disk; `is_kept` says whether it is, as far as this keeper could do it."""
 
     def __init__(self, target: Target, port: int) -> None:
-        self.memory = store.recall(target) or store.Memory(**asdict(target), port=port)
-        self.is_kept = True
+        known = store.recall(target)
+        self.memory = known or store.Memory(**asdict(target), port=port)
+        self.is_kept, self.is_new = True, known is None
+        """`is_new`: nothing was ever remembered of this session."""
         self._target, self._port = target, port
         self._story = Story(store.log_path(target))
         self._is_removed = False
@@ -27,7 +29,7 @@ class Trace:
     def remember(self, *, is_alive: bool) -> None:
         """The session is reached at this port, and whether it is alive."""
         self.memory = replace(self.memory, port=self._port, is_known_alive=is_alive)
-        self.is_kept = store.remember(self.memory)
+        self.is_kept, self.is_new = store.remember(self.memory), False
 
     def renew(self) -> None:
         """Write it again where it was removed, spoiled, or could not be written.

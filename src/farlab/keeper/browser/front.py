@@ -30,12 +30,12 @@ class Front:
     def place(self, notebook: str | None = None) -> str:
         """The path of the app, or of one notebook in it."""
         session = self._keeper.session
-        return pages.path(str(session.get("app") or "lab"), str(session.get("base_url") or "/"), notebook)
+        return pages.path(session.app or "lab", session.base_url, notebook)
 
     def url(self, notebook: str | None = None) -> str:
         """The whole address with the token; empty as long as there is none."""
-        token = self._keeper.session.get("token")
-        return self.origin + pages.with_token(self.place(notebook), str(token)) if token else ""
+        token = self._keeper.session.token
+        return self.origin + pages.with_token(self.place(notebook), token) if token else ""
 
     def open_url(self, path: str) -> str:
         """The whole of a one-time address. Its host name is no other's: a browser would send it over an idle connection

@@ -17,14 +17,16 @@ _WORDS = {
     State.CONNECTING: ("Connecting to {host}", "This page opens by itself as soon as {host} answers."),
     State.ASKING: ("<code>ssh</code> has a question", "Look at the terminal where <code>{connect}</code> runs."),
     State.STARTING: ("The notebook server on {host} is starting", "This page opens by itself as soon as it answers."),
-    State.UP: ("{host} is there again", "This page opens by itself."),
     State.SILENT: ("{host} is silent", "farlab makes another connection. This page opens by itself when it stands."),
-    State.DOWN: ("{host} cannot be reached", "farlab tries again until it can. This page then opens by itself."),
+    State.DOWN: (
+        "{host} cannot be reached",
+        "farlab tries again until it can; <code>{connect}</code> tries at once. This page then opens by itself.",
+    ),
     State.BLOCKED: ("{host} needs you", "Only you can help here: type <code>{connect}</code> in a terminal."),
     State.ENDED: ("The session has ended", "<code>{connect}</code> in a terminal starts a new one."),
 }
-"""What is going on, and what comes next or what to type."""
-_HOW_LONG = {State.UP: "", State.ENDED: "{} ago. "}
+"""What is going on, and what comes next or what to type. UP needs no such page."""
+_HOW_LONG = {State.ENDED: "{} ago. "}
 _STYLE = (
     ":root{color-scheme:light dark}body{font:1.05rem/1.6 system-ui,sans-serif;max-width:36rem;margin:18vh auto;"
     "padding:0 1.5rem;color:#222;background:#fff}h1{font-size:1.5rem;font-weight:600;margin:0}p{margin:.4rem 0}"
@@ -39,6 +41,8 @@ _AGAIN = {State.BLOCKED: 3, State.ENDED: None}
 """Seconds until the page loads itself again, 1 unless named: the next one is held back until there is something new."""
 
 
+_UNQUOTED = "/%:@!$&'()*+,;="
+"""What a path may hold beside letters and digits (RFC 3986, section 3.3); it comes quoted already."""
 _USUAL_NAME = Target(host="any").name
 _PLAIN_HOST = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PLAIN_NAME = re.compile(r"[a-z0-9]+")
@@ -62,7 +66,8 @@ def label(target: Target) -> str:
 
 def path(app: str, base_url: str, notebook: str | None) -> str:
     """Where the app, or one notebook in it, is found on the server."""
-    base = "/" + base_url.strip("/") + "/" if base_url.strip("/") else "/"
+    inner = quote(base_url.strip("/"), safe=_UNQUOTED)
+    base = f"/{inner}/" if inner else "/"
     if notebook:
         return base + _OPENERS.get(app, "lab/tree/") + quote(notebook.lstrip("/"))
     return base + _PLACES.get(app, "lab")

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from typing import Any
+from urllib.parse import quote
 
 from ...model import Kernel
 from ..process import Keeper
@@ -44,11 +45,11 @@ class Rest:
     async def _get(self, path: str) -> Any:
         """The JSON behind `path`, or None."""
         session = self._keeper.session
-        base = str(session.get("base_url") or "/").strip("/")
+        base = quote(session.base_url.strip("/"), safe="/%")
         target = f"/{base}/{path}" if base else f"/{path}"
         # no_track_activity: a watcher must not keep an idle server from its own shutdown
         head = f"GET {target}?no_track_activity=1 HTTP/1.0\r\nHost: localhost\r\n"
-        head += f"Authorization: token {session.get('token')}\r\n\r\n"
+        head += f"Authorization: token {session.token}\r\n\r\n"
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with ours:

@@ -74,9 +74,7 @@ class Link:
         if was_released and await self._has_ended(_PATIENCE):
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
-            if self.process.poll() is None:  # with what it runs to reach a jump host: its group is its own
-                with suppress(OSError):  # it ends just now
-                    os.killpg(self.process.pid, number)
+            self._signal(number)
             if await self._has_ended(_PATIENCE):
                 return
 
@@ -164,8 +162,31 @@ class Link:
 
     async def _has_ended(self, patience: float) -> bool:
         end = self._loop.time() + patience
-        while self.process.poll() is None:
+        while not self._is_reaped():
             if self._loop.time() > end:
                 return False
             await asyncio.sleep(0.01)
         return True
+
+    def _is_reaped(self) -> bool:
+        """Whether `ssh` has ended. What it ran to reach a jump host, which waits for a dead network, ends with it.
+
+        As long as nobody has waited for the `ssh`, its number, and so its group's, is nobody else's.
+        """
+        is_over = self.process.returncode is None and _is_over(self.process.pid)
+        if is_over:
+            self._signal(signal.SIGTERM)
+        return self.process.poll() is not None
+
+    def _signal(self, number: int) -> None:
+        """Signal the `ssh` and all that it runs: its group is its own."""
+        if self.process.returncode is None:
+            with suppress(OSError):  # it ends just now
+                os.killpg(self.process.pid, number)
+
+
+def _is_over(pid: int) -> bool:
+    """Whether a child of ours has ended and waits to be waited for; False where the system does not tell."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return False
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

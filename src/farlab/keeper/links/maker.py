@@ -59,16 +59,23 @@ class LinkMaker:
         is_waiting = self._making is not None and time.monotonic() - self._began > SLOW
         return self._wanted.is_set() and (self.failures > 0 or is_waiting)
 
-    def want(self, *, around_master: bool = False) -> None:
-        """A link is wanted, as soon as the back-off lets; `around_master`: past the person's own master."""
-        self._around_master = around_master
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a link is being made, or will be."""
+        return self._wanted.is_set()
+
+    def want(self, *, around_master: bool | None = None) -> None:
+        """A link is wanted, as soon as the back-off lets; `around_master`: past the person's own master, None: as the
+        last one was to be."""
+        if around_master is not None:
+            self._around_master = around_master
         self._wanted.set()
 
     def hurry(self) -> None:
         """Whatever made the last try fail may be over: do not wait any longer."""
         self._at_once.set()
 
-    def person_wants(self, *, may_ask: bool, around_master: bool = False) -> None:
+    def person_wants(self, *, may_ask: bool, around_master: bool | None = None) -> None:
         """A person wants a link now; `may_ask`: and is there to answer `ssh`."""
         self._may_ask = self._may_ask or may_ask
         if self._making and may_ask and not self._is_asking:

@@ -23,10 +23,6 @@ class Outages:
         self._tries = 0
         self._told = ""
 
-    @property
-    def is_on(self) -> bool:
-        return self._began is not None
-
     def lasts(self, now: float) -> float:
         """Seconds since the present one began; 0 where there is none."""
         return 0.0 if self._began is None else max(now - self._began, 0.0)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from ...model import Target
+from ...spans import span
 from .knock import Door, Knocker, doors, in_background
 from .network import NetworkChanges, has_address, source_address
 from .watch import Verdict, Watch
@@ -19,7 +20,7 @@ from .watch import Verdict, Watch
 TICK = 1.0
 DOUBTING_TICK = 0.1
 SLEPT = 5.0
-"""Seconds by which the clocks must have parted, or we be late, before this machine is taken to have slept."""
+"""Seconds by which the clocks must have parted, or we be late, before this machine may have slept."""
 LOOKUP_PAUSE = 3.0
 """Least seconds between two looks at where the host is."""
 UNHURRIED = 5.0
@@ -151,9 +152,9 @@ class Pulse:
 
     def _look(self) -> None:
         now, patient = self._loop.time(), self._patient
-        if slept := self._clocks.slept():
+        if missed := self._clocks.missed():
             self._awake_since = now
-            self._stirred(f"this machine has slept or stood still, for some {slept:.0f} s", now)
+            self._stirred(missed, now)
         if patient.is_linked:
             self._listen(now)
         if self._verdict is not Verdict.FINE or patient.is_looking:
@@ -229,14 +230,18 @@ class _Clocks:
     def __init__(self) -> None:
         self._before = _clocks()
 
-    def slept(self) -> float:
-        """Seconds missed since the last call; 0 where it is too little to mean anything."""
+    def missed(self) -> str:
+        """What has happened since the last call, in words; empty where it was nothing to speak of."""
         before, self._before = self._before, _clocks()
-        went = [now - then for now, then in zip(self._before, before, strict=True)]
-        missed = max(went) - min(TICK, went[0])
-        return missed if missed > SLEPT else 0.0
+        ran, up, wall = (now - then for now, then in zip(self._before, before, strict=True))
+        slept = up - min(TICK, ran)
+        if slept > SLEPT:
+            return f"this machine has slept or stood still, for {span(slept)}"
+        jumped = wall - up  # all that tells of a virtual machine that was put aside
+        return f"this machine's clock was set on by {span(jumped)}, or it stood still" if jumped > SLEPT else ""
 
 
-def _clocks() -> tuple[float, ...]:
-    boot = getattr(time, "CLOCK_BOOTTIME", None)  # goes on while the machine sleeps; Linux
-    return time.monotonic(), time.time(), time.clock_gettime(boot) if boot is not None else time.monotonic()
+def _clocks() -> tuple[float, float, float]:
+    """Seconds of a clock that stands still while the machine sleeps, of one that does not (Linux), and Unix time."""
+    asleep = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.monotonic(), time.clock_gettime(asleep), time.time()

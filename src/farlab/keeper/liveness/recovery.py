@@ -9,7 +9,7 @@ from typing import Protocol
 from ...model import State, Target
 from ...remote.carrier import Carrier
 from ...remote.line import Line
-from ...spans import span
+from ...spans import Moment, span
 from ..links.maker import LinkMaker
 from ..states import Happened
 from ..trace import Trace
@@ -18,6 +18,8 @@ from .pulse import Pulse
 
 MUCH = 16 << 10
 """Bytes not acknowledged that may hold up a heartbeat on a slow network."""
+GREETING = 20.0
+"""Seconds that an anchor may take for its first word over a link that the agent has joined."""
 
 
 class Patient(Protocol):
@@ -33,6 +35,10 @@ class Patient(Protocol):
     @property
     def is_linked(self) -> bool:
         """Whether a link carries the line."""
+
+    @property
+    def is_greeted(self) -> bool:
+        """Whether the other end has answered over that link."""
 
     @property
     def was_up(self) -> bool:
@@ -52,6 +58,7 @@ class Recovery:
         self.needs_person = False
         """Whether another link was refused for want of a person, so that it is no use to make one by ourselves."""
         self._keeper = keeper
+        self._heard = Moment()
 
     def linked(self) -> None:
         """A link has been joined."""
@@ -60,15 +67,14 @@ class Recovery:
 
     def answered(self, mark: bytes) -> None:
         """A ping has come back."""
-        now = time.monotonic()
+        now, self._heard = time.monotonic(), Moment()
         self.pulse.watch.answered(now - struct.unpack(">d", mark)[0], now)
         self.pulse.look()
 
     @property
     def last_heard(self) -> float | None:
         """Unix time of the last sign of life; None before the first."""
-        quiet = time.monotonic() - self.pulse.watch.last_heard
-        return round(time.time() - quiet, 3) if self.bytes_in else None
+        return round(self._heard.unix, 3) if self.bytes_in else None
 
     # what the pulse needs --------------------------------------------------------------------------------
 
@@ -98,27 +104,32 @@ class Recovery:
         self._keeper.carrier.pump()
 
     def heard(self) -> None:
+        self._heard = Moment()
         if self._keeper.state is State.SILENT:
             self._keeper.happened(Happened.HEARD if self._keeper.was_up else Happened.SERVER_STARTING)
             self._keeper.maker.rest()
             self.outages.end(time.monotonic(), "the link speaks again")
 
     def silent(self, since: float) -> None:
-        self._go_around(since, f"nothing heard from `{self.target.host}` for {span(time.monotonic() - since)}")
+        quiet = time.monotonic() - since
+        if self._keeper.is_greeted or quiet > GREETING:
+            self._go_around(since, f"nothing heard from `{self.target.host}` for {span(quiet)}")
 
     def cut_off(self, since: float) -> None:
         self._go_around(since, "the address that the link was made from is gone")
 
     def _go_around(self, since: float, why: str) -> None:
         """Make a second link beside one that is of no use at present."""
-        if self._keeper.state not in (State.UP, State.STARTING):
-            return
-        self._keeper.happened(Happened.SILENCE)
+        keeper = self._keeper
+        if keeper.state in (State.UP, State.STARTING):
+            keeper.happened(Happened.SILENCE)
+        elif keeper.is_greeted or keeper.maker.is_wanted or self.needs_person:
+            return  # that is being done, or cannot be
         if self.needs_person:
             self.outages.begin(since, f"{why}; a second link would need you")
         else:
             self.outages.begin(since, f"{why}: making a second link beside the first")
-            self._keeper.maker.want(around_master=True)
+            keeper.maker.want(around_master=True)
 
     def reachable(self, since: float) -> None:
         self._keeper.maker.reachable(since)
