@@ -287,7 +287,6 @@ class Keeper:
             self._reached()
 
     def _end(self, error: FarlabError) -> None:
-        error.hint = error.hint.replace("HOST", self.target.host)
         self.reason = error
         self.maker.rest()
         self.recovery.outages.end(time.monotonic(), "the host can be reached again")

@@ -134,10 +134,8 @@ class Link:
         return words
 
     def _error(self, words: object) -> FarlabError:
-        host = self.way.target.host
         error = from_json(words if isinstance(words, dict) else {})
-        error.message = f"{host}: {error.message}"
-        error.hint = error.hint.replace("HOST", host)
+        error.message = f"{self.way.target.host}: {error.message}"
         return error
 
     def _read_stderr(self) -> None:
