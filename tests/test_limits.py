@@ -98,6 +98,40 @@ def text_of(message: dict[str, Any]) -> str:
     return str(message["content"]["text"]) if message["msg_type"] == "stream" else ""
 
 
+LITTLE = """
+import os, time
+print('ready')
+while not os.path.exists('go'):
+    time.sleep(0.05)
+for number in range(140_000):
+    print('%09d' % number + 'x' * 90)
+open('printed', 'w').close()
+"""
+"""13 MiB of lines."""
+
+
+def test_a_link_that_is_dead_but_stands_is_no_reason_to_keep_less(laptop: Laptop, host: Host, bed: Bed) -> None:
+    home = host.home("alice")
+    with session(laptop, "alice") as address, address.kernel() as kernel:
+        messages = kernel.messages(kernel.start(LITTLE))
+        assert "ready" in next(text for text in map(text_of, messages) if text)
+        anchor = pid_of(host, "remote.anchor")
+        before = memory(anchor)
+        bed.wan.blackhole("on")
+        steps.kill(steps.links(laptop)[0])  # so that the next one has a new link; the host does not hear of it
+        (home / "go").touch()
+        wait_for("all of it printed", (home / "printed").exists, timeout=120)
+        wait_for("it to be kept", lambda: memory(anchor) > before + 9, timeout=40)
+        assert agents(host) == 1
+        bed.wan.blackhole("off")
+        lines = "".join(map(text_of, messages)).split()
+        assert [int(line[:9]) for line in lines] == list(range(140_000))
+        told = address.status()
+        assert (told["host_full_since"], told["host_full_seconds"]) == (None, 0)
+    for name in ("go", "printed"):
+        (home / name).unlink()
+
+
 def test_an_upload_that_has_no_room_waits_and_arrives_whole(laptop: Laptop, host: Host, bed: Bed) -> None:
     content = random.Random(1).randbytes(12 * MIB)
     with session(laptop, "alice", "--keep-laptop", "1M") as address:

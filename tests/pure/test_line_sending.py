@@ -100,6 +100,28 @@ def test_a_stream_may_wait_with_its_share_only_while_a_link_stands(ends: PairOfE
     assert fill(ends, stream) > 16 * MIB
 
 
+def test_a_stream_may_wait_with_more_than_its_share_while_nothing_is_heard(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    assert fill(ends, stream) == SHARE
+    assert not ends.keeper.is_full(stream)
+    ends.keeper.silent()
+    assert fill(ends, stream) > 16 * MIB
+    assert ends.keeper.is_full(stream)
+    ends.anchor.ping(bytes(8))
+    ends.keeper.receive(ends.keeper_token, ends.back())
+    ends.out()  # what the window allows is on its way
+    assert ends.keeper.streams[stream].size > SHARE
+    assert not ends.keeper.wants(stream)
+
+
+def test_a_new_link_is_not_taken_for_silent(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.keeper.silent()
+    ends.connect()
+    ends.flow()
+    assert fill(ends, stream) == SHARE
+
+
 def test_however_many_streams_are_full_there_is_room_for_one_more() -> None:
     ends = PairOfEnds(LIMIT)
     ends.connect()

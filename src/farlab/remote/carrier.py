@@ -51,6 +51,7 @@ class Carrier(object):
         self.line = line
         self.on_turn = None  # type: Callable[[int, bytes], None] | None # a socket speaks again that has been answered
         self.bytes_in = self.bytes_out = 0  # over all links
+        self.heard_at = 0.0  # when the link began, or brought something last; monotonic
         self._loop = loop
         self._on_event = on_event
         self._on_lost = on_lost
@@ -66,8 +67,8 @@ class Carrier(object):
 
     @property
     def waits_since(self) -> "float | None":
-        """Unix time since which some socket waits for room in the line; None where none does."""
-        return self._paused_at if self._paused else None
+        """Unix time since which sockets wait, where some wait for room in the line; None where none does."""
+        return self._paused_at if any(map(self.line.is_full, self._paused)) else None
 
     # the link --------------------------------------------------------------------------------------------
 
@@ -94,6 +95,7 @@ class Carrier(object):
     def close(self) -> None:
         """Let go of everything."""
         self.drop()
+        self._expected.clear()
         for end in list(self._ends.values()):
             self._close(end)
 
@@ -121,12 +123,13 @@ class Carrier(object):
         if self._token is None:
             return
         self.bytes_in += len(data)
+        self.heard_at = time.monotonic()
         try:
             events = self.line.receive(self._token, data)
         except ProtocolError as error:
             self._lost("protocol: %s" % error)
             return
-        if time.monotonic() - self._said_at > SAID_EVERY:
+        if self.heard_at - self._said_at > SAID_EVERY:
             self.line.reassure()
         for event in events:
             if event.stream in self._ends:
@@ -250,6 +253,10 @@ class Carrier(object):
         self._paused.add(end.id)
 
     def _read(self, end: _End) -> None:
+        if not self.line.wants(end.id):  # others were read first, and have taken the room
+            self._pause(end)
+            self._wait_for_room(end)
+            return
         try:
             data = end.sock.recv(CHUNK)
         except BlockingIOError:

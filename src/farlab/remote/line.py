@@ -128,6 +128,7 @@ class Line(object):
         self._may_count = False  # counted frames may be sent
         self._incoming = 0  # number of the last counted frame on this link
         self._unsaid = 0  # bytes received since the other end was told how far we are
+        self._is_silent = False  # the driver's word: nothing is heard over it
 
     def _say_hello(self, more: "dict[str, int]") -> None:
         hello = {"version": frames.VERSION, "line": self.id, "life": self.life, "received": self.received}
@@ -195,6 +196,10 @@ class Line(object):
         if self._greeted and self._frames.is_partial:
             self._unsaid = ACK_EVERY
 
+    def silent(self) -> None:
+        """Nothing is heard over the link: hold as much as without one, until it brings something."""
+        self._is_silent = True
+
     def consumed(self, stream_id: int, size: int) -> None:
         """`size` delivered bytes have left for good (written to the socket): the other end may send more."""
         stream = self.streams.get(stream_id)
@@ -205,7 +210,12 @@ class Line(object):
     def wants(self, stream_id: int) -> bool:
         """Whether more may be queued on this stream now: the driver's word to read from its socket or not."""
         stream = self.streams.get(stream_id)
-        return stream is not None and self._out.wants(stream, self.linked)
+        return stream is not None and self._out.wants(stream, self.linked and not self._is_silent)
+
+    def is_full(self, stream_id: int) -> bool:
+        """Whether it is for want of room that no more may be queued, be there a link or not."""
+        stream = self.streams.get(stream_id)
+        return stream is not None and not self._out.wants(stream, False)
 
     def data_to_send(self, token: int, size: int = 1 << 20) -> "list[bytes | memoryview]":
         """Take what the link shall carry next: a list of buffers, of `size` bytes or a little more."""
@@ -231,6 +241,7 @@ class Line(object):
         """
         if token != self._token:
             return []
+        self._is_silent = False
         events = self._events
         try:
             for kind, stream, payload in self._frames.feed(data):

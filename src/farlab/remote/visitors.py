@@ -19,6 +19,8 @@ ABSENCE = 8.0
 """Seconds without a byte after which a laptop is away, though its link stands: it says something every three."""
 FULL = 1.0
 """Seconds without room that are worth telling."""
+GREETING_TIMEOUT = 60.0
+"""Seconds within which a link must have said whose it is."""
 LINK_SILENCE = 1800.0
 """Seconds without a byte after which a link is taken for dead, so that its `sshd` does not stay for ever."""
 
@@ -35,17 +37,16 @@ class Visitor(object):
         self._full = None  # the last absence in which the line was full: when, monotonic, and for how long
         self._waiting = deque()  # type: deque[tuple[int, str]] # streams to be connected, each with its destination
         self._is_due = False
-        self._heard = (0, 0.0)  # bytes_in, and since when it has been that
         self._anchor = anchor
         self._agent = None
 
     def arrive(self, hello, rest, fds, agent):
         """A new link has come; the agent of the one before may go."""
+        waits = self.carrier.waits_since  # before there is room again
         token = self.line.accept(hello)  # or it raises, and nothing has changed
-        self._look_back(time.monotonic())
+        self._look_back(waits, time.monotonic())
         self._dismiss()
         self._agent, self.left = agent, None
-        self._heard = (-1, 0.0)
         self.carrier.carry(token, fds[0], fds[1], rest)
         self.inform()
 
@@ -60,11 +61,13 @@ class Visitor(object):
         """Whether the line is still worth keeping."""
         if self.left is not None:
             return now - self.left < self.life
-        if self._heard[0] != self.carrier.bytes_in:
-            self._heard = (self.carrier.bytes_in, now)
-        elif now - self._heard[1] > LINK_SILENCE:
+        silence = now - self.carrier.heard_at
+        if silence > LINK_SILENCE:
             self.carrier.drop()
             self._lost("silence")
+        elif silence > ABSENCE:
+            self.line.silent()
+            self.carrier.pump()  # it may hold more now
         return True
 
     def keep(self, words):
@@ -76,11 +79,10 @@ class Visitor(object):
             self.life = float(seconds)
         self.inform()
 
-    def _look_back(self, now):
+    def _look_back(self, waits, now):
         """The laptop is here again: remember whether its line was full meanwhile, so that kernels' output waited."""
         is_known = self.left is not None
-        away = self.left if is_known else self._heard[1]
-        waits = self.carrier.waits_since
+        away = self.left if is_known else self.carrier.heard_at
         since = now if waits is None else max(away, now - (time.time() - waits))
         self._full = (since, now - since) if now - since > (FULL if is_known else ABSENCE) else None
 
@@ -137,12 +139,10 @@ class Newcomer(object):
 
     def __init__(self, anchor, brought, fds, agent):
         self._anchor, self._brought, self._fds, self._agent = anchor, brought, fds, agent
-        if len(fds) != 2:
-            self._refuse()
-            return
         for fd in fds:
             prepare(fd)
         anchor.loop.add_reader(fds[0], self._read)
+        self._patience = anchor.loop.call_later(GREETING_TIMEOUT, self._refuse)
         self._greet()
 
     def _read(self):
@@ -163,14 +163,17 @@ class Newcomer(object):
             greeting = frames.read_hello(self._brought)
             if greeting is None:
                 return
-            self._anchor.loop.remove_reader(self._fds[0])
+            self._let_go()
             self._anchor.visitor(greeting[0]["line"]).arrive(greeting[0], greeting[1], self._fds, self._agent)
         except ProtocolError:
             self._refuse()
 
+    def _let_go(self):
+        self._patience.cancel()
+        self._anchor.loop.remove_reader(self._fds[0])
+
     def _refuse(self):
-        if self._fds:
-            self._anchor.loop.remove_reader(self._fds[0])
+        self._let_go()
         self._agent.close()
         for fd in self._fds:
             os.close(fd)
