@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from address import Address, Kernel, connect
 from bed import Host, Laptop, processes, wait_for
+from host_parts import agents_of
 
 PATIENCE = 100.0
 
@@ -153,14 +155,58 @@ def test_a_server_that_ended_while_no_laptop_was_there_is_told_later(
     assert not connect(laptop, "alice").connected["reused"]
 
 
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "beside another"])
+@pytest.mark.parametrize(
+    "wish", [["kill-session", "-t", "farlab-main"], ["kill-pane", "-t", "farlab-main"], ["kill-server"]]
+)
 def test_the_tmux_session_killed_by_its_person_ends_the_session_whole(
-    alice: Address, laptop: Laptop, host: Host
+    alice: Address, laptop: Laptop, host: Host, wish: list[str], others: bool
 ) -> None:
-    assert host.run("alice", ["tmux", "kill-session", "-t", "farlab-main"]).returncode == 0
+    if others:
+        assert host.run("alice", ["tmux", "new-session", "-d", "-s", "mine", "exec sleep 1000"]).returncode == 0
+    assert host.run("alice", ["tmux", *wish]).returncode == 0
+    if others and wish != ["kill-server"]:
+        wait_for(
+            "the end of the session", lambda: "farlab-" not in host.run("alice", ["tmux", "ls"]).stdout, timeout=30
+        )
+        assert host.run("alice", ["tmux", "kill-session", "-t", "mine"]).returncode == 0
     wait_for("the host to be empty", lambda: not host.processes("alice"), timeout=30)
     assert not host.path("/tmp/farlab-2001").exists()
     assert not (host.home("alice") / ".local/state/farlab").exists()
     wait_for("the keeper to see it", lambda: state(laptop)["state"] == "ended", timeout=PATIENCE)
+
+
+# a laptop that leaves ------------------------------------------------------------------------------------
+
+
+def test_what_a_page_asked_of_a_session_that_starts_is_not_asked_once_its_laptop_has_left(
+    laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host
+) -> None:
+    go, other = host.home("alice") / "go", new_laptop()
+    words = ("connect", "alice", "--json", "--no-browser", "--setup", "until test -e go; do sleep 0.05; done")
+    leaving, staying = (each.popen(*each.farlab_argv(*words), stdout=subprocess.PIPE) for each in (laptop, other))
+    for which in (laptop, other):
+        wait_for("its line", lambda which=which: state_now(which) == "starting", timeout=PATIENCE)
+    page = Address(laptop, {**state(laptop), "token": "", "url": ""}).socket()
+    request = "GET /asked-by-{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    page.sendall(request.format("nobody").encode())
+    wait_for("it to be asked", lambda: state(laptop)["streams"])
+    assert laptop.farlab("disconnect", "alice").code == 0
+    leaving.communicate()
+    page.close()
+    go.touch()
+    told = json.loads(staying.communicate()[0])
+    assert Address(other, told).say(request.format("somebody").encode())
+    log = host.home("alice") / ".local/state/farlab/main/log"
+    wait_for("that in the log", lambda: "asked-by-somebody" in log.read_text())
+    assert "asked-by-nobody" not in log.read_text()
+    go.unlink()
+    assert other.farlab("terminate", "alice", "--yes", timeout=PATIENCE).code == 0
+
+
+def state_now(laptop: Laptop) -> object:
+    """The session's state, None where there is none yet."""
+    return laptop.farlab("status", "alice", "--json").json.get("state")
 
 
 # alive but silent ----------------------------------------------------------------------------------------
@@ -202,6 +248,33 @@ def test_an_anchor_that_hangs_is_told_as_such_and_not_replaced(
         assert connect(other, "alice").connected["pid"] == alice.connected["pid"]
         assert other.farlab("terminate", "alice", "--yes", timeout=PATIENCE).code == 0
     assert laptop.farlab("terminate", "alice", timeout=PATIENCE).code == 3
+
+
+def connections(host: Host, name: str) -> int:
+    """How many sockets of that name there are, the one that listens and those that wait for it (proc(5))."""
+    return host.run("root", ["cat", "/proc/net/unix"]).stdout.count("/" + name)
+
+
+def test_a_session_that_ends_while_it_is_asked_is_started_anew(
+    laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host
+) -> None:
+    """Without tmux, which lets go on what was stopped."""
+    with host.hide("tmux"):
+        alice, other = connect(laptop, "alice"), new_laptop()
+        assert laptop.farlab("disconnect", "alice").code == 0
+        wait_for("the end of the link", lambda: not agents_of(host), timeout=PATIENCE)
+        anchor, server = anchor_of(host), server_of(host)
+        os.kill(anchor.pid, signal.SIGSTOP)
+        words = other.farlab_argv("connect", "alice", "--json", "--no-browser")
+        asking = other.popen(*words, stdout=subprocess.PIPE)
+        wait_for("its agent to ask", lambda: connections(host, "anchor.sock") > 1, timeout=PATIENCE)
+        for each in (server, anchor):
+            processes.end(each.pid, each.started)
+        assert asking.stdout
+        told = json.loads(asking.stdout.read())
+        assert asking.wait(PATIENCE) == 0, told
+        assert (told["reused"], told["pid"] == alice.connected["pid"]) == (False, False), told
+        assert other.farlab("terminate", "alice", "--yes", timeout=PATIENCE).code == 0
 
 
 def test_what_is_typed_into_the_tmux_session_does_not_hurt_it(alice: Address, laptop: Laptop, host: Host) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +117,50 @@ def test_a_session_is_found_again_though_its_runtime_directory_ended_with_the_lo
     assert not host.path("/run/user/2021/farlab").exists()
 
 
+STATE = ".local/state/farlab"
+
+
+@pytest.mark.parametrize("removed", [STATE, f"{STATE}/main", f"{STATE}/main/record.json"])
+def test_a_session_whose_record_was_removed_is_found_by_the_next_link_and_written_down_again(
+    laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host, removed: str
+) -> None:
+    alice = connect(laptop, "alice")
+    number, server = kernel_with_a_variable(alice), server_of(host)
+    assert host.run("alice", ["rm", "-rf", removed]).returncode == 0
+    steps.kill(steps.links(laptop)[0])
+    other = connect(new_laptop(), "alice")
+    assert (other.connected["reused"], other.token) == (True, alice.token)
+    wait_for("the link again", lambda: alice.status()["state"] == "up", timeout=60)
+    assert remembers(alice, number)
+    assert server_of(host).key == server.key
+    record = host.home("alice") / STATE / "main/record.json"
+    wait_for("the record again", record.exists, timeout=20)
+    assert [oct(each.stat().st_mode & 0o777) for each in (record, record.parent)] == ["0o600", "0o700"]
+    [listed] = other.laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
+    assert (listed["state"], listed["pid"]) == ("up", alice.connected["pid"]), listed
+    assert other.laptop.farlab("disconnect", "alice").code == 0
+    steps.terminate(laptop, "alice")
+    assert not host.left_over("alice")
+
+
+def test_a_session_without_a_record_is_told_of_and_terminated(laptop: Laptop, host: Host) -> None:
+    alice = connect(laptop, "alice")
+    steps.done(laptop, "disconnect", "alice")
+    [anchor] = [anchor_of(host)]
+    os.kill(anchor.pid, signal.SIGSTOP)  # it does not write another meanwhile
+    assert host.run("alice", ["rm", "-r", f"{STATE}/main/record.json"]).returncode == 0
+    listing = laptop.popen(*laptop.farlab_argv("list", "--host", "alice", "--json"), stdout=subprocess.PIPE)
+    wait_for("its agent", lambda: agents_of(host), timeout=30)
+    os.kill(anchor.pid, signal.SIGCONT)
+    assert listing.stdout
+    [listed] = json.loads(listing.stdout.read())["sessions"]
+    assert listed["pid"] == alice.connected["pid"], listed
+    assert listing.wait(30) == 0
+    assert host.run("alice", ["rm", "-rf", STATE]).returncode == 0
+    steps.terminate(laptop, "alice")
+    assert not host.left_over("alice")
+
+
 def test_a_cleaner_by_age_leaves_a_session_alone(laptop: Laptop, host: Host) -> None:
     alice = connect(laptop, "alice")
     number = kernel_with_a_variable(alice)
@@ -146,3 +194,16 @@ def test_files_are_marked_as_used_now_and_then(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(upkeep, "TOUCH", -1.0)
     kept.look()
     assert min(path.stat().st_mtime for path in (place / "kernel.json", place)) > 0
+
+
+def test_a_directory_that_could_not_be_locked_is_locked_later(tmp_path: Path) -> None:
+    place = tmp_path / "farlab/main"
+    place.mkdir(parents=True)
+    kept, cleaner = upkeep.Upkeep(str(place)), os.open(place, os.O_RDONLY)
+    fcntl.flock(cleaner, fcntl.LOCK_EX)
+    kept.look()
+    fcntl.flock(cleaner, fcntl.LOCK_UN)
+    kept.look()
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(cleaner)

@@ -146,6 +146,32 @@ def test_an_adopted_server_is_not_taken_for_ended_where_too_many_files_are_open(
     assert (server_of(host).key, anchor_of(host).key) == (server.key, anchor.key)
 
 
+# tmux ----------------------------------------------------------------------------------------------------
+
+
+def test_a_session_outlives_the_tmux_that_held_it(alice: Address, laptop: Laptop, host: Host) -> None:
+    assert alice.connected["launcher"] == "tmux"
+    number, server, anchor = kernel_with_a_variable(alice), server_of(host), anchor_of(host)
+    page = Kernel(alice, number)
+    [tmux] = [each for each in host.processes("alice") if each.name.startswith("tmux")]
+    steps.kill(tmux)
+    wait_for("word of it", lambda: steps.status(laptop, "alice")["launcher"] == "detached", timeout=PATIENCE)
+    assert page.run("print(x)") == "42\n"
+    assert alice.ask("GET", "/api/status")[0] == 200
+    assert (steps.status(laptop, "alice")["state"], steps.status(laptop, "alice")["outages"]) == ("up", 0)
+    [listed] = laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
+    assert (listed["state"], listed["launcher"]) == ("up", "detached"), listed
+    steps.kill(steps.links(laptop)[0])
+    wait_for("the outage", lambda: steps.status(laptop, "alice")["outages"] == 1, timeout=PATIENCE)
+    is_state(laptop, "up")
+    assert page.run("print(x)") == "42\n"
+    assert (server_of(host).key, anchor_of(host).key) == (server.key, anchor.key)
+    page.close()
+    steps.terminate(laptop, "alice")
+    assert not host.left_over("alice")
+    assert not (host.home("alice") / ".local/state/farlab").exists()
+
+
 # memory --------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +204,25 @@ def test_a_server_that_ran_out_of_memory_is_told_as_that(alice: Address, laptop:
     [listed] = laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
     assert "ran out of memory" in listed["reason"], listed
     assert not connect(laptop, "alice").connected["reused"]
+
+
+def test_a_server_is_not_said_to_have_run_out_of_memory_where_nobody_could_count_before(
+    laptop: Laptop, host: Host
+) -> None:
+    counts = host.path("/tmp/vmstat")
+    counts.write_text("nr_free_pages 1\n")
+    assert host.run("root", ["mount", "--bind", "/tmp/vmstat", "/proc/vmstat"]).returncode == 0
+    try:
+        connect(laptop, "alice")
+        server = server_of(host)
+        counts.write_text("oom_kill 5\n")
+        steps.kill(server)
+        is_state(laptop, "ended")
+        assert reason(laptop).endswith("the server has ended (signal SIGKILL)")
+    finally:
+        host.run("root", ["umount", "/proc/vmstat"])
+        counts.unlink()
+    laptop.farlab("terminate", "alice", "--yes", timeout=PATIENCE)
 
 
 def test_a_kernel_that_ran_out_of_memory_is_started_again_by_jupyter_and_the_session_stays(

@@ -37,6 +37,8 @@ class Watch:
 
     def __init__(self, bed: Bed, laptop: Laptop) -> None:
         self.seen: set[bytes] = set()
+        self.on_hosts: set[bytes] = set()
+        """Command lines there, which all can read."""
         self._spaces = {processes.namespace(host.pid, "pid") for host in bed.hosts.values()}
         self._net = processes.namespace(laptop.holder, "net")
         self._over = threading.Event()
@@ -54,9 +56,11 @@ class Watch:
         while not self._over.wait(0.002):
             for pid in filter(str.isdigit, os.listdir("/proc")):
                 number = int(pid)
-                is_on_bed = processes.namespace(number, "net") == self._net
-                if is_on_bed or processes.namespace(number, "pid") in self._spaces:
-                    self.seen |= {read(f"/proc/{pid}/cmdline"), read(f"/proc/{pid}/environ")}
+                is_on_host = processes.namespace(number, "pid") in self._spaces
+                if is_on_host or processes.namespace(number, "net") == self._net:
+                    command = read(f"/proc/{pid}/cmdline")
+                    self.seen |= {command, read(f"/proc/{pid}/environ")}
+                    self.on_hosts |= {command} if is_on_host else set()
 
 
 def read(path: str | Path) -> bytes:
@@ -82,6 +86,16 @@ def test_no_command_line_and_no_environment_ever_holds_the_token(bed: Bed, host:
     assert any(b"farlab.keeper" in each for each in watch.seen)
     assert [each for each in watch.seen if address.token.encode() in each] == []
     assert address.token not in laptop.opened[-1]
+
+
+@pytest.mark.parametrize("person", ["alice", "tess", "finn"])
+def test_no_command_line_on_the_host_ever_holds_a_setup_line(bed: Bed, host: Host, laptop: Laptop, person: str) -> None:
+    word = "hush" + uuid.uuid4().hex
+    line = {"tess": f"setenv SECRET {word}", "finn": f"set -gx SECRET {word}"}.get(person, f"export SECRET={word}")
+    with Watch(bed, laptop) as watch, session(laptop, person, "--setup", line) as address, address.kernel() as kernel:
+        assert kernel.run("import os; print(os.environ['SECRET'])") == word + "\n"
+    assert any(b" -c" in each.replace(b"\0", b" ") for each in watch.on_hosts)
+    assert [each for each in watch.on_hosts if word.encode() in each] == []
 
 
 def test_only_private_files_hold_the_token_and_no_log_does(bed: Bed, shared: Address) -> None:

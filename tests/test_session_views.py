@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -104,6 +107,38 @@ def test_logs_that_are_followed_show_what_is_new_and_end_with_ctrl_c(zoe: Addres
     following.close()
     assert following.exitstatus == 130
     wait_for("its agent to end", lambda: not [each for each in host.processes("zoe") if each.name == "sh"])
+
+
+def test_logs_that_are_followed_show_whole_lines_once_though_the_log_is_shortened_meanwhile(
+    zoe: Address, laptop: Laptop, host: Host
+) -> None:
+    log = host.home("zoe") / ".local/state/farlab/main/log"
+    following = laptop.popen(*laptop.farlab_argv("logs", "zoe", "--follow", "--lines", "1"), stdout=subprocess.PIPE)
+    assert following.stdout
+    assert following.stdout.readline()
+    append(log, "".join(f"{line:09}{'ä' * 50}\n" for line in range(20_000)))
+    shown = [following.stdout.readline() for _ in range(20_000)]
+    append(log, "".join(f"{line:09}{'ä' * 50}\n" for line in range(20_000, 80_000)))
+    wait_for("it to be shortened", lambda: log.stat().st_size < 2 << 20, timeout=30)
+    for part in ("the en", "d\n"):
+        began = time.monotonic()
+        wait_for("a look or two at the log", lambda began=began: time.monotonic() - began > 1.5)
+        append(log, part)
+    while shown[-1] != b"the end\n":
+        assert shown[-1], "it ended"
+        shown.append(following.stdout.readline())
+    texts = [each.decode() for each in shown[:-1]]
+    assert len(set(texts)) == len(texts)
+    assert {len(each) for each in texts} == {60}
+    following.send_signal(signal.SIGINT)
+    assert following.wait(30) == 130
+    following.stdout.close()
+
+
+def append(log: Path, text: str) -> None:
+    """As the server does."""
+    with log.open("ab") as file:
+        file.write(text.encode())
 
 
 def test_attach_shows_the_tmux_session_and_leaving_it_harms_nothing(zoe: Address) -> None:

@@ -140,7 +140,29 @@ def test_setup_lines_are_run_by_the_persons_own_shell(laptop: Laptop, person: st
             assert kernel.run("import os; print(os.environ['WISH'])") == f"""it's "a  b" {home}\n"""
 
 
-@pytest.mark.parametrize("person", ["bob", "finn", "tess"])
+ALIASES = {
+    "bob": "alias wished='export WISH=granted'",
+    "zoe": "alias wished='export WISH=granted'",
+    "dan": "wished() { export WISH=granted; }",
+    "finn": "function wished; set -gx WISH granted; end # a remark",
+    "tess": "alias wished 'setenv WISH granted'",
+}
+"""As `module` is one in the shells of clusters."""
+
+
+@pytest.mark.parametrize("person", ALIASES)
+def test_a_setup_line_may_use_what_one_before_it_defined_and_the_server_sees_none_of_them(
+    laptop: Laptop, person: str
+) -> None:
+    with (
+        session(laptop, person, "--setup", ALIASES[person], "--setup", "wished") as address,
+        address.kernel() as kernel,
+    ):
+        shown = kernel.run("import os; print(os.environ['WISH'], [each for each in os.environ if 'FARLAB' in each])")
+        assert shown == "granted []\n"
+
+
+@pytest.mark.parametrize("person", SETUPS)
 def test_a_setup_line_that_fails_is_an_error_with_its_own_words(laptop: Laptop, person: str) -> None:
     words = ["--setup", "true", "--setup", "ls /no-such-place", "--setup", "true"]
     ran = laptop.farlab("connect", person, "--json", "--no-browser", *words, timeout=100)

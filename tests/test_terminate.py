@@ -124,7 +124,8 @@ def own_processes(host: Host, address: Address) -> dict[str, int]:
     assert made.returncode == 0, made
     made = host.run("alice", ["tmux", "-L", "other", "new-session", "-d", "-s", "farlab-main", "exec sleep 1002"])
     assert made.returncode == 0, made
-    host.run("alice", ["sh", "-c", "nohup sleep 1003 /tmp/farlab-2001/main/ >/dev/null 2>&1 & :"])
+    reading = "nohup tail -f /dev/null /tmp/farlab-2001/main/kernel-notes >/dev/null 2>&1 & :"
+    assert host.run("alice", ["sh", "-c", reading]).returncode == 0
     code = (
         "import subprocess; subprocess.Popen('nohup sleep 1004 >/dev/null 2>&1 &', shell=True, start_new_session=True)"
     )
@@ -144,8 +145,9 @@ def test_what_else_the_person_runs_is_left_alone(alice: Address, laptop: Laptop,
     try:
         assert terminate(laptop, "--yes") == 0
         assert _sleeping(host, list(own)) == own
+        assert [each.name for each in host.processes("alice")].count("tail") == 1
         rest = {each.name.partition(":")[0] for each in host.processes("alice")}
-        assert rest <= {"sleep", "tmux"}, host.processes("alice")
+        assert rest <= {"sleep", "tmux", "tail"}, host.processes("alice")
         assert "farlab-mine" in host.run("alice", ["tmux", "ls"]).stdout
         assert "farlab-main" not in host.run("alice", ["tmux", "ls"]).stdout
         assert "farlab-main" in host.run("alice", ["tmux", "-L", "other", "ls"]).stdout

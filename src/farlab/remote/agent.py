@@ -22,6 +22,8 @@ from farlab.remote.session import Session
 from farlab.remote.start import start
 
 MOST_REQUEST = 8 << 20
+ENDING = 0.5
+"""Seconds from an anchor's last word to the end of its process."""
 
 
 class Link(object):
@@ -66,18 +68,29 @@ def rename(name):
         pass  # not Linux, or not allowed: only the looks suffer
 
 
+def found_or_started(link, request, session):
+    """Whether the session was found; it runs in any case."""
+    if session.state == "alive":
+        return True
+    with session.lock(link):
+        if session.look().state == "alive":
+            return True
+        start(link, request, session)
+    return False
+
+
 def ensure(link, request):
     """Find or start the session, and carry the line: ends with the link."""
+    request["brought"] = link.read(request.get("bundle", 0))  # needed or not: the line comes behind it
     session = Session(request["name"])
-    reused = session.state == "alive"
-    if not reused:
-        with session.lock(link):
-            reused = session.read().state == "alive"
-            if not reused:
-                start(link, request, session)
-    if reused:
-        link.read(request.get("bundle", 0))  # it came along unneeded, and the line comes behind it
-    sock, answer = session.ask(op="join")
+    reused = found_or_started(link, request, session)
+    try:
+        sock, answer = session.ask(op="join")
+    except Failure:
+        if not reused or not host.wait_until(lambda: session.look().state != "alive", ENDING):
+            raise
+        reused = found_or_started(link, request, session)  # it was about to end
+        sock, answer = session.ask(op="join")
     link.say(joined=True, reused=reused, session=answer)
     early = request["early"].encode() + b"\n"
     sent = sock.sendmsg([early], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1]))])

@@ -13,14 +13,13 @@ import os
 import resource
 import signal
 import socket
-import subprocess
-import sys
 import time
 from contextlib import suppress
 
 from farlab.remote import callers, host
 from farlab.remote.reactor import Reactor
 from farlab.remote.server import Server
+from farlab.remote.terminal import GRACE, Terminal
 
 FIRST_VISITOR = 30.0
 """Seconds within which the link that started the session must have been joined."""
@@ -39,6 +38,7 @@ class Anchor(object):
             self.spec = json.load(file)
         os.unlink(path)
         adopted = self.spec["adopt"] or {}
+        self._terminal = Terminal()
         self.token = adopted.get("token") or os.urandom(24).hex()
         self.record = dict(
             host.here(os.getpid()),
@@ -46,12 +46,13 @@ class Anchor(object):
             runtime=runtime,
             token=self.token,
             anchor={"pid": os.getpid(), "start": host.start_time(os.getpid())},
-            launcher="tmux" if os.environ.get("TMUX") and sys.stdout.isatty() else "detached",
+            launcher="tmux" if self._terminal.is_tmux else "detached",
             transport="unix",
             created=adopted.get("created") or time.time(),
             environment=(adopted or self.spec["wish"]).get("environment") or "",
             asked=adopted["asked"] if "asked" in adopted else self.spec["wish"].get("directory") or "",
         )
+        self._record_path = os.path.join(self.spec["directory"], "record.json")
         self.loop = Reactor()
         self.server = Server(self.loop, self.spec, self.token, self.changed)
         self.lines = {}
@@ -64,12 +65,9 @@ class Anchor(object):
     def run(self):
         callers.listen(self, os.path.join(self.spec["runtime"], "anchor.sock"))
         self.save()
-        signal.signal(signal.SIGHUP, lambda *_: self.server.stop())  # its person has ended the tmux session
-        signal.signal(signal.SIGTERM, lambda *_: self.server.stop(is_hosts=True))
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):  # typed by whoever is attached to tmux
-            signal.signal(number, lambda *_: None)  # not SIG_IGN, which the server and all it starts would inherit
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        self._print("farlab session `%s`; its log is %s/log" % (self.spec["name"], self.spec["directory"]))
+        self._hear_signals()
+        self._terminal.hold()
+        self._terminal.print("farlab session `%s`; its log is %s/log" % (self.spec["name"], self.spec["directory"]))
         if self.spec["adopt"]:
             self.server.adopt(self.spec["adopt"])
         else:
@@ -83,6 +81,9 @@ class Anchor(object):
         for visitor in list(self.lines.values()):
             if not visitor.check(now):
                 self.forget(visitor)
+        if not self._leaving and not os.path.exists(self._record_path):
+            with suppress(OSError):
+                self.save()  # somebody has removed it
         self.loop.call_later(5.0, self._tick)
 
     def _expect_visitor(self):
@@ -90,9 +91,38 @@ class Anchor(object):
         if not self._visited and not self.spec["adopt"]:
             self.server.stop()
 
-    def _print(self, text):
-        if self.record["launcher"] == "tmux":
-            print(text, flush=True)  # noqa: T201 - for whoever attaches to the tmux session
+    # signals ---------------------------------------------------------------------------------------------
+
+    def _hear_signals(self):
+        """Signals are read as numbers from a descriptor, so that none breaks into what the loop is doing."""
+        hears, speaks = self._wakeup = socket.socketpair()
+        for sock in self._wakeup:
+            sock.setblocking(False)
+        signal.set_wakeup_fd(speaks.fileno())
+        typed = signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP  # by whoever is attached to tmux
+        for number in (signal.SIGHUP, signal.SIGTERM, *typed):
+            signal.signal(number, lambda *_: None)  # not SIG_IGN, which the server and all it starts would inherit
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        self.loop.add_reader(hears.fileno(), self._signalled, hears)
+
+    def _signalled(self, hears):
+        for number in hears.recv(64):
+            if number == signal.SIGHUP:
+                self._hung_up(time.monotonic() + GRACE)
+            elif number == signal.SIGTERM:
+                self.server.stop(is_hosts=True)
+
+    def _hung_up(self, deadline):
+        """Our terminal has gone: its person has ended the tmux session, or tmux was killed, which is nobody's wish."""
+        if self._terminal.is_killed:
+            self._terminal.lose()
+            self.record["launcher"] = "detached"
+            self.changed()
+        elif self._terminal.is_tmux and time.monotonic() < deadline:
+            self.loop.call_later(0.02, self._hung_up, deadline)
+        else:
+            self._terminal.let_go()
+            self.server.stop()
 
     # the server ------------------------------------------------------------------------------------------
 
@@ -102,7 +132,7 @@ class Anchor(object):
         if server.state == "up" and not self._is_up:
             self._is_up = True
             server.told["base_url"] = self._base_url()
-            self._print("%s runs; leave it with Ctrl-b d" % server.told.get("server"))
+            self._terminal.print("%s runs; leave it with Ctrl-b d" % server.told.get("server"))
         if server.state != "ended":
             with suppress(OSError):  # a full disk: the last record holds, and the next change tries again
                 self.save()
@@ -140,7 +170,7 @@ class Anchor(object):
         for process in host.kernels_of(self.spec["runtime"]):
             host.end_process(process)
         host.remove_runtime(self.spec["runtime"])
-        self._leave_tmux()
+        self._terminal.close()
         if ending["code"] == "ended":
             self.record = {key: self.record[key] for key in ("name", "node", "launcher")}
             self.record["ended"] = ending
@@ -151,15 +181,6 @@ class Anchor(object):
             host.remove_empty(host.state_base())
         self._inform()
         self._leave(time.monotonic() + (0.2 if ending["code"] == "terminated" else FAREWELL))
-
-    def _leave_tmux(self):
-        """End our tmux session, also where tmux is told to keep the panes of the dead, and live on a little."""
-        if self.record["launcher"] == "tmux":
-            signal.signal(signal.SIGHUP, lambda *_: None)
-            null = subprocess.DEVNULL
-            with suppress(OSError, subprocess.SubprocessError):
-                words = ["tmux", "kill-pane", "-t", os.environ["TMUX_PANE"]]
-                subprocess.call(words, stdin=null, stdout=null, stderr=null, timeout=5)
 
     def _leave(self, deadline):
         """End when nobody listens any more. The links end with the process: then nothing of us is left."""
@@ -173,7 +194,8 @@ class Anchor(object):
 
     def save(self):
         """Write the record, whole or not at all."""
-        path = os.path.join(self.spec["directory"], "record.json")
+        path = self._record_path
+        os.makedirs(self.spec["directory"], 0o700, exist_ok=True)
         if "ended" not in self.record:
             self.record.update(server=self.server.process, told=self.server.told)
         with open(os.open(path + ".new", os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
@@ -281,7 +303,7 @@ class Anchor(object):
 
         `laptop`: which one it serves; lines that an earlier keeper of that laptop left are of no more use.
         `keep`: how much its line keeps, and for how long. `bye`: it ends. `stop`: the person terminates.
-        `cancel`: Ctrl-C while starting.
+        `cancel`: Ctrl-C while starting; `bye` where others wait.
         """
         if isinstance(words.get("keep"), dict):
             visitor.keep(words["keep"])
@@ -290,10 +312,10 @@ class Anchor(object):
             for other in list(self.lines.values()):
                 if other is not visitor and other.laptop == visitor.laptop:
                     self.forget(other)
-        elif words.get("bye"):
-            self.forget(visitor)
         elif words.get("stop") or (words.get("cancel") and self.server.state == "starting" and len(self.lines) == 1):
             self.server.stop()
+        elif words.get("bye") or words.get("cancel"):
+            self.forget(visitor)
 
     def forget(self, visitor):
         """A laptop has said goodbye, or stayed away too long."""

@@ -11,6 +11,8 @@ from farlab.remote import host
 from farlab.remote.host import Failure
 from farlab.remote.session import NAME, Session
 
+MOST_LOG = 1 << 20
+"""Bytes of a log that are read at once."""
 STOP_TIMEOUT = 25.0
 """Seconds an anchor may take to end its server; then we do it."""
 
@@ -18,13 +20,11 @@ STOP_TIMEOUT = 25.0
 def stop(link, request):
     """End the session, whatever state it is in, and leave nothing."""
     session = Session(request["name"])
-    if os.path.isdir(session.directory) or session.find():
+    if session.look().record or os.path.isdir(session.directory):
         session.refuse_elsewhere()
         kernels = confirmed(link, session, request) if session.state == "alive" else 0  # a person thinks: not locked
         with session.lock(link):
-            if not session.read().record:
-                session.find()
-            state = session.state
+            state = session.look().state
             if state == "alive":
                 stop_by_anchor(link, session, hangs=kernels is None)
             record = session.record
@@ -102,7 +102,7 @@ def describe(session):
 
 
 def status(link, request):
-    session = Session(request["name"])
+    session = Session(request["name"]).look()
     if session.state == "none":
         raise Failure("no-session", "no session `%s` runs there" % session.name)
     link.say(sessions=[describe(session)])
@@ -112,7 +112,7 @@ def list_all(link, request):
     """Every session of ours on this home, and the Jupyter servers that farlab did not start."""
     base = host.state_base()
     names = sorted(filter(NAME.match, os.listdir(base))) if os.path.isdir(base) else []
-    found = [describe(session) for session in map(Session, names) if session.state != "none"]
+    found = [describe(session) for session in map(Session, names) if session.look().state != "none"]
     link.say(sessions=found, foreign=foreign())
 
 
@@ -141,14 +141,27 @@ def logs(link, request):
     if not os.path.exists(session.log):
         raise Failure("no-session", "session `%s` has no log on this host" % session.name)
     with open(session.log, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        file.seek(max(0, size - (1 << 20)))
-        lines = file.read().decode("utf-8", "replace").splitlines()[-request["lines"] :]
-        link.say(lines=lines)
-        while request.get("follow") and not select.select([0], [], [], 0.5)[0]:
-            if os.fstat(file.fileno()).st_size < file.tell():
-                file.seek(0)
-            added = file.read().decode("utf-8", "replace")
-            if added:
-                link.say(lines=added.splitlines())
+        file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_LOG))
+        follows = request.get("follow")
+        whole, rest = whole_lines(file.read()) if follows else (file.read(), b"")
+        lines = lines_of(whole)
+        link.say(lines=lines[max(0, len(lines) - request["lines"]) :])
+        while follows and not select.select([0], [], [], 0.5)[0]:
+            size = os.fstat(file.fileno()).st_size
+            if size < file.tell():  # it was shortened; what is kept has been said
+                file.seek(size)
+                rest = b""
+            whole, rest = whole_lines(rest + file.read(MOST_LOG))
+            if whole:
+                link.say(lines=lines_of(whole))
     link.say(done=True)
+
+
+def whole_lines(content):
+    """The lines that have ended, and what follows them, which is still being written."""
+    end = content.rfind(b"\n") + 1
+    return content[:end], content[end:]
+
+
+def lines_of(content):
+    return content.decode("utf-8", "replace").splitlines()

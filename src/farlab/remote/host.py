@@ -179,8 +179,16 @@ def our_commands():
                 yield int(pid), words
 
 
+def is_kernel(pid):
+    """Whether a process was started as a kernel: jupyter_client tells each who its parent is (launcher.py)."""
+    with suppress(OSError), open("/proc/%d/environ" % pid, "rb") as file:
+        return any(each.startswith(b"JPY_PARENT_PID=") for each in file.read().split(b"\0"))
+    return False
+
+
 def kernels_of(runtime):
     """Kernels that outlived their server: our processes that were given a connection file in `runtime`."""
     mark = runtime.encode() + b"/kernel-"
-    found = [pid for pid, words in our_commands() if any(mark in word for word in words)]
+    named = [pid for pid, words in our_commands() if any(mark in word for word in words)]
+    found = filter(is_kernel, named)  # and no editor of such a file
     return [{"pid": pid, "start": start_time(pid)} for pid in found if start_time(pid)]

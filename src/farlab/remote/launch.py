@@ -62,6 +62,8 @@ def setup(runtime):
 def launch(runtime):
     for name in ("TMUX", "TMUX_PANE"):  # they are the anchor's: a terminal in Jupyter may have a tmux of its own
         os.environ.pop(name, None)
+    for name in [each for each in os.environ if each.startswith("FARLAB_SETUP_")]:  # the server's, too: have been run
+        del os.environ[name]
     os.environ["JUPYTER_RUNTIME_DIR"] = runtime  # whatever an rc file says: the token is written there
     home = os.path.realpath(os.path.expanduser("~"))
     wish = tell(runtime, op="launch", stage="shell", pid=os.getpid(), home=home)["wish"]

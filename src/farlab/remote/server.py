@@ -30,6 +30,8 @@ TERM_PATIENCE = 5.0
 """Seconds a server that was asked to shut down, or got a SIGTERM, may take."""
 HUNG_PATIENCE = 3.0
 """The same for the first sign of having heard, and for all the rest where there was none."""
+SETUP = "FARLAB_SETUP_"
+"""What the variables begin with in which the person's `--setup` lines are handed to their shell."""
 LOST = 1 << 16
 """Stands for the exit status of an adopted server, which only its parent could see."""
 _NO_TERMINAL = (": Inappropriate ioctl for device", ": no job control in this shell")
@@ -50,7 +52,7 @@ class Server(object):
         self._upkeep = Upkeep(spec["runtime"])
         self._memory_kills = memory_kills()
         self._log = os.path.join(spec["directory"], "log")
-        self._child = None
+        self._child = self._watching = None
         self._interactive = True
         self._deadline = 0.0
         self._asking = self._stopping = self._is_hosts = self._is_setting_up = False
@@ -61,12 +63,15 @@ class Server(object):
         shell = login_shell(self._spec["env"])
         runtime, setup = self._spec["runtime"], list(self._spec["wish"].get("setup") or ())
         program = "%s -I -S %s farlab.remote.launch" % (sys.executable, os.path.join(runtime, "farlab-anchor"))
-        steps = ["%s setup %s" % (program, runtime), *setup] if setup else []
+        lines = {SETUP + str(number): line for number, line in enumerate(setup)}
+        steps = ["%s setup %s" % (program, runtime), *('eval "$%s"' % name for name in lines)] if setup else []
         steps.append("exec %s launch %s" % (program, runtime))
-        command = " && ".join(steps).encode("utf-8", "surrogateescape")  # an old Python in a C locale would raise
+        command = os.fsencode(" && ".join(steps))
         words = ["-" + os.path.basename(shell)] + (["-i"] if self._interactive else []) + ["-c", command]
         env = dict(self._spec["env"], JUPYTER_RUNTIME_DIR=self._spec["runtime"])
         env.update((key, os.environ[key]) for key in ("TMUX", "TMUX_PANE", "TERM") if key in os.environ)
+        # others can read a command line; and an old Python in a C locale would raise
+        env.update((name, line.encode("utf-8", "surrogateescape")) for name, line in lines.items())
         env.setdefault("TMUX", "none,0,0")  # rc files that `exec tmux` unless they are in one must not
         log = os.open(self._log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         try:
@@ -82,13 +87,13 @@ class Server(object):
         self.process = {"pid": self._child.pid, "start": host.start_time(self._child.pid)}
         self._deadline = time.monotonic() + SHELL_TIMEOUT
         self._on_change()
-        self._loop.call_later(0.02, self._watch)
+        self._watch_in(0.02)
 
     def adopt(self, record):
         """Take over a server whose anchor was lost."""
         self.process, self.told = record["server"], record.get("told") or {}
         self._enter("up", "")
-        self._loop.call_later(1.0, self._watch)
+        self._watch_in(1.0)
 
     def setting_up(self):
         """The login shell has come to the person's `--setup` lines."""
@@ -123,6 +128,11 @@ class Server(object):
 
     # watch -----------------------------------------------------------------------------------------------
 
+    def _watch_in(self, seconds):
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = self._loop.call_later(seconds, self._watch)
+
     def _watch(self):
         if self.state == "ended":
             return
@@ -131,12 +141,12 @@ class Server(object):
             self._ended(status)
         elif self.state == "starting":
             self._watch_start()
-            self._loop.call_later(0.02, self._watch)
+            self._watch_in(0.02)
         else:
             self._shorten_log()
             self._upkeep.look()
             self._feel_pulse()
-            self._loop.call_later(0.02 if self._stopping else 1.0, self._watch)
+            self._watch_in(0.02 if self._stopping else 1.0)
 
     def _feel_pulse(self):
         """Ask a server that is up, now and then, whether it still answers."""
@@ -198,7 +208,8 @@ class Server(object):
 
     def _for_want_of_memory(self, status):
         """What there is to say about memory where the server was killed, or may have been."""
-        count = memory_kills() - self._memory_kills
+        before, now = self._memory_kills, memory_kills()
+        count = 0 if None in (before, now) else now - before
         if count < 1 or status not in (-signal.SIGKILL, LOST):
             return ""
         return "; just then the host ran out of memory and killed %d process%s" % (count, "es" if count > 1 else "")
@@ -232,7 +243,7 @@ class Server(object):
         if self._stopping or self.state == "ended":
             return
         self._stopping = True
-        self._loop.call_later(0.05, self._watch)
+        self._watch_in(0.05)
         if self.state == "up" and self.answers:
             self.ask("POST", "api/shutdown", self._told_to_stop, timeout=HUNG_PATIENCE)
         else:
@@ -269,12 +280,12 @@ def login_shell(env):
 
 
 def memory_kills():
-    """How many processes the kernel has killed for want of memory, in whichever cgroup; 0 where it does not tell."""
+    """How many processes the kernel has killed for want of memory, in whichever cgroup; None where nobody can tell."""
     with suppress(OSError, ValueError), open("/proc/vmstat") as file:
         for line in file:
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
-    return 0
+    return None
 
 
 def how(status):

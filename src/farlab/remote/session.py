@@ -108,6 +108,12 @@ class Session(object):
             self.find()
         return self
 
+    def look(self):
+        """Read the record again; where there is none look for the anchor itself, which will write another."""
+        if not self.read().record:
+            self.find()
+        return self
+
     def find(self):
         """Make the record anew from the anchor's process, if one runs: the file was lost or cut short."""
         self.record = {}
@@ -143,8 +149,8 @@ class Session(object):
 
     def ask(self, timeout=ANSWER_TIMEOUT, **words):
         """Connect to the anchor and put a question. Returns `(socket, answer)`."""
-        place = os.path.join(self.record["runtime"], "anchor.sock")
-        host.wait_until(lambda: os.path.exists(place), REPAIR_TIMEOUT)
+        place, anchor = os.path.join(self.record["runtime"], "anchor.sock"), self.record["anchor"]
+        host.wait_until(lambda: os.path.exists(place) or not host.is_same(anchor), REPAIR_TIMEOUT)
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(timeout)
         try:
@@ -155,8 +161,7 @@ class Session(object):
             return sock, json.loads(read_line(sock))
         except (OSError, ValueError) as error:
             sock.close()
-            pid = self.record["anchor"]["pid"]
-            message = "session `%s` is alive (process %d) but does not answer" % (self.name, pid)
+            message = "session `%s` is alive (process %d) but does not answer" % (self.name, anchor["pid"])
             hint = "`farlab terminate HOST` ends it, unsaved work included"
             raise Failure("not-answering", message, str(error), hint) from None
 

@@ -28,7 +28,7 @@ def start(link, request, session):
         ended = session.ending
         why = "has ended: " + ended["message"] if ended else "does not run"
         raise Failure("no-session", "session `%s` %s" % (session.name, why), ended["detail"] if ended else "")
-    bundle = request.get("bundle") and link.read(request["bundle"])
+    bundle = request["brought"]
     if not bundle:
         link.say(need="bundle")
         signal.alarm(BUNDLE_TIMEOUT)  # the laptop may be gone; who ends by that leaves a lock that is known to be stale
@@ -36,8 +36,6 @@ def start(link, request, session):
         signal.alarm(0)
     link.say(progress="start", text="starting the session")
     runtime = adopt["runtime"] if adopt else os.path.join(host.runtime_base(), short(session.name))
-    if not adopt and os.path.exists(os.path.join(runtime, "anchor.sock")) and session.find():
-        return  # it lives, and only its record was lost
     if not adopt:
         session.sweep()
     try:

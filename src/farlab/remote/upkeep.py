@@ -59,10 +59,14 @@ class Upkeep(object):
         found = _identity(os.stat(self._runtime))
         if self._locked is None or self._locked[0] != found:
             before, fd = self._locked, os.open(self._runtime, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:  # a cleaner is at it: the next time
+                os.close(fd)
+                return
             self._locked = (found, fd)
             if before is not None:
                 os.close(before[1])
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def _hold(self, name, found):
         held = self._held.get(name)
