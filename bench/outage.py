@@ -128,6 +128,7 @@ def of(cases: Iterable[Case], host: Host, rounds: int) -> Table:
         bed = stack.enter_context(Bed())
         laptop = bed.add_laptop()
         ways = stack.enter_context(three(bed, laptop, host.source))
+        floor = _logins(bed, ways[0], sorted({case.delay for case in cases}))
         context = stack.enter_context(chromium(laptop))
         for number in range(rounds):
             for case in cases:
@@ -135,7 +136,18 @@ def of(cases: Iterable[Case], host: Host, rounds: int) -> Table:
                     found.setdefault((case.name, way.name), []).append(seen)
                     say(f"  {case.name}, round {number + 1}, {way.name}: {seen}")
         _tell_story(ways[0])
-    return _table(found)
+    return _table(found, floor)
+
+
+def _logins(bed: Bed, way: Way, delays: list[float]) -> str:
+    """What a login alone takes: nothing that needs one can be faster."""
+    words = []
+    for delay in delays:
+        bed.wan.delay(delay)
+        took = [way.laptop.ssh(way.person, "true").seconds for _ in range(6)][1:]
+        words.append(f"{statistics.median(took):.2f} s" + (f" at a round trip of {2 * delay:g} ms" if delay else ""))
+    bed.wan.delay(0)
+    return f"a login alone, `ssh HOST true` on the quiet machine: {', '.join(words)}"
 
 
 def _once(bed: Bed, context: BrowserContext, ways: list[Way], case: Case) -> list[Seen]:
@@ -167,7 +179,7 @@ def _tell_story(way: Way) -> None:
     say("\n".join(f"  {line}" for line in log.splitlines()))
 
 
-def _table(found: dict[tuple[str, str], list[Seen]]) -> Table:
+def _table(found: dict[tuple[str, str], list[Seen]], floor: str) -> Table:
     times = ("live after, s", "caught up after, s")
     head = ("away", "way", *times, "dialogs", "WebSockets", "lines lost", "doubled", "goal")
     table = Table("Outages, as a page sees them", head, " ".join(ABOUT.split()))
@@ -187,7 +199,7 @@ def _table(found: dict[tuple[str, str], list[Seen]]) -> Table:
             str(sum(each.doubled for each in seen)),
             verdict(reached, GOAL, unit="s") if way == "farlab" else "",
         )
-    table.notes += [" ".join(note.split()) for note in NOTES]
+    table.notes += [floor, *(" ".join(note.split()) for note in NOTES)]
     return table
 
 
