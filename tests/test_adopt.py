@@ -268,8 +268,9 @@ def test_a_session_that_ends_while_it_is_asked_is_started_anew(
         words = other.farlab_argv("connect", "alice", "--json", "--no-browser")
         asking = other.popen(*words, stdout=subprocess.PIPE)
         wait_for("its agent to ask", lambda: connections(host, "anchor.sock") > 1, timeout=PATIENCE)
-        for each in (server, anchor):
-            processes.end(each.pid, each.started)
+        processes.end(server.pid, server.started)
+        wait_for("its end", lambda: not [it for it in host.processes("alice") if "farlab.remote.launch" in it.argv])
+        processes.end(anchor.pid, anchor.started)
         assert asking.stdout
         told = json.loads(asking.stdout.read())
         assert asking.wait(PATIENCE) == 0, told

@@ -144,20 +144,21 @@ def test_a_session_whose_record_was_removed_is_found_by_the_next_link_and_writte
 
 
 def test_a_session_without_a_record_is_told_of_and_terminated(laptop: Laptop, host: Host) -> None:
-    alice = connect(laptop, "alice")
-    steps.done(laptop, "disconnect", "alice")
-    [anchor] = [anchor_of(host)]
-    os.kill(anchor.pid, signal.SIGSTOP)  # it does not write another meanwhile
-    assert host.run("alice", ["rm", "-r", f"{STATE}/main/record.json"]).returncode == 0
-    listing = laptop.popen(*laptop.farlab_argv("list", "--host", "alice", "--json"), stdout=subprocess.PIPE)
-    wait_for("its agent", lambda: agents_of(host), timeout=30)
-    os.kill(anchor.pid, signal.SIGCONT)
-    assert listing.stdout
-    [listed] = json.loads(listing.stdout.read())["sessions"]
-    assert listed["pid"] == alice.connected["pid"], listed
-    assert listing.wait(30) == 0
-    assert host.run("alice", ["rm", "-rf", STATE]).returncode == 0
-    steps.terminate(laptop, "alice")
+    """Without tmux, which lets go on what was stopped."""
+    with host.hide("tmux"):
+        alice = connect(laptop, "alice")
+        steps.done(laptop, "disconnect", "alice")
+        wait_for("the end of the link", lambda: not agents_of(host))
+        anchor = anchor_of(host)
+        os.kill(anchor.pid, signal.SIGSTOP)  # it does not write another meanwhile
+        assert host.run("alice", ["rm", "-r", f"{STATE}/main/record.json"]).returncode == 0
+        listing = laptop.popen(*laptop.farlab_argv("list", "--host", "alice", "--json"), stdout=subprocess.PIPE)
+        wait_for("its agent", lambda: agents_of(host), timeout=30)
+        os.kill(anchor.pid, signal.SIGCONT)
+        [listed] = json.loads(listing.communicate(timeout=30)[0])["sessions"]
+        assert listed["pid"] == alice.connected["pid"], listed
+        assert host.run("alice", ["rm", "-rf", STATE]).returncode == 0
+        steps.terminate(laptop, "alice")
     assert not host.left_over("alice")
 
 
