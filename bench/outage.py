@@ -110,7 +110,6 @@ SHORT = (
 LONG = (
     Case(f"300 s, {SLOWLY}", partial(silence, seconds=300), pause=1),
     Case(f"asleep for 300 s, another address, {SLOWLY}", partial(slept, seconds=300), pause=1),
-    Case("300 s", partial(silence, seconds=300)),
 )
 
 
