@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,21 @@ def test_follow_tells_of_down_and_up(laptop: Laptop, host: Host) -> None:
     steps.terminate(laptop, "alice")
 
 
+def _has_socket(fds: Path) -> bool:
+    for each in fds.iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if os.readlink(each).startswith("socket:"):
+                return True
+    return False
+
+
 def test_following_a_keeper_that_is_about_to_end_says_that_there_is_none(laptop: Laptop) -> None:
     steps.connect(laptop, "alice")
     [keeper] = steps.keepers(laptop)
     os.kill(keeper.pid, signal.SIGSTOP)  # so that it takes the question and does not answer
     following = laptop.popen(*laptop.farlab_argv("status", "alice", "--follow", "--json"), stdout=subprocess.PIPE)
     fds = Path(f"/proc/{following.pid}/fd")
-    wait_for("its question", lambda: [it for it in fds.iterdir() if os.readlink(it).startswith("socket:")])
+    wait_for("its question", lambda: _has_socket(fds))
     steps.kill(keeper)
     out = following.communicate(timeout=30)[0]
     assert (following.returncode, json.loads(out)["state"]) == (0, "no-keeper"), out
