@@ -53,7 +53,11 @@ class Rest:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with ours:
-            self._keeper.join(theirs, head.encode())
+            try:
+                self._keeper.join(theirs, head.encode())
+            except ValueError:  # too many streams
+                theirs.close()
+                return None
             try:
                 async with asyncio.timeout(_TIMEOUT):
                     answer = await self._read(ours)
