@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .. import paths
 from ..errors import Interrupted
 from ..model import State, Target
+from ..remote.heap import Heap
 from ..remote.line import MAX_STREAMS
 from . import peers
 from .browser.front import Front
@@ -81,7 +82,7 @@ async def _keep(keeper: Keeper, relay: Relay, desk: Desk, private: PrivateSocket
     asyncio.get_running_loop().call_later(FIRST_VISIT, desk.expect_somebody)
     keeping = asyncio.create_task(keeper.keep())
     ending = asyncio.create_task(_until_over(keeper, desk))
-    looking = asyncio.create_task(_look_after_files(keeper, desk, private, servers))
+    looking = asyncio.create_task(_look_after(keeper, desk, private, servers))
     try:
         await asyncio.wait({keeping, ending, looking}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -108,10 +109,12 @@ def _obey_signals(desk: Desk) -> None:
         asyncio.get_running_loop().add_signal_handler(number, desk.end, why)
 
 
-async def _look_after_files(keeper: Keeper, desk: Desk, private: PrivateSocket, servers: list[asyncio.Server]) -> None:
-    """Whatever somebody has removed is made again: the private socket, the memory."""
+async def _look_after(keeper: Keeper, desk: Desk, private: PrivateSocket, servers: list[asyncio.Server]) -> None:
+    """Make again what somebody has removed, the private socket and the memory; give back what was held."""
+    heap = Heap()
     while True:
         await asyncio.sleep(ROUND)
+        heap.look(keeper.line.held)
         front = private.mend()
         if front is not None:
             servers[0].close()

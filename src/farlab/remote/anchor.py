@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 
 from farlab.remote import callers, host
+from farlab.remote.heap import Heap
 from farlab.remote.reactor import Reactor
 from farlab.remote.server import Server
 from farlab.remote.terminal import GRACE, Terminal
@@ -56,6 +57,7 @@ class Anchor(object):
         self.loop = Reactor()
         self.server = Server(self.loop, self.spec, self.token, self.changed)
         self.lines = {}
+        self._heap = Heap()
         self._most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE
         self._stoppers = []
         self._is_up = self._leaving = self._is_gone = self._visited = self._is_crowded = False
@@ -81,6 +83,7 @@ class Anchor(object):
         for visitor in list(self.lines.values()):
             if not visitor.check(now):
                 self.forget(visitor)
+        self._heap.look(sum(visitor.line.held for visitor in self.lines.values()))
         if not self._leaving and not os.path.exists(self._record_path):
             with suppress(OSError):
                 self.save()  # somebody has removed it

@@ -14,7 +14,7 @@ import zlib
 AGENT = ("host", "session", "chores", "start", "agent")
 ANCHOR = (
     *("frames", "streams", "line", "carrier", "visitors"),
-    *("host", "reactor", "fetch", "upkeep", "server", "callers", "terminal", "anchor", "launch", "backlog"),
+    *("host", "reactor", "heap", "fetch", "upkeep", "server", "callers", "terminal", "anchor", "launch", "backlog"),
     "keep_output",
 )
 NO_PYTHON, OLD_PYTHON = 90, 91
