@@ -121,6 +121,17 @@ def test_a_notebook_answers_at_the_printed_address_until_the_seconds_are_over(pe
     assert rest_of(demo.base) == []
 
 
+def test_two_demos_at_once_have_nothing_to_do_with_each_other(person: Person) -> None:
+    """Their sessions have one name and one account, and a home each."""
+    first, second = (standing(person.spawn("--no-browser")) for _ in range(2))
+    assert second.token != first.token
+    second.terminal.sendcontrol("c")
+    assert second.end() == 0
+    assert "version" in first.ask("api")
+    first.terminal.sendcontrol("c")
+    assert first.end() == 0
+
+
 def tmux_of(base: str) -> str:
     words = ["tmux", "list-sessions", "-F", "#{session_name}"]
     env = {"PATH": os.environ["PATH"], "TMUX_TMPDIR": f"{base}/r"}

@@ -6,6 +6,9 @@ import asyncio
 import socket
 from contextlib import suppress
 
+from ..errors import NotAnswering
+from ..model import Target
+
 TIMEOUT = 10.0
 """Seconds a server that is said to be up may take for its first answer."""
 QUESTION = b"GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -17,3 +20,9 @@ async def answered(sock: socket.socket) -> bool:
         sock.setblocking(False)
         return (await asyncio.get_running_loop().sock_recv(sock, 64)).startswith(b"HTTP/")
     return False
+
+
+def hung(target: Target) -> NotAnswering:
+    """The error for a server that is there and does not answer."""
+    message = f"session `{target.name}` on `{target.host}` is alive but its server does not answer"
+    return NotAnswering(message, hint="wait, or end it with `farlab terminate HOST`")

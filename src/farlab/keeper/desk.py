@@ -238,8 +238,8 @@ class Desk:
             changed = asyncio.create_task(self._keeper.changed.wait())
             asked = asyncio.create_task(self._running_kernels())
             await asyncio.wait({asked, changed, gone}, return_when=asyncio.FIRST_COMPLETED)  # it may hang just now
-            if asked.done() or not self._is_answered:
-                kernels = asked.result() if asked.done() else None
+            answer = asked.result() if asked.done() else None
+            kernels = (answer or kernels) if self._is_answered else None
             asked.cancel()
             now = asdict(self._described(kernels))
             if (lasting := _lasting(now)) != told:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import Authentication, CannotAsk, FarlabError, LinkLost, NoSession, NotAnswering, from_json
+from ..errors import Authentication, CannotAsk, FarlabError, LinkLost, NoSession, from_json
 from ..model import State, Target
 from ..remote import frames
 from ..remote.carrier import Carrier
@@ -177,7 +177,6 @@ class Keeper:
         old, self._carried = self._carried, link
         if old:  # it was silent, and is given up for this one
             self._let_end(old)
-            self._short_lived = 0 if self._has_lasted else self._short_lived
         self.maker.rest()
         self._may_begin = False
         self.seconds.setdefault("link", round(time.monotonic() - began, 3))
@@ -227,16 +226,20 @@ class Keeper:
 
     def _failed(self, error: FarlabError) -> None:
         """A link could not be made."""
-        self.attempts += 1
-        self.reason = self.reason if self.state is State.ENDED else error
-        is_passing = self._was_up and error.exit_status not in _FINAL
+        if isinstance(error, NoSession) and self._was_up:
+            self.attempts += 1
+            self._end(error)
+            return
+        is_second = self._carried is not None  # the first may speak yet
+        if self._was_up or not is_second:
+            self.attempts += 1
+            self.reason = self.reason if self.state is State.ENDED else error
+        is_passing = (self._was_up or is_second) and error.exit_status not in _FINAL
         if is_passing:
             self.recovery.outages.failed(error)
         else:
             self.trace.tell(f"cannot connect: {error.message} {error.detail}")
-        if isinstance(error, NoSession) and self._was_up:
-            self._end(error)
-        elif self._carried:  # it was to be a second one; the first may speak yet
+        if is_second:
             self.recovery.needs_person = not is_passing
             if not is_passing or self.state is not State.SILENT:
                 self.maker.rest()
@@ -324,22 +327,20 @@ class Keeper:
     def trouble(self) -> FarlabError | None:
         """What is wrong with the session, as far as it is known; None where all is well."""
         if self.state is State.UP:
-            return None if self.session.answers else self._hung()
+            return None if self.session.answers else check.hung(self.target)
         return self.reason
-
-    def _hung(self) -> NotAnswering:
-        message = f"session `{self.target.name}` on `{self.target.host}` is alive but its server does not answer"
-        return NotAnswering(message, hint=f"wait, or end it with `farlab terminate {self.target.host}`")
 
     def _not_answering(self, line_up_at: float) -> None:
         if not self._was_up and self.state is State.STARTING and line_up_at == self._line_up_at:
-            self.reason = self._hung()
+            self.reason = check.hung(self.target)
             self.happened(Happened.SERVER_ENDED)
 
     # states ----------------------------------------------------------------------------------------------
 
     def happened(self, happened: Happened) -> None:
         before, self.state = self.state, states.after(self.state, happened)
+        if happened is Happened.SILENCE and self._has_lasted:
+            self._short_lived = self.maker.failures = 0
         if before is not self.state:
             self._entered = Moment()
             if self.state is State.UP:

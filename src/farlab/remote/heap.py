@@ -24,7 +24,7 @@ class Heap(object):
 
 def give_back() -> None:
     """malloc_trim(3), where there is one."""
-    with suppress(ImportError, OSError, AttributeError):
+    with suppress(ImportError, OSError, AttributeError, MemoryError):
         import ctypes  # 1 MiB, and only after such an outage
 
         ctypes.CDLL(None).malloc_trim(0)

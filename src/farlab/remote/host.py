@@ -179,11 +179,23 @@ def our_commands():
                 yield int(pid), words
 
 
+def variable(pid, name):
+    """What a process was started with in its environment, as text; "" where that is nothing, or nobody can tell."""
+    with suppress(OSError), open("/proc/%d/environ" % pid, "rb") as file:
+        for each in file.read().split(b"\0"):
+            if each.startswith(name.encode() + b"="):
+                return os.fsdecode(each[len(name) + 1 :])
+    return ""
+
+
 def is_kernel(pid):
     """Whether a process was started as a kernel: jupyter_client tells each who its parent is (launcher.py)."""
-    with suppress(OSError), open("/proc/%d/environ" % pid, "rb") as file:
-        return any(each.startswith(b"JPY_PARENT_PID=") for each in file.read().split(b"\0"))
-    return False
+    return variable(pid, "JPY_PARENT_PID") != ""
+
+
+def has_our_home(pid):
+    """Whether a process of ours has the home that we have: one account may be used with several."""
+    return os.path.realpath(variable(pid, "HOME")) == os.path.realpath(os.path.expanduser("~"))
 
 
 def kernels_of(runtime):

@@ -118,7 +118,8 @@ class Session(object):
         """Make the record anew from the anchor's process, if one runs: the file was lost or cut short."""
         self.record = {}
         for pid, words in host.our_commands():
-            if words[-3:-2] == [b"farlab.remote.anchor"] and words[-2].endswith(b"/" + short(self.name).encode()):
+            is_anchor = words[-3:-2] == [b"farlab.remote.anchor"]
+            if is_anchor and words[-2].endswith(b"/" + short(self.name).encode()) and host.has_our_home(pid):
                 anchor = {"pid": pid, "start": host.start_time(pid)}
                 self.record = dict(host.here(pid), name=self.name, runtime=os.fsdecode(words[-2]), anchor=anchor)
         return self.record

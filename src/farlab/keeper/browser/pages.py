@@ -66,11 +66,16 @@ def label(target: Target) -> str:
 
 def path(app: str, base_url: str, notebook: str | None) -> str:
     """Where the app, or one notebook in it, is found on the server."""
-    inner = quote(base_url.strip("/"), safe=_UNQUOTED)
-    base = f"/{inner}/" if inner else "/"
+    base = base_path(base_url)
     if notebook:
         return base + _OPENERS.get(app, "lab/tree/") + quote(notebook.lstrip("/"))
     return base + _PLACES.get(app, "lab")
+
+
+def base_path(base_url: str) -> str:
+    """What everything on the server begins with: `/`, or `/BASE/`."""
+    inner = quote(base_url.strip("/"), safe=_UNQUOTED)
+    return f"/{inner}/" if inner else "/"
 
 
 def with_token(place: str, token: str) -> str:

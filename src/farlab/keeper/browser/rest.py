@@ -6,10 +6,10 @@ import asyncio
 import json
 import socket
 from typing import Any
-from urllib.parse import quote
 
 from ...model import Kernel
 from ..process import Keeper
+from .pages import base_path
 
 _TIMEOUT = 5.0
 _MOST = 4 << 20
@@ -45,8 +45,7 @@ class Rest:
     async def _get(self, path: str) -> Any:
         """The JSON behind `path`, or None."""
         session = self._keeper.session
-        base = quote(session.base_url.strip("/"), safe="/%")
-        target = f"/{base}/{path}" if base else f"/{path}"
+        target = base_path(session.base_url) + path
         # no_track_activity: a watcher must not keep an idle server from its own shutdown
         head = f"GET {target}?no_track_activity=1 HTTP/1.0\r\nHost: localhost\r\n"
         head += f"Authorization: token {session.token}\r\n\r\n"

@@ -187,4 +187,7 @@ def _is_over(pid: int) -> bool:
     """Whether a child of ours has ended and waits to be waited for; False where the system does not tell."""
     if not hasattr(os, "waitid"):  # macOS before Python 3.13
         return False
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # whoever started us ignores SIGCHLD: then nobody is ever waited for
+        return False
