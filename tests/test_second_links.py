@@ -183,3 +183,24 @@ def test_a_link_that_is_joined_and_then_never_greeted_is_not_waited_for_without_
     assert steps.answers(laptop, connected)
     wait_for("one link", lambda: len(steps.links(laptop)) == 1, timeout=PATIENCE)
     steps.done(laptop, "disconnect", "alice")
+
+
+def test_a_first_connect_waits_for_its_first_link_while_others_fail(laptop: Laptop) -> None:
+    """The first one is in, and may speak yet."""
+    once = laptop.home / "once"
+    stub_ssh.write(
+        laptop,
+        f"""
+        if os.path.exists({str(once)!r}):
+            complain("ssh: connect to host login port 22: Connection refused\\r\\n")
+            os._exit(255)
+        open({str(once)!r}, "w").close()
+        say({{"hello": "3.11.0", "node": "login"}})
+        hear()
+        say({{"joined": True, "reused": False, "session": {{}}}})
+        wait()
+        """,
+    )
+    code, error = steps.refused(laptop, "connect", "alice", "--timeout", "30")
+    assert (code, error["code"]) == (9, "timed-out"), error
+    wait_for("the keeper's end", lambda: not steps.keepers(laptop), timeout=PATIENCE)
