@@ -148,6 +148,20 @@ def test_follow_tells_what_is_new_and_nothing_twice(laptop: Laptop, host: Host, 
         wait_until_up(address)
 
 
+def test_follow_tells_that_the_last_kernel_has_ended(laptop: Laptop, host: Host) -> None:
+    with session(laptop, "alice") as address:
+        with address.kernel() as kernel:
+            kernel.run("pass")
+            words = laptop.farlab_argv("status", "alice", "--follow", "--json")
+            following = laptop.popen(*words, stdout=subprocess.PIPE)
+            assert following.stdout
+            assert json.loads(following.stdout.readline())["kernels"]
+        while json.loads(following.stdout.readline())["kernels"] != []:
+            pass
+        assert steps.interrupt(following) == 130
+        following.stdout.close()
+
+
 def test_a_connect_that_fails_after_the_sessions_end_keeps_its_port(laptop: Laptop, host: Host) -> None:
     connected = steps.connect(laptop, "alice")
     host.crash()

@@ -239,7 +239,8 @@ class Desk:
             asked = asyncio.create_task(self._running_kernels())
             await asyncio.wait({asked, changed, gone}, return_when=asyncio.FIRST_COMPLETED)  # it may hang just now
             answer = asked.result() if asked.done() else None
-            kernels = (answer or kernels) if self._is_answered else None
+            if answer is not None or not self._is_answered:  # else it may have been slow
+                kernels = answer
             asked.cancel()
             now = asdict(self._described(kernels))
             if (lasting := _lasting(now)) != told:

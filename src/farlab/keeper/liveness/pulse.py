@@ -20,7 +20,7 @@ from .watch import Verdict, Watch
 TICK = 1.0
 DOUBTING_TICK = 0.1
 SLEPT = 5.0
-"""Seconds by which the clocks must have parted, or we be late, before this machine may have slept."""
+"""Seconds by which the clocks must have parted, or we be late, to mean that this machine has slept."""
 LOOKUP_PAUSE = 3.0
 """Least seconds between two looks at where the host is."""
 UNHURRIED = 5.0
