@@ -6,15 +6,26 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from address import Address, Kernel, connect
 from bed import Host, Laptop, processes, wait_for
-from host_parts import agents_of
+from farlab.remote import host as remote_host
+from host_parts import anchor_of, server_of
 
 PATIENCE = 100.0
+LARGE = """
+import mmap, sys
+memory = mmap.mmap(-1, 1 << 29)
+memory.madvise(mmap.MADV_NOHUGEPAGE)
+for page in range(0, 1 << 29, 4096):
+    memory[page] = 1
+print("ready", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -23,16 +34,6 @@ def alice(laptop: Laptop, host: Host) -> Iterator[Address]:
     address = connect(laptop, "alice")
     yield address
     laptop.farlab("terminate", "alice", "--yes", timeout=PATIENCE)
-
-
-def anchor_of(host: Host) -> processes.Process:
-    [found] = [each for each in host.processes("alice") if each.argv[4:5] == ("farlab.remote.anchor",)]
-    return found
-
-
-def server_of(host: Host) -> processes.Process:
-    [found] = [each for each in host.processes("alice") if "farlab.remote.launch" in each.argv]
-    return found
 
 
 def state(laptop: Laptop) -> dict[str, object]:
@@ -255,6 +256,19 @@ def connections(host: Host, name: str) -> int:
     return host.run("root", ["cat", "/proc/net/unix"]).stdout.count("/" + name)
 
 
+def test_a_process_that_was_killed_is_gone_before_its_memory_is() -> None:
+    """Or a server that dies at once with its anchor would be adopted."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", LARGE], stdin=pipe, stdout=pipe) as large:
+        assert large.stdout
+        assert large.stdout.readline() == b"ready\n"
+        one = remote_host.here(large.pid)
+        assert remote_host.is_same(one)
+        large.kill()
+        wait_for("its end", lambda: not remote_host.is_same(one), pause=0.0)
+        assert large.poll() is None, "it was seen only when nothing of it was left"
+
+
 def test_a_session_that_ends_while_it_is_asked_is_started_anew(
     laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host
 ) -> None:
@@ -262,7 +276,7 @@ def test_a_session_that_ends_while_it_is_asked_is_started_anew(
     with host.hide("tmux"):
         alice, other = connect(laptop, "alice"), new_laptop()
         assert laptop.farlab("disconnect", "alice").code == 0
-        wait_for("the end of the link", lambda: not agents_of(host), timeout=PATIENCE)
+        wait_for("the end of the link", lambda: connections(host, "anchor.sock") == 1, timeout=PATIENCE)
         anchor, server = anchor_of(host), server_of(host)
         os.kill(anchor.pid, signal.SIGSTOP)
         words = other.farlab_argv("connect", "alice", "--json", "--no-browser")

@@ -13,6 +13,9 @@ import struct
 import time
 from contextlib import suppress
 
+EXITING = 0x4
+"""PF_EXITING in the kernel's include/linux/sched.h, among the flags of /proc/PID/stat."""
+
 
 class Failure(Exception):
     """An expected failure: `code` is a slug of farlab's errors."""
@@ -33,12 +36,13 @@ def boot_id():
 def start_time(pid):
     """When a process started, as a string that never changes in its life; None where there is no such process.
 
+    One that was killed counts as gone while it still gives back its memory, which takes a while where it had much.
     Raises where nobody can tell: too many files are open.
     """
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:  # a process has any name it likes
             fields = file.read().rpartition(b")")[2].decode().split()
-        return None if fields[0] in "ZX" else fields[19]
+        return None if fields[0] in "ZX" or int(fields[6]) & EXITING else fields[19]
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ESRCH):
             raise
