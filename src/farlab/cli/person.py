@@ -12,7 +12,7 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType, TracebackType
 
 from .. import render
@@ -93,10 +93,8 @@ class Terminal:
     def ask(self, prompt: str, *, is_secret: bool) -> str | None:
         """One line as typed, without its newline; None for Ctrl-C or Ctrl-D."""
         try:
-            self.show(prompt)
-            if not is_secret:
-                return self._line()
-            with _hidden(self._in, lambda: self.show(prompt)):
+            with _hidden(self._in, lambda: self.show(prompt)) if is_secret else nullcontext():
+                self.show(prompt)
                 return self._line()
         except KeyboardInterrupt:
             if not is_secret:
