@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pexpect
 import pytest
+
+from farlab.cli.person import Terminal
 
 DEADLINE = 15
 PROGRAM = """
@@ -90,6 +94,25 @@ def test_a_secret_is_read_and_not_shown(start: Start) -> None:
     assert child.waitnoecho(DEADLINE)
     child.send("hunter2 é\n")
     assert rest(child) == "\r\nanswer 'hunter2 \\xe9'\r\n"
+
+
+def test_who_types_as_soon_as_the_prompt_is_there_is_heard_and_not_shown() -> None:
+    ours, theirs = pty.openpty()
+
+    class Quick(Terminal):
+        def show(self, text: str) -> None:
+            if text == "Code: ":
+                assert not termios.tcgetattr(theirs)[3] & termios.ECHO
+                os.write(ours, b"hunter2\n")
+            super().show(text)
+
+    try:
+        assert Quick(theirs, theirs).ask("Code: ", is_secret=True) == "hunter2"
+        assert os.read(ours, 4096) == b"Code: \r\n"
+        assert termios.tcgetattr(theirs)[3] & termios.ECHO
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_a_yes_or_no_is_shown_while_it_is_typed(start: Start) -> None:
