@@ -15,8 +15,11 @@ import pytest
 import steps
 from bed import Bed, Host, Laptop, leftovers
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
-"""A background job of a shell's ignores Ctrl-C, and what it starts inherits that: the programs that tests interrupt."""
+for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
+"""Under `nohup` or in the background we are told to ignore these. What is ignored stays so in all that is started,
+so what a test ends by a hangup would live on; what is handled does not (execve(2))."""
 PURE = Path(__file__).parent / "pure"
 GRACE = 3.0
 """Seconds that a program has to go away after its test."""
@@ -77,7 +80,7 @@ def nothing_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
     monkeypatch.setenv("FARLAB_TEST", name)
     bed: Bed | None = request.getfixturevalue("bed") if "bed" in request.fixturenames else None
     laptops = list(bed.laptops) if bed else []
-    before = leftovers.take(f"FARLAB_TEST={name}", bed)
+    before = leftovers.take(bed)
     yield
     left = _wait_until_clean(f"FARLAB_TEST={name}", bed, before)
     if left:
@@ -89,12 +92,12 @@ def nothing_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
         pytest.fail(f"left behind, {GRACE:g} s after the test:\n{left}", pytrace=False)
 
 
-def _wait_until_clean(marker: str, bed: Bed | None, before: leftovers.Snapshot) -> leftovers.Snapshot:
+def _wait_until_clean(marker: str, bed: Bed | None, before: leftovers.Snapshot) -> leftovers.Left:
     """Mend the bed, then look until nothing is left or the grace is over; returns what is left."""
     if bed:
         bed.mend()
     deadline = time.monotonic() + GRACE
-    while (left := leftovers.take(marker, bed).since(before)) and time.monotonic() < deadline:
+    while (left := leftovers.since(before, marker, bed)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return left
 

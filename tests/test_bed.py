@@ -245,21 +245,32 @@ def test_a_home_can_be_full_for_a_while(laptop: Laptop, host: Host) -> None:
 
 def test_what_a_test_leaves_behind_is_seen_and_reaped(bed: Bed, laptop: Laptop, host: Host) -> None:
     marker = "FARLAB_TEST=" + os.environ["FARLAB_TEST"]
-    before = leftovers.take(marker, bed)
+    before = leftovers.take(bed)
     server = "import socket,time; s=socket.create_server(('127.0.0.1', 8123)); time.sleep(1000)"
     started = [laptop.popen("/usr/bin/python3", "-c", server), subprocess.Popen(["sleep", "1001"])]
     host.popen("bob", ["/usr/bin/python3", "-c", server])
     host.run("bob", ["sh", "-c", "mkdir /tmp/farlab-2002; echo > /tmp/farlab-2002/token"])
     (laptop.runtime / "keeper.sock").write_text("")
-    wait_for("both servers", lambda: len([1 for it in leftovers.take(marker, bed).sockets if "8123" in it]) == 2)
-    left = leftovers.take(marker, bed).since(before)
+    wait_for("both servers", lambda: len([1 for it in leftovers.take(bed).sockets if "8123" in it]) == 2)
+    left = leftovers.since(before, marker, bed)
     words = str(left)
     for expected in ("sleep 1001", "login: process", "laptop: process", "login: tcp 127.0.0.1:8123",
                      "laptop: tcp 127.0.0.1:8123", "/tmp/farlab-2002/token", "keeper.sock"):  # fmt: skip
         assert expected in words, words
     leftovers.reap(left)
     assert [process.wait(5) for process in started] == [-signal.SIGKILL] * 2
-    wait_for("a clean bed", lambda: not leftovers.take(marker, bed).since(before))
+    wait_for("a clean bed", lambda: not leftovers.since(before, marker, bed))
+
+
+def test_what_a_test_starts_dies_of_a_hangup_under_nohup_too() -> None:
+    ask = "import conftest, subprocess; subprocess.run(['grep', 'SigIgn', '/proc/self/status'])"
+    shell = f'trap "" HUP INT QUIT TERM; exec "{sys.executable}" -c "{ask}"'
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    shown = subprocess.run(["sh", "-c", shell], env=env, capture_output=True, text=True, check=True).stdout
+    ignored = int(shown.split()[1], 16)
+    assert not [
+        each for each in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM) if ignored >> (each - 1) & 1
+    ]
 
 
 def test_a_later_process_with_the_same_number_is_never_ended() -> None:

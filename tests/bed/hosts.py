@@ -47,12 +47,18 @@ while not select.select([door, 0], [], [])[0].count(0):
 
 
 def wait_for(what: str, fact: Callable[[], Any], *, timeout: float = 10.0, pause: float = 0.01) -> Any:
-    """Look until `fact()` is true, and return it; raise `BedError` when the deadline has passed."""
-    deadline = time.monotonic() + timeout
+    """Look until `fact()` is true, and return it; raise `BedError` when the deadline has passed.
+
+    At most half of the time is spent on looking: others wait for the same cores.
+    """
+    began = time.monotonic()
+    deadline = began + timeout
     while not (value := fact()):
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise BedError(f"waited {timeout:g} s in vain: {what}")
-        time.sleep(pause)
+        time.sleep(max(pause, min(now - began, 0.1)))
+        began = time.monotonic()
     return value
 
 
@@ -271,8 +277,8 @@ class Host:
         uids = {PEOPLE[user].uid} if user else {person.uid for person in PEOPLE.values()}
         return [
             process
-            for process in processes.every()
-            if process.pids == self._init.pids and process.uid in uids and process.name not in NOT_OURS
+            for process in processes.inside("pid", self._init.pids)
+            if process.uid in uids and process.name not in NOT_OURS
         ]
 
     def left_over(self, user: str | None = None) -> list[processes.Process]:

@@ -243,7 +243,7 @@ class Laptop:
     def processes(self) -> list[processes.Process]:
         """Everything that runs on any laptop of the bed."""
         net = processes.namespace(self._holder.pid, "net")
-        return [process for process in processes.every() if process.net == net and process.pid != self._holder.pid]
+        return [process for process in processes.inside("net", net) if process.pid != self._holder.pid]
 
     @property
     def holder(self) -> int:

@@ -1,6 +1,6 @@
 """What a test left behind: processes, listening sockets and files, on the laptops and on every host.
 
-A `Snapshot` is taken before and after; what is new is left over. Taking one changes nothing; `reap` does.
+`take` looks before the test, `since` after it; what is new is left over. Looking changes nothing; `reap` does.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from . import processes
 from .bed import Bed
-from .hosts import Host
+from .hosts import NOT_OURS
 from .people import PEOPLE
 
 HOST_FILES = ("tmp/farlab-*", "run/user/*/farlab*")
@@ -24,20 +23,21 @@ KEPT = {"jupyter_cookie_secret", "notebook_cookie_secret"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What is there now, each with a description that a person can read."""
+    """What is there now, the test's or not."""
 
-    processes: dict[tuple[int, int], str]
+    processes: frozenset[tuple[int, int]]
     """By number and start time: a process may change its name and stays the same."""
-    files: dict[Path, str]
+    files: dict[str, str]
     sockets: frozenset[str]
 
-    def since(self, before: Snapshot) -> Snapshot:
-        """What is here and was not there before."""
-        return Snapshot(
-            processes={key: words for key, words in self.processes.items() if key not in before.processes},
-            files={path: words for path, words in self.files.items() if path not in before.files},
-            sockets=self.sockets - before.sockets,
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What a test left, each with a description that a person can read."""
+
+    processes: dict[tuple[int, int], str]
+    files: dict[str, str]
+    sockets: frozenset[str]
 
     def __bool__(self) -> bool:
         return bool(self.processes or self.files or self.sockets)
@@ -46,47 +46,86 @@ class Snapshot:
         return "\n".join(sorted([*self.processes.values(), *self.files.values(), *self.sockets]))
 
 
-def take(marker: str, bed: Bed | None) -> Snapshot:
-    """Look at what carries `marker` in its environment anywhere, and at everything on the bed."""
-    running = {it.key: str(it) for it in processes.every() if it.pid != os.getpid() and processes.carries(it, marker)}
-    files: dict[Path, str] = {}
-    sockets: set[str] = set()
-    if bed is not None:
-        holders = {laptop.holder for laptop in bed.laptops}
-        for laptop in bed.laptops:
-            running |= {it.key: f"laptop: {it}" for it in laptop.processes() if it.pid not in holders}
-            sockets |= {f"laptop: {words}" for words in processes.listening(laptop.holder)}
-            files |= {path: f"laptop: {path}" for path in _files((laptop.runtime, laptop.tmp))}
-        for host in bed.hosts.values():
-            if host.is_up:
-                running |= {it.key: f"{host.name}: {it}" for it in host.processes()}
-                sockets |= {f"{host.name}: {words}" for words in host.listening()}
-                files |= {path: f"{host.name}: {path}" for path in _host_files(host)}
-    return Snapshot(processes=running, files=files, sockets=frozenset(sockets))
+def take(bed: Bed | None) -> Snapshot:
+    """Everything that is there: whatever of it is there later was not left behind by what happened between."""
+    return Snapshot(
+        processes=frozenset(processes.keys()), files=dict(_all_files(bed)), sockets=frozenset(_all_sockets(bed))
+    )
 
 
-def _host_files(host: Host) -> Iterator[Path]:
-    root = host.path("/")
-    yield from _files(found for pattern in HOST_FILES for found in root.glob(pattern))
-    for person in PEOPLE.values():
-        home = host.home(person.name)
-        yield from _files(home / name for name in HOME_FILES)
+def since(before: Snapshot, marker: str, bed: Bed | None) -> Left:
+    """What carries `marker` in its environment anywhere, and everything on the bed, that was not there before."""
+    return Left(
+        processes=dict(_new_processes(before, marker, bed)),
+        files={path: f"{where}: {path}" for path, where in _all_files(bed) if path not in before.files},
+        sockets=frozenset(_all_sockets(bed)) - before.sockets,
+    )
 
 
-def _files(tops: Iterable[Path]) -> Iterator[Path]:
-    """Everything below `tops` that is not a directory."""
+def _new_processes(before: Snapshot, marker: str, bed: Bed | None) -> Iterator[tuple[tuple[int, int], str]]:
+    """One look at /proc, and a close look only at what is new in it."""
+    rooms = _rooms(bed)
+    known = {os.getpid(), *(laptop.holder for laptop in (bed.laptops if bed else ()))}
+    people = {person.uid for person in PEOPLE.values()}
+    for process in processes.every(unless=before.processes):
+        where = rooms.get(process.pids) or rooms.get(process.net)
+        is_ours = where and (where == "laptop" or (process.uid in people and process.name not in NOT_OURS))
+        if process.pid not in known and (is_ours or processes.carries(process, marker)):
+            yield process.key, f"{where}: {process}" if where else str(process)
+
+
+def _rooms(bed: Bed | None) -> dict[int, str]:
+    """The bed's places by their namespaces: what runs on a laptop has its network, what runs on a host its numbers."""
+    if bed is None:
+        return {}
+    rooms = {processes.namespace(laptop.holder, "net"): "laptop" for laptop in bed.laptops[:1]}
+    return rooms | {processes.namespace(host.pid, "pid"): host.name for host in bed.hosts.values() if host.is_up}
+
+
+def _all_sockets(bed: Bed | None) -> Iterator[str]:
+    for laptop in bed.laptops[:1] if bed else ():  # they share one network
+        yield from (f"laptop: {words}" for words in processes.listening(laptop.holder))
+    for host in bed.hosts.values() if bed else ():
+        if host.is_up:
+            yield from (f"{host.name}: {words}" for words in host.listening())
+
+
+def _all_files(bed: Bed | None) -> Iterator[tuple[str, str]]:
+    """Each by its path as this machine's root can open it, and the place that it is on."""
+    if bed is None:
+        return
+    for laptop in bed.laptops:
+        yield from ((path, "laptop") for path in _below((str(laptop.runtime), str(laptop.tmp))))
+    homes = {}
+    for host in bed.hosts.values():
+        homes.update({str(host.home(name)): host.name for name in PEOPLE})  # shared homes are looked at once
+        if host.is_up:
+            root = host.path("/")
+            tops = [str(found) for pattern in HOST_FILES for found in root.glob(pattern)]
+            yield from ((path, host.name) for path in _below(tops))
+    for home, place in homes.items():
+        yield from ((path, place) for path in _below(f"{home}/{name}" for name in HOME_FILES))
+
+
+def _below(tops: Iterable[str]) -> Iterator[str]:
+    """Everything that is not a directory, in `tops` and below."""
     for top in tops:
-        if top.is_symlink() or (top.exists() and not top.is_dir()):
+        if os.path.islink(top) or os.path.isfile(top):
             yield top
-        for directory, directories, files in os.walk(top):
-            links = [name for name in directories if os.path.islink(os.path.join(directory, name))]
-            yield from (Path(directory, name) for name in (*files, *links) if name not in KEPT)
+        elif os.path.exists(top):
+            yield from _in_directory(top)
 
 
-def reap(left: Snapshot) -> None:
+def _in_directory(top: str) -> Iterator[str]:
+    for directory, directories, files in os.walk(top):
+        links = [name for name in directories if os.path.islink(os.path.join(directory, name))]
+        yield from (os.path.join(directory, name) for name in (*files, *links) if name not in KEPT)
+
+
+def reap(left: Left) -> None:
     """End those very processes and remove those files, so that the next test starts clean."""
     for pid, started in left.processes:
         processes.end(pid, started)
     for path in left.files:
         with contextlib.suppress(OSError):
-            path.unlink()
+            os.unlink(path)
