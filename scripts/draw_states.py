@@ -18,11 +18,10 @@ BEGIN, END = "<!-- states: drawn by scripts/draw_states.py -->\n", "<!-- end of 
 
 
 def diagram() -> str:
-    """The ways from one state to another; what leaves a state as it is, is not drawn."""
+    """The ways from one state to another."""
     ways: dict[tuple[State, State], list[str]] = {}
     for (state, happened), then in TABLE.items():
-        if then is not state:
-            ways.setdefault((state, then), []).append(str(happened))
+        ways.setdefault((state, then), []).append(str(happened))
     lines = [f"    {state.name} --> {then.name}: {', '.join(events)}" for (state, then), events in ways.items()]
     return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> CONNECTING", *lines, "```", ""])
 
@@ -32,16 +31,9 @@ def table() -> str:
     states = list(dict.fromkeys(state for state, _ in TABLE))
     lines = ["| happens in | " + " | ".join(state.name for state in states) + " |", "|---" * (len(states) + 1) + "|"]
     for happened in Happened:
-        cells = [_cell(state, happened) for state in states]
+        cells = [TABLE[state, happened].name if (state, happened) in TABLE else " " for state in states]
         lines.append(f"| {happened} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _cell(state: State, happened: Happened) -> str:
-    then = TABLE.get((state, happened))
-    if then is None:
-        return " "
-    return "=" if then is state else then.name
 
 
 def drawn(page: str) -> str:

@@ -6,70 +6,25 @@ What came from a host is washed of control characters before it is put into a te
 
 from __future__ import annotations
 
+import math
 import os
-import re
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields, is_dataclass, replace
-from enum import Enum
+from dataclasses import asdict
 from functools import singledispatch
-from typing import Literal, TextIO, TypeVar
+from typing import Literal, TextIO
 
 from .errors import FarlabError
 from .model import Connected, Disconnected, Progress, SessionStatus, Terminated
 from .results import Address, Command, Done, Lines, Opened, Script, Sessions
+from .washing import clean, clean_line, washed
 from .wording import change_text, error_text, progress_text, session_cells, text, without_token
 
 VERSION = 1
 """Of the JSON documents. Additions do not change it."""
-
-T = TypeVar("T")
-
-
-# --- text from elsewhere ---------------------------------------------------------------------------------------------
-
-_SEQUENCE = re.compile(
-    r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC, which can set titles and the clipboard
-    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c]*(?:\x1b\\|\x9c)"  # DCS, SOS, PM, APC
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|\x1b[ -/]*[0-~]"  # the short ones
-)
-"""ECMA-48, and what xterm makes of it."""
-_CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
-"""C0 but newline and tab, DEL, C1, and Unicode's invisible characters, those that turn text around among them."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def clean(text: str) -> str:
-    """`text` without anything that moves a terminal or misleads a reader. Newlines and tabs stay."""
-    text = _SEQUENCE.sub("", text.replace("\r\n", "\n"))
-    return _SURROGATE.sub("\ufffd", _CONTROL.sub("", text.replace("\r", "\n")))
-
-
-def clean_line(text: str) -> str:
-    """`clean`, and on one line."""
-    return " ".join(clean(text).split("\n")).replace("\t", " ")
-
-
-def washed(value: T) -> T:
-    """`value` with `clean_line` applied to every text in it, however deep."""
-    return _washed(value)  # type: ignore[return-value]  # same type out as in, which no checker can follow here
-
-
-def _washed(value: object) -> object:
-    if isinstance(value, str) and not isinstance(value, Enum):
-        return clean_line(value)
-    if isinstance(value, tuple):
-        return tuple(_washed(item) for item in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{field.name: _washed(getattr(value, field.name)) for field in fields(value)})
-    return value
-
 
 # --- the streams -----------------------------------------------------------------------------------------------------
 
@@ -180,7 +135,20 @@ def document(content: Mapping[str, object], *, ok: bool = True) -> str:
     """One JSON document on one line, all ASCII: nothing in it can move a terminal."""
     import json
 
-    return json.dumps({"farlab": VERSION, "ok": ok, **content})
+    whole = {"farlab": VERSION, "ok": ok, **content}
+    try:
+        return json.dumps(whole, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(whole), allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    """`value` with null for each number that JSON cannot say."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @singledispatch

@@ -1,7 +1,7 @@
 """Results and errors in a person's words.
 
 Rule: pure; values in, text out. Every text in a result is washed already
-(`render.washed`), so that nothing here can forget to.
+(`washing.washed`), so that nothing here can forget to.
 """
 
 from __future__ import annotations
@@ -126,7 +126,10 @@ def _full(session: SessionStatus) -> Iterator[str]:
 
 def clock_text(when: float) -> str:
     """A moment, as the clock and the calendar here have it."""
-    return datetime.fromtimestamp(when).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(when).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return "at an unknown time"
 
 
 STATES = {

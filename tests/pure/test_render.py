@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import unicodedata
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from farlab import render, wording
 from farlab.errors import FarlabError, NoSession, Unreachable, Usage, every_error, naming
@@ -82,39 +79,6 @@ def as_json(result: object) -> dict[str, object]:
 
 
 # --- text from elsewhere ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("dirty", "washed"),
-    [
-        ("plain text, é, 日本, 🙂", "plain text, é, 日本, 🙂"),
-        ("a\x1b[31;1mred\x1b[0m", "ared"),
-        ("a\x1b]0;title\x07b\x1b]52;c;AAAA\x1b\\c", "abc"),
-        ("a\x1bPq#0\x1b\\b\x1b_x\x1b\\c", "abc"),
-        ("a\x1b(Bb\x1bcc\x1b7d", "abcd"),
-        ("a\x9b31mb\x9d0;t\x9cc", "abc"),
-        ("unfinished \x1b]0;title", "unfinished 0;title"),
-        ("unfinished \x1b[31", "unfinished 31"),
-        ("a\x00\x07\x08\x7f\x85\x90b", "ab"),
-        ("rm\u202e\u2066\u200f\u061cfr", "rmfr"),
-        ("zero\u200bwidth\ufeff", "zerowidth"),
-        ("one\r\ntwo\rthree\tfour\n", "one\ntwo\nthree\tfour\n"),
-        ("caf\udce9", "caf\ufffd"),
-    ],
-)
-def test_what_moves_a_terminal_is_taken_out(dirty: str, washed: str) -> None:
-    assert render.clean(dirty) == washed
-
-
-@given(
-    st.text(st.characters(), max_size=60) | st.text(st.sampled_from("\x1b\x9b[]0;m\x07\\Pq a\n\t\r\u202e"), max_size=30)
-)
-def test_no_text_keeps_a_control_character(text: str) -> None:
-    washed = render.clean(text)
-    assert not [char for char in washed if unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t"]
-    assert not set(washed) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
-    assert render.clean(washed) == washed
-    assert not set(render.clean_line(text)) & set("\n\t")
 
 
 @pytest.mark.parametrize("result", [CONNECTED, STATUS, Sessions(sessions=(STATUS,)), Terminated, Disconnected])
@@ -337,3 +301,18 @@ def test_what_only_contains_that_word_stays() -> None:
     with pytest.raises(Usage) as raised, naming("\\1"):
         raise Usage("no", hint="`echo $HOSTNAME; ssh HOST`")
     assert raised.value.hint == "`echo $HOSTNAME; ssh \\1`"
+
+
+def test_a_number_that_json_cannot_say_is_null_in_it() -> None:
+    odd = replace(STATUS, round_trip=float("nan"), last_heard=float("inf"), longest_outage=-float("inf"))
+    for result in (odd, Sessions(sessions=(odd, STATUS))):
+        told = json.loads(render.document(render.payload(result)), parse_constant=pytest.fail)
+        first = told["sessions"][0] if "sessions" in told else told
+        assert (first["round_trip"], first["last_heard"], first["longest_outage"]) == (None, None, None)
+        assert first["bytes_in"] == 2048
+
+
+@pytest.mark.parametrize("when", [1e30, -1e30, float("nan"), float("inf"), 10**400, 253402300800])
+def test_a_time_that_no_calendar_has_is_shown_as_such(when: float, capsys: pytest.CaptureFixture[str]) -> None:
+    render.show(replace(STATUS, since=1.0, host_full_since=when, full_since=when))
+    assert "reached at an unknown time" in capsys.readouterr().out

@@ -69,7 +69,9 @@ def _fail(error: FarlabError, voice: Voice, cause: Exception | None = None) -> i
     if voice.verbose and cause is not None:
         import traceback
 
-        render.say(render.clean("".join(traceback.format_exception(cause)).rstrip()))
+        from ..washing import clean
+
+        render.say(clean("".join(traceback.format_exception(cause)).rstrip()))
     if not voice.is_settled and not voice.json:
         voice.json = _configured_json()
     if error.message or voice.json:

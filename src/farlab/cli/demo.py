@@ -6,6 +6,7 @@ from .. import render
 from ..demo import run
 from ..model import Progress
 from ..results import Done
+from ..washing import clean_line
 from . import browser
 from .call import Call
 from .options import verb
@@ -30,4 +31,4 @@ def demo(call: Call) -> Done:
 
 def _tell(progress: Progress) -> None:
     """A demo is a story: each of its lines stays."""
-    render.say(render.clean_line(progress.text))
+    render.say(clean_line(progress.text))

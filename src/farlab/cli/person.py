@@ -19,6 +19,7 @@ from .. import render
 from ..api import Ask
 from ..errors import FarlabError, Interrupted, Usage
 from ..model import Kernel, Progress, Question, QuestionKind
+from ..washing import clean, clean_line
 from ..wording import kernel_text
 from .call import Call
 
@@ -53,7 +54,7 @@ class Person:
 
     def confirm(self, kernels: tuple[Kernel, ...]) -> bool:
         """Whether busy kernels may be ended. Without a terminal they may not, and the command fails saying so."""
-        busy = [render.clean_line(kernel_text(kernel)) for kernel in kernels]
+        busy = [clean_line(kernel_text(kernel)) for kernel in kernels]
         if self._terminal is None:
             message = f"busy kernels would be ended, and there is no terminal to ask on: {', '.join(busy)}"
             self._refusal = Usage(message, hint="`--yes` ends them; everything was left as it is")
@@ -68,7 +69,7 @@ class Person:
 
     def _ask(self, question: Question) -> str | None:
         assert self._terminal is not None  # noqa: S101 - `ask` is None without one
-        prompt = render.clean(question.prompt)
+        prompt = clean(question.prompt)
         with self._waiting.paused():
             if question.kind is QuestionKind.NOTICE:
                 self._terminal.show(prompt.rstrip("\n") + "\n")

@@ -8,8 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from .. import paths
+from ..errors import FarlabError
+from ..washing import clean_line
 
 MOST_BYTES = 1 << 20
+MOST_LINE = 2000
 
 
 class Story:
@@ -20,9 +23,9 @@ class Story:
 
     def tell(self, text: str) -> None:
         """One line, with the time."""
-        plain = "".join(char if char.isprintable() else " " for char in text)  # some of it are other programs' words
-        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(plain.split())}\n"
-        with suppress(OSError):  # a full disk must not end the keeper
+        plain = " ".join(clean_line(text[:MOST_LINE]).split())  # some of it are other programs' words
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {plain}\n"
+        with suppress(OSError, FarlabError):  # no disk, and nobody else's directory there, may end the keeper
             if self._path.exists() and self._path.stat().st_size > MOST_BYTES:
                 self._path.write_bytes(self._path.read_bytes()[-MOST_BYTES // 4 :])
             with open(self._open(), "a") as file:

@@ -14,6 +14,7 @@ import re
 import signal
 
 from ..errors import FarlabError, Internal, LinkLost, NoPython, ShellFailed, Unreachable
+from ..washing import clean
 from .words import MULTILINE, SHELL, SSH, Rule, fill
 
 STAGE_NO_PYTHON = 90
@@ -25,7 +26,6 @@ _LONGEST_TEXT = 65536
 _LONGEST_LINE = 400
 _LINES = 20
 _SSH_ITSELF = 255
-_ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
 
 _PROXY_ENDED = re.compile(
     r"^(?:kex_exchange_identification|ssh_exchange_identification): .*\n+"
@@ -147,10 +147,8 @@ def _signal(number: int) -> str:
 
 
 def _plain(text: str) -> str:
-    """The end of it, without escapes, carriage returns and control characters, each line bounded."""
-    text = _ESCAPES.sub("", text[-_LONGEST_TEXT:]).replace("\r\n", "\n").replace("\r", "\n")
-    shown = "".join(ch for ch in text if ch in "\n\t" or ch.isprintable())
-    return "\n".join(line[:_LONGEST_LINE] for line in shown.splitlines() if line.strip())
+    """The end of it, washed, each line bounded."""
+    return "\n".join(line[:_LONGEST_LINE] for line in clean(text[-_LONGEST_TEXT:]).splitlines() if line.strip())
 
 
 def _detail(text: str) -> str:

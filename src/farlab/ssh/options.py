@@ -10,10 +10,12 @@ configuration option: usekeychain"). Instead such an option is given only to an 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ..errors import Internal, Usage
 from ..model import Target
+from ..washing import clean_line
 
 CONNECT_TIMEOUT = 15
 """Seconds for TCP and the key exchange; authentication, and so a person, is not timed (seen with OpenSSH 9.2)."""
@@ -44,6 +46,7 @@ _LATER = {  # option of ours → the keywords of `-G` that show that this `ssh` 
 }
 _BANNED_IN_HOST = frozenset("'`\"$\\;&<>|(){}")  # as OpenSSH 9.6 itself, ssh.c valid_hostname()
 _BANNED_IN_USER = frozenset("'`\"$;&<>|(){}")  # a backslash may stand in DOMAIN\user
+_URI = "ssh://"
 _LONGEST_HOST = 300
 _USUAL_COUNT_MAX = 3  # ssh's own default, ssh_config(5)
 
@@ -72,24 +75,36 @@ class Resolved:
 def check_host(host: str) -> None:
     """Refuse a host that `ssh`, or anything behind it, could take for something else.
 
-    The same characters as OpenSSH ≥ 9.6 refuses, because they reach a shell through `ProxyCommand … %h`.
-    Raises Usage.
+    The same characters as OpenSSH ≥ 9.6 refuses, because they reach a shell through `ProxyCommand … %h`, and what
+    cannot be seen. Raises Usage.
     """
     hint = "give what you would type after `ssh`: an alias of `~/.ssh/config`, or `user@host`"
     shown = "".join(ch if ch.isprintable() else "?" for ch in host[:80])
     if not host:
         raise Usage("no host given", hint=hint)
-    user, has_user, place = host.rpartition("@")
+    meant = _meant(host)
+    user, has_user, place = meant.rpartition("@")
     if has_user and not user:
         raise Usage(f"`{shown}` cannot be a host: the user before `@` is missing", hint=hint)
-    if not place or place.startswith("-") or host.startswith("-"):
+    if not place or place.startswith("-") or meant.startswith("-"):
         raise Usage(f"`{shown}` cannot be a host: it begins with `-` or is empty", hint=hint)
     if len(host) > _LONGEST_HOST:
         raise Usage(f"`{shown}…` cannot be a host: longer than {_LONGEST_HOST} characters", hint=hint)
-    if any(ch.isspace() or not ch.isprintable() for ch in host):
-        raise Usage(f"`{shown}` cannot be a host: it contains a space or a control character", hint=hint)
+    if any(ch.isspace() or not ch.isprintable() for ch in meant) or clean_line(meant) != meant:
+        raise Usage(f"`{shown}` cannot be a host: it contains a space or what cannot be seen", hint=hint)
     if not (_BANNED_IN_HOST.isdisjoint(place) and _BANNED_IN_USER.isdisjoint(user)) or user.endswith("\\"):
         raise Usage(f"`{shown}` cannot be a host: it contains a character that means something to a shell", hint=hint)
+
+
+def _meant(host: str) -> str:
+    """An `ssh://` address as `ssh` takes it apart, its `%41` decoded (misc.c, parse_uri); any other host as it is."""
+    if not host.startswith(_URI):
+        return host
+    return re.sub(
+        "(?:%[0-9A-Fa-f]{2})+",
+        lambda found: bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "surrogateescape"),
+        host.removeprefix(_URI),
+    )
 
 
 def parse_resolved(text: str) -> Resolved:
