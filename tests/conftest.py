@@ -6,10 +6,12 @@ import os
 import signal
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 import steps
@@ -20,6 +22,10 @@ for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(_number, lambda *_: None)
 """Under `nohup` or in the background we are told to ignore these. What is ignored stays so in all that is started,
 so what a test ends by a hangup would live on; what is handled does not (execve(2))."""
+hypothesis.settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy machine")
 PURE = Path(__file__).parent / "pure"
 GRACE = 3.0
 """Seconds that a program has to go away after its test."""
@@ -125,14 +131,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More workers than cores: half of a test's time is spent on waiting for clocks, networks and hosts."""
+    return len(os.sched_getaffinity(0)) * 5 // 2
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """A worker of pytest-xdist has ended: remember what it left out. All workers collect the same."""
     node.config.stash[_left_out] = getattr(node, "workeroutput", {}).get("left_out", 0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    skipped = Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ())
+    )
     if count := config.stash.get(_left_out, 0):
-        terminalreporter.write_line(f"left out: {count} tests that need root (they make network namespaces and mounts)")
+        skipped["they need root: they make network namespaces and mounts"] += count
+    if skipped:
+        words = "; ".join(f"{count} ({reason})" for reason, count in skipped.most_common())
+        terminalreporter.write_line(f"tests left out: {words}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -7,6 +7,7 @@ that user alone.
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import shlex
@@ -23,7 +24,17 @@ PASSWORD = "pw of ada, 12"
 _PASSWORD_HASH = "$6$farlabtests$dUBHt7imy7W/UItsHSDcTdVWsvTl9PodRP3vFNfQqI907uqVqMG6EaFpdaLyCaZAcJJMqO9zhMSGCpHgkEWU.1"
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 MISSING = "" if SSHD and shutil.which("ssh") else "no sshd (package openssh-server) or no ssh"
-NOT_ROOT = "" if os.geteuid() == 0 else "users of its own need root"
+NOT_ROOT = "" if os.geteuid() == 0 else "an sshd with users of its own needs root"
+
+
+def no_terminal() -> str:
+    """Why an sshd of ours cannot give a terminal, "" if it can: an ordinary user's may not give it the group `tty`."""
+    ends = os.openpty()
+    group = os.fstat(ends[1]).st_gid
+    for end in ends:
+        os.close(end)
+    is_right = group == grp.getgrnam("tty").gr_gid
+    return "" if is_right or not NOT_ROOT else "an ordinary user's sshd cannot give a terminal on this machine"
 
 
 def free_port() -> int:

@@ -16,10 +16,10 @@ PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
-def other_bed() -> Iterator[Bed]:
-    """Login boots systemd: logind makes and removes `/run/user/UID`."""
-    with Bed(systemd=("login",)) as bed:
-        yield bed
+def other_bed(bed: Bed) -> Iterator[Bed]:
+    """A second bed: login boots systemd, and logind makes and removes `/run/user/UID`."""
+    with Bed(systemd=("login",)) as other:
+        yield other
 
 
 def kill_at_logout(host: Host, *, is_on: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
@@ -40,7 +41,9 @@ def candidates() -> list[Path]:
         asked = subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=False)
         roots.add(Path(asked.stdout.strip() or "."))
     return [Path(path) for path in paths if path] + [
-        path for root in roots for path in root.glob("versions/*/bin/python")
+        Path(path)
+        for root in roots
+        for path in glob.glob(f"{root}/versions/*/bin/python")  # nothing where we may not look
     ]
 
 

@@ -14,7 +14,7 @@ import pytest
 from farlab.model import Target
 from farlab.ssh.explain import explain
 from farlab.ssh.options import attach_argv, link_argv, parse_resolved, query_argv
-from ssh_fixtures import MISSING, Sshd, free_port, run_ssh
+from ssh_fixtures import MISSING, Sshd, free_port, no_terminal, run_ssh
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
@@ -145,6 +145,7 @@ def test_a_host_that_is_an_option_runs_nothing(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
+@pytest.mark.skipif(bool(no_terminal()), reason=no_terminal())
 def test_attach_gives_a_terminal_in_spite_of_the_configuration(sshd: Sshd) -> None:
     config = hostile(sshd, free_port())
     target = Target(host="far", ssh_config=str(config))
