@@ -15,7 +15,8 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from . import store
-from .errors import FarlabError, Internal, Interrupted, NoSession, TimedOut, Usage, from_json, naming
+from .advice import command, naming
+from .errors import FarlabError, Internal, Interrupted, NoSession, TimedOut, Usage, from_json
 from .keeper import spawn
 from .keeper.control import Channel
 from .model import (
@@ -48,11 +49,11 @@ Confirm = Callable[[tuple[Kernel, ...]], bool]
 
 
 def _naming(call: Callable[Concatenate[Target, _P], _T]) -> Callable[Concatenate[Target, _P], _T]:
-    """Whatever a call raises names its host."""
+    """What a call raises can be typed for its session."""
 
     @wraps(call)
     def named(target: Target, /, *words: _P.args, **options: _P.kwargs) -> _T:
-        with naming(target.host):
+        with naming(target):
             return call(target, *words, **options)
 
     return named
@@ -73,15 +74,14 @@ def connect(target: Target, wish: Wish, *, ask: Ask | None = None, tell: Tell | 
             break
         _wait_gone(target)
     else:
-        raise _keeper_ended(target)
+        raise Internal("the keeper ended", hint="`{farlab logs HOST --keeper}` tells why")
     connected = _build(Connected, words["result"])
     seconds = {**connected.seconds, "total": round(time.monotonic() - began, 3)}
     notes = connected.notes
     if wish.port and connected.port != wish.port:
-        notes += (
-            f"the address was on port {connected.port} already; `farlab disconnect {target.host}` first to move it",
-        )
-    return replace(connected, seconds=seconds, notes=notes)
+        first = command(target, "disconnect")
+        notes += (f"the address was on port {connected.port} already; `{first}` first to move it",)
+    return replace(connected, seconds=seconds, notes=notes, ssh_config=target.ssh_config)
 
 
 @_naming
@@ -121,7 +121,7 @@ def disconnect(target: Target) -> Disconnected:
     if words is None:
         raise NoSession(f"nothing runs here for session `{target.name}` on `{target.host}`")
     _wait_gone(target)
-    return Disconnected(host=target.host, name=target.name, port=words.get("port"))
+    return _build(Disconnected, {**words, **asdict(target)})
 
 
 def sessions() -> tuple[SessionStatus, ...]:
@@ -154,7 +154,7 @@ def follow_status(target: Target) -> Iterator[SessionStatus]:
             channel.say(op="follow")
             while heard := channel.hear():
                 words = heard
-                yield _build(SessionStatus, words["status"])
+                yield _session_status(target, words["status"])
     if words is None:  # no keeper, or one that was about to end
         yield status(target)
 
@@ -164,9 +164,8 @@ def open_url(target: Target) -> str:
     """A one-time local address without the token that leads a browser into the session."""
     words = _ask_keeper(target, op="open")
     if words is None:
-        raise NoSession(
-            f"nothing runs here for session `{target.name}` on `{target.host}`", hint=f"`farlab connect {target.host}`"
-        )
+        message = f"nothing runs here for session `{target.name}` on `{target.host}`"
+        raise NoSession(message, hint="`{farlab connect HOST}` brings it here")
     return str(words["open_url"])
 
 
@@ -176,7 +175,7 @@ def logs(
     """The server's log (or the keeper's), line by line, without newline."""
     from .keeper import errands
 
-    with naming(target.host):
+    with naming(target):
         options.check_host(target.host)
         if keeper:
             yield from errands.keeper_log(target, follow=follow, lines=lines)
@@ -189,7 +188,7 @@ def attach_command(target: Target) -> list[str]:
     """The argv that enters the tmux session behind `target` in this terminal. Raises `Usage` where it has none."""
     words = (_ask_keeper(target, op="status") or {}).get("status") or {}
     if words.get("launcher") not in (None, "", "tmux"):
-        hint = f"`farlab logs {target.host} -f` shows what its server says"
+        hint = "`{farlab logs HOST -f}` shows what its server says"
         raise Usage(f"session `{target.name}` on `{target.host}` runs without tmux ({words['launcher']})", hint=hint)
     # zsh would look for a program `=farlab-…`
     return options.attach_argv(target, f"exec tmux attach-session -t '=farlab-{target.name}'")
@@ -228,10 +227,6 @@ def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, wish: Wish, 
             waiting_for = words["progress"]["text"]
             if tell:
                 tell(Progress(**words["progress"]))
-
-
-def _keeper_ended(target: Target) -> Internal:
-    return Internal("the keeper ended", hint=f"`farlab logs {target.host} --keeper` tells why")
 
 
 def _ask_keeper(target: Target, **words: object) -> dict[str, Any] | None:
@@ -279,10 +274,16 @@ def _wait_gone(target: Target) -> None:
 def _status(target: Target, memory: store.Memory | None, *, kernels: bool = False) -> SessionStatus:
     words = _ask_keeper(target, op="status", kernels=kernels)
     if words and "status" in words:
-        return _build(SessionStatus, words["status"])
+        return _session_status(target, words["status"])
     if memory is None:
         raise NoSession(f"no session `{target.name}` on `{target.host}` is known here")
-    return SessionStatus(host=target.host, name=target.name, state=State.NO_KEEPER, port=memory.port)
+    words = {**asdict(target), "state": State.NO_KEEPER, "port": memory.port}
+    return _session_status(target, words)
+
+
+def _session_status(target: Target, words: dict[str, Any]) -> SessionStatus:
+    """A keeper's words; an older keeper does not say how its host is found."""
+    return _build(SessionStatus, {**words, **asdict(target)})
 
 
 def _build(cls: type[_T], words: dict[str, Any]) -> _T:

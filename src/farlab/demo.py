@@ -23,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from . import api
+from .advice import command
 from .demo_host import HOST, MARK, sweep
 from .errors import FarlabError, HostLacks, Internal, Interrupted, NoSession
 from .model import Connected, Progress, State, Target, Wish
@@ -63,7 +64,7 @@ def _check() -> None:
 def _show(base: Path, bell: _Bell, seconds: float | None, open_browser: OpenBrowser | None, tell: api.Tell) -> None:
     """Connect, let the person play, terminate."""
     target = Target(host=HOST, ssh_config=str(base / "ssh_config"))
-    _tell(tell, f"`farlab connect {HOST}`")
+    _tell(tell, f"`{command(target, 'connect')}`")
     with _laptop(base), bell.heard(), _telling(target):
         connected = api.connect(target, Wish(), tell=tell)
     try:
@@ -78,7 +79,7 @@ def _show(base: Path, bell: _Bell, seconds: float | None, open_browser: OpenBrow
         pass
     finally:
         with suppress(OSError):  # the terminal may be gone
-            _tell(tell, f"`farlab terminate {HOST}`")
+            _tell(tell, f"`{command(target, 'terminate')}`")
         with _laptop(base):
             ended = _terminate(target)
         with suppress(OSError):

@@ -32,9 +32,7 @@ Slugs and exit statuses are a contract: additions only. Each slug has its sectio
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -42,8 +40,8 @@ class FarlabError(Exception):
     """An expected failure.
 
     `message` says what was tried, on which host; `detail` holds the other program's own words, verbatim
-    (shown only after control characters are stripped); `hint` is what to type next, where `HOST` stands for the host
-    until `api` puts it in (`naming`).
+    (shown only after control characters are stripped); `hint` is what to type next, whose commands `advice` fills in
+    for the session that the error is about.
     """
 
     slug: ClassVar[str] = "internal"
@@ -63,7 +61,7 @@ class FarlabError(Exception):
 
 class Internal(FarlabError):
     slug = "internal"
-    default_hint = "this is a bug; `farlab logs HOST --keeper` may tell more"
+    default_hint = "`{farlab logs HOST --keeper}` may tell why"
 
 
 class PortBusy(FarlabError):
@@ -80,37 +78,37 @@ class Usage(FarlabError):
 class NoSession(FarlabError):
     slug = "no-session"
     exit_status = 3
-    default_hint = "`farlab list` shows every session known here"
+    default_hint = "`farlab list` shows the sessions known here, `{farlab list --host HOST}` those on the host"
 
 
 class Unreachable(FarlabError):
     slug = "unreachable"
     exit_status = 4
-    default_hint = "`ssh -v HOST` shows every step"
+    default_hint = "`{ssh -v HOST}` shows every step"
 
 
 class LinkLost(FarlabError):
     slug = "link-lost"
     exit_status = 4
-    default_hint = "the session on the host goes on; `farlab connect HOST` finds it again"
+    default_hint = "`{farlab list --host HOST}` shows whether the session runs, `{farlab connect HOST}` finds it again"
 
 
 class Authentication(FarlabError):
     slug = "authentication"
     exit_status = 5
-    default_hint = "`ssh-add -l` lists the keys of your agent; `ssh -v HOST` shows what is tried"
+    default_hint = "`ssh-add -l` lists the keys of your agent; `{ssh -v HOST}` shows what is tried"
 
 
 class CannotAsk(FarlabError):
     slug = "cannot-ask"
     exit_status = 5
-    default_hint = "run `farlab connect HOST` in a terminal"
+    default_hint = "run `{farlab connect HOST}` in a terminal"
 
 
 class HostKeyUnknown(FarlabError):
     slug = "host-key-unknown"
     exit_status = 5
-    default_hint = "run `farlab connect HOST` in a terminal, compare the fingerprint, and say yes"
+    default_hint = "run `{farlab connect HOST}` in a terminal, compare the fingerprint, and say yes"
 
 
 class HostKeyChanged(FarlabError):
@@ -122,103 +120,117 @@ class HostKeyChanged(FarlabError):
 class NoPython(FarlabError):
     slug = "no-python"
     exit_status = 6
-    default_hint = "`ssh HOST 'command -v python3'` shows what a login finds there"
+    default_hint = "`{ssh HOST 'command -v python3'}` shows what a login finds there"
 
 
 class NoJupyter(FarlabError):
     slug = "no-jupyter"
     exit_status = 6
-    default_hint = "name an environment that has it with `--env`, or bring it with `--setup`"
+    default_hint = (
+        "name an environment that has it with `--env`, bring it with `--setup`, or install it: "
+        "`{ssh HOST 'python3 -m venv lab && lab/bin/pip install jupyterlab'}`, then `{farlab connect HOST --env ./lab}`"
+    )
 
 
 class NoEnvironment(FarlabError):
     slug = "no-environment"
     exit_status = 6
-    default_hint = "`ssh HOST 'conda env list'` lists conda's; a virtual environment is named by its directory"
+    default_hint = (
+        "`{ssh -t HOST 'bash -ic \"conda env list\"'}` lists conda's; a virtual environment is named by its directory, "
+        "`--env ./NAME` begins at your home there"
+    )
 
 
 class NoKeepOutput(FarlabError):
     slug = "no-keep-output"
     exit_status = 6
     default_hint = (
-        "where there is a network, in that environment: `pip install jupyter-collaboration jupyter_server_nbmodel`; "
-        "or leave `--keep-output` out"
+        "name an environment that has what it needs with `--env`, or leave `--keep-output` out; "
+        "where there is a network, in that environment: `pip install jupyter-collaboration jupyter_server_nbmodel`"
     )
 
 
 class NoDirectory(FarlabError):
     slug = "no-directory"
     exit_status = 6
-    default_hint = "`--dir` names a directory on the host; without a leading `/` it starts from your home there"
+    default_hint = (
+        "`{ssh HOST 'ls -d */'}` lists those in your home there; `--dir` names one on the host, "
+        "and begins at that home without a leading `/`"
+    )
 
 
 class DiskFull(FarlabError):
     slug = "disk-full"
     exit_status = 6
-    default_hint = "`ssh HOST 'df -h ~ /tmp; quota -s'` shows which"
+    default_hint = "`{ssh HOST 'df -h ~ /tmp; quota -s'}` shows which"
 
 
 class HostLacks(FarlabError):
     slug = "host-lacks"
     exit_status = 6
-    default_hint = "ask the administrators of the host"
+    default_hint = (
+        "`{ssh HOST 'ls -ld ~ ~/.local ~/.local/state /tmp; df -h ~ /tmp'}` shows whose these are and how full; "
+        "what is not yours only its owner or an administrator can change"
+    )
 
 
 class ShellFailed(FarlabError):
     slug = "shell-failed"
     exit_status = 7
-    default_hint = "does `ssh HOST true` work? look into your start-up files there, and the `--setup` lines"
+    default_hint = (
+        "`{ssh HOST '$SHELL -lic true; echo $?'}` should print `0`; what ends it earlier is in your start-up files "
+        "there (`.profile`, `.bashrc`, `.zshrc` …)"
+    )
 
 
 class ShellStuck(FarlabError):
     slug = "shell-stuck"
     exit_status = 7
-    default_hint = "does `ssh HOST true` end? a start-up file there may wait for an answer"
+    default_hint = (
+        "`{ssh HOST '$SHELL -lic true'}` should end by itself; a start-up file there may wait for an answer, "
+        "or for a file system"
+    )
 
 
 class ServerFailed(FarlabError):
     slug = "server-failed"
     exit_status = 7
-    default_hint = "does `jupyter lab --no-browser` start in `ssh HOST`? its log says the same there"
+    default_hint = "does `jupyter lab --no-browser` start after `{ssh -t HOST}`? its log says the same there"
 
 
 class NotAnswering(FarlabError):
     slug = "not-answering"
     exit_status = 7
-    default_hint = "`farlab logs HOST` shows what it does; `farlab terminate HOST` ends it, with all that it holds"
+    default_hint = (
+        "wait a little: it may come back, with all that its kernels hold; `{farlab logs HOST}` shows what it does. "
+        "`{farlab terminate HOST}` ends it for good, unsaved work included"
+    )
 
 
 class Elsewhere(FarlabError):
     slug = "elsewhere"
     exit_status = 7
-    default_hint = "connect to that machine by its own name"
+    default_hint = (
+        "connect to that machine by its own name; "
+        "`{farlab connect HOST --name OTHER}` starts another session where you are sent"
+    )
 
 
 class Scheduler(FarlabError):
     slug = "scheduler"
     exit_status = 8
-    default_hint = "`ssh HOST sinfo` shows what there is to ask for"
+    default_hint = "`{ssh HOST sinfo}` shows what there is to ask for"
 
 
 class TimedOut(FarlabError):
     slug = "timed-out"
     exit_status = 9
-    default_hint = "try a longer `--timeout`; `farlab status HOST` shows how far it came"
+    default_hint = "try a longer `--timeout`; `{farlab status HOST}` shows how far it came"
 
 
 class Interrupted(FarlabError):
     slug = "interrupted"
     exit_status = 130
-
-
-@contextmanager
-def naming(host: str) -> Iterator[None]:
-    """What is raised meanwhile can be typed: where its hint says `HOST`, it says `host` from here on."""
-    try:
-        yield
-    except FarlabError as error:
-        error.hint = re.sub(r"\bHOST\b", lambda _: host, error.hint)
-        raise
 
 
 def every_error() -> tuple[type[FarlabError], ...]:

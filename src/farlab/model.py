@@ -118,6 +118,8 @@ class Connected:
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
     """What the person should know: another port than last time, another directory than asked for, no tmux …"""
+    ssh_config: str | None = None
+    """The file of `-F`, as in `Target`: for what can be typed. Not part of the JSON."""
     open_url: str = field(default="", repr=False)
     """A one-time address for a browser, without the token. Not part of the JSON."""
 
@@ -181,6 +183,8 @@ class SessionStatus:
     """Why it is not up: the error's message, or how the server ended."""
     foreign: bool = False
     """A server on the host that farlab did not start (`list --host`)."""
+    ssh_config: str | None = None
+    """The file of `-F`, without which this session is not found; as in `Target`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,3 +204,6 @@ class Disconnected:
     host: str
     name: str
     port: int | None
+    running: bool | None = None
+    """Whether the session goes on, as far as it was seen from here; None where it never was."""
+    ssh_config: str | None = None

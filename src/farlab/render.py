@@ -159,7 +159,7 @@ def payload(result: object) -> Mapping[str, object]:
 
 @payload.register
 def _(result: Connected) -> Mapping[str, object]:
-    return _without(_renamed(asdict(result)), "open_url")
+    return _without(_renamed(asdict(result)), "open_url", "ssh_config")
 
 
 @payload.register
@@ -191,8 +191,8 @@ def _renamed(content: dict[str, object]) -> dict[str, object]:
     return {("dir" if key == "directory" else key): value for key, value in content.items()}
 
 
-def _without(content: dict[str, object], key: str) -> dict[str, object]:
-    return {name: value for name, value in content.items() if name != key}
+def _without(content: dict[str, object], *keys: str) -> dict[str, object]:
+    return {name: value for name, value in content.items() if name not in keys}
 
 
 # --- waiting ---------------------------------------------------------------------------------------------------------

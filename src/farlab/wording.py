@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import singledispatch
 
+from .advice import command, fill
 from .errors import FarlabError
 from .model import Connected, Disconnected, Kernel, SessionStatus, State, Terminated
 from .results import Address, Command, Done, Opened, Sessions
 from .spans import span
 
+_ASK_THE_HOST = "`{farlab list --host HOST}` shows whether it runs"
 DETAIL_LINES = 40
 """How much of another program's words an error shows."""
 
@@ -34,7 +36,7 @@ def _(result: Connected) -> str:
     how = "running already, found in" if result.reused else "started in"
     took = f"{how} {result.seconds.get('total', 0.0):.1f} s"
     where = f"`{result.host}`" + (f", in `{result.directory}`" if result.directory else "")
-    ending = command("terminate", result.host, result.name)
+    ending = command(result, "terminate")
     return f"{APPS.get(result.app, result.app)} on {where}, {took}\n\n  {result.url}\n\nto end it: `{ending}`"
 
 
@@ -48,8 +50,12 @@ def _(result: Terminated) -> str:
 
 @text.register
 def _(result: Disconnected) -> str:
-    again = command("connect", result.host, result.name)
-    return f"disconnected; session `{result.name}` on `{result.host}` goes on, `{again}` brings it back"
+    session = f"session `{result.name}` on `{result.host}`"
+    if result.running is None:
+        return f"disconnected; {session} was not reached from here, " + fill(_ASK_THE_HOST, result)
+    if not result.running:
+        return f"disconnected; {session} has ended"
+    return f"disconnected; {session} goes on, `{command(result, 'connect')}` brings it back"
 
 
 @text.register
@@ -76,7 +82,7 @@ def _(result: Done) -> str:
 def _(result: Sessions) -> str:
     if result.host is not None:
         return f"no session and no other Jupyter server of yours on `{result.host}`"
-    return "no session known here; `farlab connect HOST` starts one"
+    return fill("no session known here; `{farlab connect HOST}` starts one", None)
 
 
 @text.register
@@ -103,6 +109,7 @@ def _rows(session: SessionStatus) -> list[tuple[str, str]]:
         ("node", "" if session.node == session.host else session.node),
         ("server", ", ".join(filter(None, (session.server or session.app, process, place)))),
         ("directory", session.directory),
+        ("ssh -F", session.ssh_config or ""),
         ("environment", session.environment),
         ("kernels", "" if kernels is None else "; ".join(kernels) or "none"),
         ("traffic", traffic + held if session.keeper_pid else ""),
@@ -151,7 +158,7 @@ def state_text(session: SessionStatus) -> str:
         return "not started by farlab"
     why = f": {session.reason}" if session.reason else ""
     again = session.state in (State.BLOCKED, State.ENDED, State.NO_KEEPER)
-    hint = f"; `{command('connect', session.host, session.name)}`" if again else ""
+    hint = f"; `{command(session, 'connect')}`" if again else ""
     return STATES[session.state] + why + hint
 
 
@@ -228,12 +235,6 @@ def size_text(size: int) -> str:
         value /= 1024
         units.pop(0)
     return f"{value:.1f} {units[0]}"
-
-
-def command(verb: str, host: str, name: str = "main") -> str:
-    """What to type: `farlab VERB HOST`, with the name where it is not `main`."""
-    words = ["farlab", verb, host] + ([] if name == "main" else ["--name", name])
-    return shlex.join(words)
 
 
 def _count(number: int, noun: str) -> str:

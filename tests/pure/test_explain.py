@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farlab.advice import fill
 from farlab.errors import every_error
+from farlab.model import Target
 from farlab.ssh.explain import explain, explain_stage, no_program
 from farlab.ssh.words import SHELL, SSH
 
@@ -31,7 +33,7 @@ def test_what_ssh_printed_is_understood(path: Path) -> None:
     error = explain(case["stderr"], case["exit_status"], host="far", may_ask=case["may_ask"])
     assert error.slug == expected["code"]
     assert expected["message_contains"] in error.message
-    assert expected["hint_contains"] in error.hint
+    assert expected["hint_contains"] in fill(error.hint, Target(host="far"))
     if "detail_lacks" in expected:
         assert expected["detail_lacks"] not in error.detail
 
@@ -75,7 +77,7 @@ def test_every_hint_can_be_typed(rule: Any) -> None:
     assert rule.hint
     assert not rule.message.endswith(".")
     places = set(re.findall(r"\{(\w+)\}", rule.message + rule.hint))
-    assert places <= {"host", *rule.pattern.groupindex}
+    assert places <= {"host", "config", *rule.pattern.groupindex}
 
 
 def test_nothing_of_a_terminal_survives() -> None:

@@ -41,7 +41,7 @@ def test_how_long_is_said_as_a_person_says_it(seconds: float, words: str) -> Non
 def test_what_to_type_is_whole(state: State) -> None:
     assert "<code>farlab connect gpu1</code>" in waiting_page(GPU1, state, 3.0, "")
     other = Target(host="me@gpu1", name="second", ssh_config="/home/me/a b")
-    typed = "farlab connect me@gpu1 --name second --ssh-config &#x27;/home/me/a b&#x27;"
+    typed = "farlab connect me@gpu1 --name second -F &#x27;/home/me/a b&#x27;"
     assert f"<code>{typed}</code>" in waiting_page(other, state, 3.0, "")
 
 

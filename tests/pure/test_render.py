@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 import pytest
 
 from farlab import render, wording
-from farlab.errors import FarlabError, NoSession, Unreachable, Usage, every_error, naming
+from farlab.errors import NoSession, Unreachable, Usage
 from farlab.model import Connected, Disconnected, Kernel, SessionStatus, State, Terminated
 from farlab.results import Address, Command, Done, Lines, Opened, Script, Sessions
 
@@ -269,11 +269,6 @@ def test_sizes_have_units(size: int, text: str) -> None:
     assert wording.size_text(size) == text
 
 
-def test_a_command_to_type_is_quoted_for_a_shell() -> None:
-    assert wording.command("connect", "ada@gpu1") == "farlab connect ada@gpu1"
-    assert wording.command("connect", "a;b", "x") == "farlab connect 'a;b' --name x"
-
-
 def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -286,21 +281,6 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
     assert not render.has_color(Screen())
-
-
-@pytest.mark.parametrize("error", every_error(), ids=lambda error: error.slug)
-def test_no_error_is_shown_with_a_word_that_stands_for_the_host(error: type[FarlabError]) -> None:
-    with pytest.raises(error) as raised, naming("ada@gpu1"):
-        raise error("it failed")
-    shown = wording.error_text(raised.value)
-    assert "HOST" not in shown
-    assert ("ada@gpu1" in shown) == ("HOST" in error.default_hint)
-
-
-def test_what_only_contains_that_word_stays() -> None:
-    with pytest.raises(Usage) as raised, naming("\\1"):
-        raise Usage("no", hint="`echo $HOSTNAME; ssh HOST`")
-    assert raised.value.hint == "`echo $HOSTNAME; ssh \\1`"
 
 
 def test_a_number_that_json_cannot_say_is_null_in_it() -> None:

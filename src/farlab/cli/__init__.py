@@ -64,8 +64,9 @@ def _reader_has_gone() -> bool:
 
 
 def _fail(error: FarlabError, voice: Voice, cause: Exception | None = None) -> int:
-    from .. import render
+    from .. import advice, render
 
+    error.hint = advice.fill(error.hint, None)  # what is about no session
     if voice.verbose and cause is not None:
         import traceback
 

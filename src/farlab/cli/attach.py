@@ -24,7 +24,7 @@ def attach(call: Call) -> Command:
     if call.voice.json:
         return Command(command=tuple(command))
     if not (sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()):
-        raise Usage("`attach` needs a terminal", hint="`farlab logs -f` follows the server without one")
+        raise Usage("`attach` needs a terminal", hint="`{farlab logs HOST -f}` follows the server without one")
     try:
         os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
     except OSError as error:

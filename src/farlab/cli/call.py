@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..advice import naming
 from ..config import KEYS, Config, Settings, Value, parse, resolve
 from ..errors import FarlabError, NoDirectory, NoEnvironment, NoKeepOutput, PortBusy, Usage
 from ..model import App, Target, Wish
@@ -56,15 +57,22 @@ class Call:
 
     @contextmanager
     def blame(self) -> Iterator[None]:
-        """Where an error is about a setting that was not on the command line, its hint says where it came from."""
+        """An error's hint names the session, and the place a setting came from that it is about and nobody typed."""
         try:
-            yield
+            with naming(self._session()):
+                yield
         except FarlabError as error:
             subject = _SUBJECTS.get(type(error))
             origin = self.settings.origin(subject) if subject else ""
             if origin and not origin.startswith("`--"):
                 error.hint = "; ".join(filter(None, (error.hint, f"asked for by {origin}")))
             raise
+
+    def _session(self) -> Target | None:
+        """The session that this call is about, where it can be told."""
+        host, file = self.settings.text("host"), self.settings.text("ssh-config")
+        config = str(Path(file).expanduser().absolute()) if file else None
+        return Target(host=host, name=self.settings.text("name") or "main", ssh_config=config) if host else None
 
     def _ssh_config(self) -> str | None:
         file = self.settings.text("ssh-config")

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from .. import api
 from ..errors import NoSession
 from ..results import Address
-from ..wording import STATES, command
+from ..wording import STATES
 from . import clipboard
 from .call import Call
 from .options import verb
@@ -26,7 +26,7 @@ def url(call: Call) -> Address:
     session = api.status(target)
     if session.port is None or not session.url:
         message = f"session `{target.name}` on `{target.host}` has no address now: {STATES[session.state]}"
-        raise NoSession(message, hint=f"`{command('connect', target.host, target.name)}`")
+        raise NoSession(message, hint="`{farlab connect HOST}`")
     token = parse_qs(urlsplit(session.url).query).get("token", [""])[0]
     trouble = clipboard.copy(session.url) if call.settings.flag("copy") else ""
     address = f"http://127.0.0.1:{session.port}"

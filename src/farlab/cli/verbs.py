@@ -88,11 +88,13 @@ class Farlab(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
         if self.get_command(ctx, word) is None and not word.startswith("-"):
+            from ..advice import command
             from ..config import nearest
-            from ..wording import command as typed
+            from ..model import Target
 
             meant = nearest(word, (*VERBS, "stop"))
-            hint = meant or f"a notebook on that host: `{typed('connect', word)}`; all verbs: `farlab --help`"
+            connect = command(Target(host=word), "connect")
+            hint = meant or f"a notebook on that host: `{connect}`; all verbs: `farlab --help`"
             raise Usage(f"`{word}` is not a verb of farlab", hint=hint)
         return super().resolve_command(ctx, args)
 

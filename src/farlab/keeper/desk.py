@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import posixpath
 import time
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from .. import paths
-from ..errors import FarlabError, Internal, Interrupted, NoSession
+from .. import paths, store
+from ..advice import command
+from ..errors import FarlabError, Internal, Interrupted, NoSession, NotAnswering, from_json
 from ..model import Connected, Kernel, SessionStatus, State
+from ..spans import span
+from . import notes
 from .browser.front import Front
 from .browser.relay import Relay
 from .browser.rest import Rest
 from .peers import Peer, Words
 from .process import Keeper
-from .told import Told
 
 _STOP_TIMEOUT = 30.0
 LOOK = 5.0
@@ -127,13 +128,23 @@ class Desk:
                 peer.say(result=asdict(self._result(wish)))
                 return
             if keeper.reason and (keeper.state in (State.BLOCKED, State.ENDED) or keeper.attempts > tried):
-                raise keeper.reason
+                raise self._refusal(keeper.reason)
             if keeper.news != told:
                 told = keeper.news
                 peer.say(progress=told)
             changed = asyncio.create_task(keeper.changed.wait())
             await asyncio.wait({changed, listening}, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
+
+    def _refusal(self, reason: FarlabError) -> FarlabError:
+        """Why a connect fails now; and what becomes of a session that was seen, which is not what failed."""
+        keeper, heard = self._keeper, self._keeper.recovery.last_heard
+        if not keeper.was_up or keeper.state is State.ENDED or heard is None:
+            return reason
+        seen = f"the session was heard {span(round(max(time.time() - heard, 0.0)))} ago"
+        goes_on = "it waits for you" if keeper.state is State.BLOCKED else "farlab tries to reach it until it can"
+        words = {**reason.as_json(), "hint": "; ".join(filter(None, (reason.hint, seen))) + f", and {goes_on}"}
+        return from_json(words)
 
     async def _listen(self, peer: Peer) -> None:
         """The person's answers, until the person has gone."""
@@ -183,6 +194,7 @@ class Desk:
         return Connected(
             host=keeper.target.host,
             name=keeper.target.name,
+            ssh_config=keeper.target.ssh_config,
             node=session.node,
             app=session.app or "lab",
             url=self._front.url(wish.get("notebook")),
@@ -202,27 +214,18 @@ class Desk:
         )
 
     def _notes(self, wish: Words) -> tuple[str, ...]:
-        """What the person asked for and the session, being there already, has not."""
-        session, notes = self._keeper.session, list(self._keeper.notes)
-        directory, environment, app = wish.get("directory"), wish.get("environment"), wish.get("app")
-        again = f"`farlab terminate {self._keeper.target.host}` first to have another"
-        if directory and not _is_in(session, str(directory)):
-            notes.append(f"the session runs in `{session.directory}`, not in `{directory}`; {again}")
-        if environment and environment != session.environment:
-            notes.append(f"the session runs in {_environment(session)}, not in `{environment}`; {again}")
-        if app and app != session.app:
-            notes.append(f"the session runs {session.server}, not `{app}`; {again}")
-        if wish.get("keep_output"):
-            notes += _keep_output_notes(session, again, is_new=not self._keeper.reused)
-        self._keeper.notes = ()  # said once
-        if not self._keeper.trace.is_kept:
-            notes.append(f"`{paths.state_directory()}` cannot be written to: the session is not in `farlab list`, and")
-            notes[-1] += " its port may be another after a restart of this machine"
-        if not self._keeper.far_end.limit and (wish.get("keep_host") or wish.get("keep_hours")):
-            notes.append(f"what the host keeps is as it was: the session is of an older farlab; {again}")
-        if session.launcher == "detached" and not self._keeper.reused:
-            notes.append("the host has no tmux: the session runs detached")
-        return tuple(notes)
+        """What the person should know: what was told meanwhile, and what a session that was there has not."""
+        keeper, session, host = self._keeper, self._keeper.session, self._keeper.target.host
+        found, keeper.notes = list(keeper.notes), ()  # said once
+        taken = {memory.name for memory in store.recall_all() if memory.host == host}
+        found += notes.unmet(keeper.target, session, wish, limit=keeper.far_end.limit, taken=taken)
+        if not keeper.reused:
+            found += notes.cost_of_kept_output(session) if wish.get("keep_output") else []
+            found += ["the host has no tmux: the session runs detached"] if session.launcher == "detached" else []
+        if not keeper.trace.is_kept:
+            where = f"`{paths.state_directory()}` cannot be written to: the session is not in `farlab list`"
+            found.append(f"{where}, and its port may be another after a restart of this machine")
+        return tuple(found)
 
     # the rest --------------------------------------------------------------------------------------------
 
@@ -263,6 +266,7 @@ class Desk:
         return SessionStatus(
             host=keeper.target.host,
             name=keeper.target.name,
+            ssh_config=keeper.target.ssh_config,
             state=keeper.state,
             at=time.time(),
             since=keeper.since,
@@ -320,32 +324,20 @@ class Desk:
             peer.say(down=True)
 
     async def _disconnect(self, peer: Peer, words: Words) -> None:
-        peer.say(disconnected=True, port=self._keeper.port)
+        peer.say(disconnected=True, port=self._keeper.port, running=self._is_running)
         self.end(self._meanwhile("disconnect", "was typed"))
 
+    @property
+    def _is_running(self) -> bool | None:
+        """Whether the session goes on, as far as it was seen from here; None where it never was."""
+        keeper = self._keeper
+        if keeper.state is State.ENDED:
+            return isinstance(keeper.reason, NotAnswering)
+        return True if keeper.was_up or keeper.trace.memory.is_known_alive else None
+
     def _meanwhile(self, verb: str, did: str) -> Interrupted:
-        host = self._keeper.target.host
-        return Interrupted(f"`farlab {verb} {host}` {did} while this waited", hint=f"`farlab connect {host}` again")
-
-
-def _is_in(session: Told, directory: str) -> bool:
-    """Whether the session runs where `directory` is: the same words as then, or the same place in the end."""
-    if directory == session.asked:
-        return True
-    path = directory.removeprefix("~/") if directory != "~" else ""
-    return posixpath.normpath(posixpath.join(session.home, path)) == session.directory
-
-
-def _environment(session: Told) -> str:
-    return f"`{session.environment}`" if session.environment else "your login shell's environment"
-
-
-def _keep_output_notes(session: Told, again: str, *, is_new: bool) -> list[str]:
-    """What `--keep-output` costs, said when the session starts; or that the running session is without it."""
-    if not session.keep_output:
-        return [f"the session runs without `--keep-output`; {again}"]
-    cost = "output is kept while no tab shows it; in turn ipywidgets end with a reload and need a trusted notebook"
-    return [f"{cost}, and notebooks save themselves"] if is_new else []
+        typed = command(self._keeper.target, verb)
+        return Interrupted(f"`{typed}` {did} while this waited", hint="`{farlab connect HOST}` again")
 
 
 def _lasting(status: Words) -> Words:

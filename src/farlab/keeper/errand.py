@@ -29,6 +29,8 @@ Ask = Callable[[Question], str | None]
 Tell = Callable[[Progress], None]
 Words = dict[str, Any]
 Reply = Callable[[Words], None]
+_SLOW_LOGIN = "does `{ssh HOST true}` end? `{ssh -v HOST}` shows what it waits for"
+_SLOW_HOST = "the login works: is the host, or your home there, slow? `{ssh HOST 'uptime; time ls ~'}` shows it"
 
 
 def frames(
@@ -97,6 +99,8 @@ class _Talk:
         self.wanted: queue.SimpleQueue[_Wanted | BaseException | None] = queue.SimpleQueue()
         self._target, self._words, self._may_ask, self._timeout = target, words, may_ask, timeout
         self._clock = _Clock(timeout)
+        self._is_answered = False
+        """Whether the agent has said a word: then the login works."""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._begun = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -145,7 +149,7 @@ class _Talk:
             try:
                 await asyncio.wait({talking, running_out}, return_when=asyncio.FIRST_COMPLETED)
                 if not talking.done():
-                    hint = "does `ssh HOST true` end? `ssh -v HOST` shows what it waits for"
+                    hint = _SLOW_HOST if self._is_answered else _SLOW_LOGIN
                     raise TimedOut(f"`{self._target.host}` did not answer within {self._timeout:g} s", hint=hint)
                 talking.result()
             finally:
@@ -160,6 +164,7 @@ class _Talk:
             await link.request({**self._words, "name": self._target.name})
             while True:
                 frame = await link.frame()
+                self._is_answered = True
                 reply = await self._want(frame)
                 if reply is not None:
                     await link.request(reply)

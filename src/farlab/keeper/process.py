@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..advice import command
 from ..errors import Authentication, CannotAsk, FarlabError, LinkLost, NoSession, from_json
 from ..model import State, Target
 from ..remote import frames
@@ -209,10 +210,8 @@ class Keeper:
             self.maker.failures = self._short_lived
             self.happened(Happened.LINK_LOST)
         else:
-            host = self.target.host
-            message = f"the link to `{host}` ended before the session was heard"
-            hint = f"`farlab list --host {host}` shows whether it runs"
-            self._failed(LinkLost(message, detail=reason, hint=hint))
+            message = f"the link to `{self.target.host}` ended before the session was heard"
+            self._failed(LinkLost(message, detail=reason))
 
     @property
     def _has_lasted(self) -> bool:
@@ -359,9 +358,9 @@ class Keeper:
 
     def _tell_state(self) -> None:
         """What a person needs to know of a new state beside what `outages` tells."""
-        host, why = self.target.host, self.reason.message if self.reason else ""
+        why = self.reason.message if self.reason else ""
         if self.state is State.BLOCKED:
-            self.trace.tell(f"cannot go on without you: {why}; `farlab connect {host}` in a terminal")
+            self.trace.tell(f"cannot go on without you: {why}; `{command(self.target, 'connect')}` in a terminal")
             if isinstance(self.reason, (Authentication, CannotAsk)) and self.maker.resolved:
                 resolved = self.maker.resolved
                 self._key_watch.start(agent_path(resolved.identity_agent, os.environ), resolved.control_path)

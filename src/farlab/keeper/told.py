@@ -9,6 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ..model import NAME
+
+_MOST_NAMES = 1000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
@@ -36,6 +40,8 @@ class Told:
     answers: bool = True
     """Whether the server did when the anchor asked it last."""
     keep_output: bool = False
+    names: tuple[str, ...] = ()
+    """Of the person's sessions that this host knows."""
 
     @classmethod
     def of(cls, words: Mapping[str, Any]) -> Told:
@@ -47,6 +53,7 @@ class Told:
             pid=pid if isinstance(pid, int) else None,
             answers=words.get("answers") is not False,
             keep_output=words.get("keep_output") is True,
+            names=_names(words.get("names")),
         )
 
 
@@ -69,3 +76,8 @@ class FarEnd:
         if isinstance(full, dict) and all(isinstance(full.get(key), int | float) for key in ("ago", "for")):
             far_end = replace(far_end, full_since=now - full["ago"], full_seconds=float(full["for"]))
         return far_end
+
+
+def _names(value: object) -> tuple[str, ...]:
+    listed = value[:_MOST_NAMES] if isinstance(value, list) else []
+    return tuple(name for name in listed if isinstance(name, str) and NAME.fullmatch(name))

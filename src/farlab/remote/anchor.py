@@ -218,6 +218,7 @@ class Anchor(object):
             for key in ("app", "server", "python", "directory", "home", "base_url", "keep_output")
         )
         words["answers"] = server.answers
+        words["names"] = names_beside(self.spec["directory"])
         if server.ending:
             words["error"] = server.ending
         if secret:
@@ -341,6 +342,13 @@ def kernels(status, body, code, more):
         ]  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def names_beside(directory):
+    """The sessions that this home has, so that another one is given another name."""
+    with suppress(OSError):
+        return sorted(name for name in os.listdir(os.path.dirname(directory)) if not name.startswith("."))
+    return []
 
 
 def import_visitors():

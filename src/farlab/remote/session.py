@@ -163,8 +163,7 @@ class Session(object):
         except (OSError, ValueError) as error:
             sock.close()
             message = "session `%s` is alive (process %d) but does not answer" % (self.name, anchor["pid"])
-            hint = "`farlab terminate HOST` ends it, unsaved work included"
-            raise Failure("not-answering", message, str(error), hint) from None
+            raise Failure("not-answering", message, str(error)) from None
 
     def lock(self, link):
         return Lock(os.path.join(host.state_base(), ".%s.lock" % self.name), link)

@@ -74,7 +74,7 @@ def explain_stage(exit_status: int | None, output: str, host: str) -> FarlabErro
         return None
     what = "no Python" if exit_status == STAGE_NO_PYTHON else "only a Python older than 3.6"
     hint = (
-        f"`ssh {host} 'command -v python3'` shows what a login finds there; "
+        "`{ssh HOST 'command -v python3'}` shows what a login finds there; "
         "a line like `module load python` at the top of `~/.bashrc` there can bring one"
     )
     return NoPython(f"`{host}` has {what} that farlab could use", detail=_detail(_plain(output)), hint=hint)
@@ -92,12 +92,12 @@ def _through_proxy(text: str, host: str, may_ask: bool) -> FarlabError | None:
         hint = f"forwarding is off there: ask its administrators, or try `ProxyCommand ssh JUMP nc %h %p` for `{host}`"
         return Unreachable(f"cannot reach `{host}`: its jump host does not forward", detail=detail, hint=hint)
     if forward:
-        hint = f"its name and port are looked up on the jump host: `ssh -G {host}` shows which are asked for"
+        hint = "its name and port are looked up on the jump host: `{ssh -G HOST}` shows which are asked for"
         return Unreachable(f"cannot reach `{host}` from its jump host: {forward[1]}", detail=detail, hint=hint)
     found = _by(SSH, inner, host, may_ask, place="the jump host")
     if found is not None:
         return type(found)(f"on the way to `{host}`: {found.message}", detail=detail, hint=found.hint)
-    hint = f"`ssh -G {host} | grep -i proxy` shows the command; does it work by hand?"
+    hint = "`{ssh -G HOST | grep -i proxy}` shows the command; does it work by hand?"
     return Unreachable(f"cannot reach `{host}`: its `ProxyCommand` ended", detail=_tail(text), hint=hint)
 
 
@@ -109,7 +109,8 @@ def _by(rules: tuple[Rule, ...], text: str, host: str, may_ask: bool, place: str
         if match and is_met and rule.may_ask in (None, may_ask):
             words = {"host": host, **{name: value or "" for name, value in match.groupdict().items()}}
             message = rule.message.replace("`{host}`", place) if place else rule.message
-            return rule.error(fill(message, words), detail=_detail(text), hint=fill(rule.hint, words))
+            plain = {name: re.sub("[{}]", "", value) for name, value in words.items()}  # no place of theirs is filled
+            return rule.error(fill(message, words), detail=_detail(text), hint=fill(rule.hint, plain))
     return None
 
 
@@ -118,13 +119,16 @@ def _shell(text: str, exit_status: int, host: str) -> FarlabError:
     found = _by(SHELL, text, host, may_ask=True)
     if found is not None:
         return found
-    hint = f"does `ssh {host} true` work? what its rc files (`.bashrc`, `.zshenv` …) run may end the shell"
+    hint = (
+        "does `{ssh HOST true}` work, and does `{ssh HOST \"exec sh -c 'echo it works'\"}` print `it works`? "
+        "what its rc files (`.bashrc`, `.zshenv` …) run may end the shell"
+    )
     message = f"the login shell on `{host}` ended with status {exit_status} before farlab's command"
     return ShellFailed(message, detail=_tail(text), hint=hint)
 
 
 def _unknown(text: str, exit_status: int | None, host: str) -> FarlabError:
-    hint = f"`ssh -v {host}` shows every step"
+    hint = "`{ssh -v HOST}` shows every step"
     if exit_status is not None and exit_status < 0:
         return LinkLost(f"`ssh` to `{host}` was ended by {_signal(-exit_status)}", detail=_detail(text), hint=hint)
     return Unreachable(f"`ssh` to `{host}` ended and does not say why", detail=_detail(text), hint=hint)

@@ -1,7 +1,7 @@
 """The table of what `ssh` and login shells say, and what each of it means. Pure data; the order matters.
 
-`{host}` is what the person typed, other names are groups of the pattern. A rule with `may_ask` set holds only
-where somebody can (True) or cannot (False) be asked.
+`{host}` is what the person typed, `{farlab …}`, `{ssh …}` and `{config}` are filled in by `advice`, other names are
+groups of the pattern. A rule with `may_ask` set holds only where somebody can (True) or cannot (False) be asked.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _mismatch(what: str, keyword: str) -> Rule:
         rf"^Unable to negotiate with .*no matching {what} found\. Their offer: (?P<offer>[^,\s]+)",
         Unreachable,
         f"`{{host}}` and this `ssh` have no {what} in common",
-        f"one of them is old: update it, or allow `{keyword} +{{offer}}` for this host in `~/.ssh/config`",
+        f"one of them is old: update it, or allow `{keyword} +{{offer}}` for this host in `{{config}}`",
     )
 
 
@@ -75,7 +75,7 @@ SHELL: tuple[Rule, ...] = (
         r"No space left on device|(?:Disk )?[Qq]uota exceeded",
         DiskFull,
         "the disk or your quota on `{host}` is full",
-        "`ssh {host} 'df -h ~ /tmp; quota -s'` shows which; make room there and try again",
+        "`{ssh HOST 'df -h ~ /tmp; quota -s'}` shows which; make room there and try again",
     ),
     _rule(
         r"^This account is (?:currently )?not available|^This service allows sftp connections only"
@@ -88,7 +88,7 @@ SHELL: tuple[Rule, ...] = (
         r"Password change required but no TTY|^WARNING: Your password has expired",
         Authentication,
         "your password on `{host}` has expired",
-        "`ssh {host}` in a terminal lets you choose a new one",
+        "`{ssh HOST}` in a terminal lets you choose a new one",
     ),
     _rule(
         r"^Access denied: user \S+ .*has no active jobs",
@@ -100,13 +100,13 @@ SHELL: tuple[Rule, ...] = (
         r"[Ff]ork: .*(?:temporarily unavailable|Cannot allocate memory)|[Cc]annot fork|^No more processes",
         HostLacks,
         "`{host}` cannot start more processes for you",
-        "`ssh {host}` may fail too: end what runs there, or wait",
+        "`{ssh HOST}` may fail too: end what runs there, or wait",
     ),
     _rule(
         r"^(?:\S*sh: )?(?:\S+ )?(?:\d+: )?(?:exec: )?(?:sh|exec|/bin/sh): (?:command )?not found|^exec: sh: not found",
         HostLacks,
         "the login shell on `{host}` does not find `sh`",
-        "`ssh {host} 'echo $PATH'` shows where it looks: an rc file there may have broken `PATH`",
+        "`{ssh HOST 'echo $PATH'}` shows where it looks: an rc file there may have broken `PATH`",
     ),
 )
 
@@ -123,7 +123,7 @@ SSH: tuple[Rule, ...] = (
         r"|^(?:Read from remote host|client_loop:) .*(?:reset|timed out|Broken pipe)",
         LinkLost,
         "the link to `{host}` broke",
-        "the session there goes on: `farlab connect {host}` finds it again",
+        "`{farlab list --host HOST}` shows whether the session runs, `{farlab connect HOST}` finds it again",
     ),
     # configuration
     _rule(
@@ -148,14 +148,14 @@ SSH: tuple[Rule, ...] = (
         r"^(?P<file>[^\n:]+?):? line (?P<line>\d+): ",
         Usage,
         "`ssh` does not accept line {line} of `{file}`",
-        "correct that line, or put `IgnoreUnknown` with the option's name above it; `ssh -G {host}` checks the file",
+        "correct that line, or put `IgnoreUnknown` with the option's name above it; `{ssh -G HOST}` checks the file",
         needs=r"terminating, \d+ bad configuration",
     ),
     _rule(
         r"^hostname contains invalid characters|^ssh: Could not resolve hostname -",
         Usage,
         "`ssh` does not take `{host}` for a host",
-        "give what you would type after `ssh`: an alias of `~/.ssh/config`, or `user@host`",
+        "give what you would type after `ssh`: an alias of `{config}`, or `user@host`",
     ),
     # host keys
     _rule(
@@ -188,46 +188,46 @@ SSH: tuple[Rule, ...] = (
         r"^Host key verification failed",
         HostKeyUnknown,
         "the host key of `{host}` is not known here, and nobody could be asked",
-        "run `farlab connect {host}` in a terminal, compare the fingerprint, and say yes",
+        "run `{farlab connect HOST}` in a terminal, compare the fingerprint, and say yes",
         may_ask=False,
     ),
     _rule(
         r"^Host key verification failed",
         HostKeyUnknown,
         "the host key of `{host}` was not accepted",
-        "compare the fingerprint with the one its administrators publish, then `farlab connect {host}` again",
+        "compare the fingerprint with the one its administrators publish, then `{farlab connect HOST}` again",
     ),
     # the way to the server
     _rule(
         r"^ssh: Could not resolve hostname (?P<place>[^:\s]+|\S+?): Temporary failure",
         Unreachable,
         "cannot look up the name `{place}`",
-        "is this machine online? `ssh -v {host}` tells more",
+        "is this machine online? `{ssh -v HOST}` tells more",
     ),
     _rule(
         r"^ssh: Could not resolve hostname (?P<place>\S+?): ",
         Unreachable,
         "cannot find a machine called `{place}`",
-        "is the name right, and are you on its network or VPN? `ssh -G {host}` shows what your configuration makes "
+        "is the name right, and are you on its network or VPN? `{ssh -G HOST}` shows what your configuration makes "
         "of it",
     ),
     _rule(
         _CONNECT + "Connection refused",
         Unreachable,
         "cannot reach `{host}`: nothing listens on port {port} of `{place}`",
-        "is the port right, and the machine up? `ssh -G {host}` shows which port your configuration names",
+        "is the port right, and the machine up? `{ssh -G HOST}` shows which port your configuration names",
     ),
     _rule(
         _CONNECT + "(?:Connection|Operation) timed out",
         Unreachable,
         "cannot reach `{host}`: `{place}` does not answer on port {port}",
-        "are you on its network or VPN, and is the machine up? `ssh -v {host}` shows every step",
+        "are you on its network or VPN, and is the machine up? `{ssh -v HOST}` shows every step",
     ),
     _rule(
         _CONNECT + "(?P<why>No route to host|Host is down|Host is unreachable)",
         Unreachable,
         "cannot reach `{host}`: no way to `{place}`",
-        "are you on its network or VPN, and is the machine up? `ssh -v {host}` shows every step",
+        "are you on its network or VPN, and is the machine up? `{ssh -v HOST}` shows every step",
     ),
     _rule(
         _CONNECT + "Network is (?:unreachable|down)",
@@ -239,27 +239,27 @@ SSH: tuple[Rule, ...] = (
         _CONNECT + "(?P<why>.*)$",
         Unreachable,
         "cannot reach `{host}`: {why}",
-        "`ssh -v {host}` shows every step; a firewall on this machine can be the reason",
+        "`{ssh -v HOST}` shows every step; a firewall on this machine can be the reason",
     ),
     _rule(
         r"^(?:kex|ssh)_exchange_identification: .*banner line|^Bad remote protocol version|^Protocol major versions"
         r"|^(?:kex|ssh)_exchange_identification: No banner|^ssh_dispatch_run_fatal: .*(?:corrupted|invalid|incorrect)",
         Unreachable,
         "what answers at `{host}` does not speak SSH",
-        "is the port right? `ssh -G {host}` shows which your configuration names",
+        "is the port right? `{ssh -G HOST}` shows which your configuration names",
     ),
     _rule(
         r"^Connection timed out during banner exchange|^Connection to \S+ port \d+ timed out",
         Unreachable,
         "`{host}` takes the connection and then says nothing",
-        "it may be overloaded or about to start: try again in a minute; `ssh -v {host}` shows every step",
+        "it may be overloaded or about to start: try again in a minute; `{ssh -v HOST}` shows every step",
     ),
     _rule(
         r"^(?:kex|ssh)_exchange_identification: ",
         Unreachable,
         "`{host}` closes the connection before a login",
         "too many logins at once (`MaxStartups`), or this address is shut out for some minutes after failed ones: "
-        "wait, then `ssh -v {host}`",
+        "wait, then `{ssh -v HOST}`",
     ),
     _mismatch("key exchange method", "KexAlgorithms"),
     _mismatch("host key type", "HostKeyAlgorithms"),
@@ -270,7 +270,7 @@ SSH: tuple[Rule, ...] = (
         r"Too many authentication failures",
         Authentication,
         "`{host}` ended the login after too many keys",
-        "name one key for it in `~/.ssh/config`: `IdentityFile …` and `IdentitiesOnly yes`; `ssh-add -l` lists those "
+        "name one key for it in `{config}`: `IdentityFile …` and `IdentitiesOnly yes`; `ssh-add -l` lists those "
         "that are offered",
     ),
     _rule(
@@ -297,7 +297,7 @@ SSH: tuple[Rule, ...] = (
         r"^sign_and_send_pubkey: signing failed.*(?:device not found|requires? (?:PIN|user)|invalid format)",
         Authentication,
         "`{host}` refused the login: the security key did not sign",
-        "is it plugged in? touch it when it blinks; `ssh -v {host}` shows which key is meant",
+        "is it plugged in? touch it when it blinks; `{ssh -v HOST}` shows which key is meant",
     ),
     _rule(
         r"^sign_and_send_pubkey: signing failed.*agent refused",
@@ -309,63 +309,63 @@ SSH: tuple[Rule, ...] = (
         _KEY_OR_ANSWER,
         CannotAsk,
         "`{host}` accepted no key that is unlocked, and nobody is here to be asked for a password or a code",
-        "run `farlab connect {host}` in a terminal; or `ssh-add` the key first, if it has a passphrase",
+        "run `{farlab connect HOST}` in a terminal; or `ssh-add` the key first, if it has a passphrase",
         may_ask=False,
     ),
     _rule(
         _SECRETS,
         CannotAsk,
         "`{host}` wants a password or a code, and nobody is here to be asked",
-        "run `farlab connect {host}` in a terminal",
+        "run `{farlab connect HOST}` in a terminal",
         may_ask=False,
     ),
     _rule(
         r"^no such identity: (?P<file>.+?): No such file",
         Authentication,
         "`{host}` accepted no key, and `{file}` does not exist",
-        "correct `IdentityFile` for it in `~/.ssh/config`; `ssh-add -l` lists the keys of your agent",
+        "correct `IdentityFile` for it in `{config}`; `ssh-add -l` lists the keys of your agent",
         needs=_DENIED,
     ),
     _rule(
         r"^\S+: Permission denied \([^)\n]*publickey",
         CannotAsk,
         "`{host}` accepted no key that is unlocked, and nobody is here to be asked for a passphrase",
-        "`ssh-add` the key first, or run `farlab connect {host}` in a terminal",
+        "`ssh-add` the key first, or run `{farlab connect HOST}` in a terminal",
         may_ask=False,
     ),
     _rule(
         _SECRETS,
         Authentication,
         "`{host}` did not accept the password or code",
-        "try again with `farlab connect {host}`; `ssh -v {host}` shows which user name and ways are tried",
+        "try again with `{farlab connect HOST}`; `{ssh -v HOST}` shows which user name and ways are tried",
         needs=_WAS_ASKED,
     ),
     _rule(
         _SECRETS,
         Authentication,
         "`{host}` did not let you in, neither with a key nor with a password or code",
-        "were you not asked? then `BatchMode` may stand in `~/.ssh/config`, or the host asks only whom it knows: "
-        "`ssh -v {host}` shows which user name and ways are tried",
+        "were you not asked? then `BatchMode` may stand in `{config}`, or the host asks only whom it knows: "
+        "`{ssh -v HOST}` shows which user name and ways are tried",
     ),
     _rule(
         _DENIED,
         Authentication,
         "`{host}` accepted none of your keys",
-        "`ssh-add -l` lists what your agent holds, `ssh -G {host}` which user name and `IdentityFile` are tried, "
-        "`ssh-copy-id {host}` puts a key there",
+        "`ssh-add -l` lists what your agent holds, `{ssh -G HOST}` which user name and `IdentityFile` are tried, "
+        "`{ssh-copy-id HOST}` puts a key there",
     ),
     # inside the connection
     _rule(
         r"^mux_client_\w+: .*(?:refused by peer|failed)|^Control socket connect\(|^muxclient: ",
         Unreachable,
         "your shared connection (`ControlMaster`) to `{host}` gives no further session",
-        "end a session that uses it, or the connection itself with `ssh -O exit {host}`",
+        "end a session that uses it, or the connection itself with `{ssh -O exit HOST}`",
     ),
     _rule(
         r"^(?:PTY allocation|exec|shell) request failed on channel|^channel 0: open failed",
         HostLacks,
         "`{host}` let you in and refuses to run a command",
-        "`ssh {host} true` shows the same; ask its administrators whether commands are allowed (`MaxSessions`, "
+        "`{ssh HOST true}` shows the same; ask its administrators whether commands are allowed (`MaxSessions`, "
         "`ForceCommand`)",
     ),
     _rule(
@@ -378,6 +378,6 @@ SSH: tuple[Rule, ...] = (
         r"^(?:Connection (?:closed|reset) by|Received disconnect from|Disconnected from|Connection to \S+ closed)",
         Unreachable,
         "`{host}` ended the connection during the login",
-        "a policy there may refuse your account; `ssh -v {host}` shows every step",
+        "a policy there may refuse your account; `{ssh -v HOST}` shows every step",
     ),
 )

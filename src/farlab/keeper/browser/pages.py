@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-import shlex
 from urllib.parse import quote, urlencode
 
+from ...advice import command
 from ...model import State, Target
 from ...spans import span
 
@@ -86,7 +86,9 @@ def waiting_page(target: Target, state: State, seconds: float, reason: str) -> s
     """What a person who waits for a page is told: what is going on, for how long, what to type. Loads itself again."""
     host = html.escape(target.host)
     session = host if target.name == _USUAL_NAME else f"{host}, session {html.escape(target.name)}"
-    title, next_step = (text.format(host=host, connect=html.escape(_command(target))) for text in _WORDS[state])
+    title, next_step = (
+        text.format(host=host, connect=html.escape(command(target, "connect"))) for text in _WORDS[state]
+    )
     again = _AGAIN.get(state, 1)
     refresh = f'<meta http-equiv="refresh" content="{again}">' if again else ""
     how_long = _HOW_LONG.get(state, "For {} now. ").format(span(round(seconds))) if round(seconds) else ""
@@ -97,11 +99,3 @@ def waiting_page(target: Target, state: State, seconds: float, reason: str) -> s
         f"<title>{host}: farlab</title><style>{_STYLE}</style>"
         f'<p class="dim">farlab · {session}</p><h1>{title}</h1><p>{how_long}{next_step}</p>{why}'
     )
-
-
-def _command(target: Target) -> str:
-    """What to type for this very session."""
-    words = ["farlab", "connect", target.host]
-    words += ["--name", target.name] if target.name != _USUAL_NAME else []
-    words += ["--ssh-config", target.ssh_config] if target.ssh_config else []
-    return shlex.join(words)

@@ -185,7 +185,7 @@ class Relay:
         landing = self._joiner.landing()
         until = self._once.pop(request.path[len(OPEN_PATH) :], 0.0) if may_enter and landing else 0.0
         if until < self._clock() or landing is None:
-            text = "this address worked once and does no more; <code>farlab open</code> makes another"
+            text = "this address worked once and does no more: have the notebook opened once more"
             return answer("503 Service Unavailable", f"<p>{text}</p>")
         return answer("302 Found", "", f"Location: {landing}")
 

@@ -22,6 +22,7 @@ MOST_NOISE = 1 << 20
 MOST_FRAME = 8 << 20
 _KEPT_STDERR = 64 << 10
 _PATIENCE = 2.0
+_QUIET = "`{ssh HOST true}` should print next to nothing and end: what start-up files print there is in the way"
 
 Words = dict[str, Any]
 
@@ -109,7 +110,7 @@ class Link:
         if at < 0:
             if len(self._buffer) > MOST_NOISE:
                 message = f"`{self.way.target.host}` prints without end instead of answering"
-                raise LinkLost(message, detail=self._buffer[-500:].decode("utf-8", "replace"))
+                raise LinkLost(message, detail=self._buffer[-500:].decode("utf-8", "replace"), hint=_QUIET)
             return None
         head = at + len(self._mark)
         if len(self._buffer) < head + 8:
@@ -119,7 +120,7 @@ class Link:
         except ValueError:
             size = MOST_FRAME + 1
         if size > MOST_FRAME:
-            raise LinkLost(f"`{self.way.target.host}` answers what no agent of ours says")
+            raise LinkLost(f"`{self.way.target.host}` answers what no agent of ours says", hint=_QUIET)
         end = head + 8 + size
         if len(self._buffer) < end:
             return None
@@ -130,7 +131,7 @@ class Link:
         except (ValueError, RecursionError):
             words = None
         if not isinstance(words, dict):
-            raise LinkLost(f"`{self.way.target.host}` answers what no agent of ours says")
+            raise LinkLost(f"`{self.way.target.host}` answers what no agent of ours says", hint=_QUIET)
         return words
 
     def _error(self, words: object) -> FarlabError:

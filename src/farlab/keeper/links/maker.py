@@ -23,6 +23,8 @@ from .query import resolve
 
 SLOW = 1.0
 """Seconds after which a try is one that may wait in vain."""
+_SLOW = "is the host, or your home there, overloaded? `{ssh HOST 'uptime; time ls ~'}` shows it"
+_BUG = "this is a bug; `{farlab logs HOST --keeper}` has more"
 
 
 class LinkMaker:
@@ -124,7 +126,7 @@ class LinkMaker:
                     self._give_up(error)
             except Exception as error:  # a bug of ours must not end the keeper: the log has it, and the next try may do
                 traceback.print_exc()
-                self._give_up(LinkLost("a link could not be made", detail=repr(error)))
+                self._give_up(LinkLost("a link could not be made", detail=repr(error), hint=_BUG))
             except asyncio.CancelledError:
                 if not self._ends:
                     raise
@@ -164,7 +166,7 @@ class LinkMaker:
         except TimeoutError:
             await link.end()
             message = f"`{self._target.host}` does not come to an answer within {self.patience:.0f} s"
-            raise LinkLost(message, hint="is the host, or its home directory, overloaded?") from None
+            raise LinkLost(message, hint=_SLOW) from None
         except BaseException:
             await link.end()
             raise

@@ -1,0 +1,288 @@
+"""What can be typed is typed for this very session: its host, its name, its `-F` file, quoted for a shell."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farlab import render, wording
+from farlab.advice import command, fill, free_name, naming
+from farlab.cli.verbs import ALIASES, VERBS
+from farlab.errors import FarlabError, every_error
+from farlab.keeper import check, notes
+from farlab.keeper.browser.pages import waiting_page
+from farlab.keeper.told import Told
+from farlab.model import NAME, Disconnected, SessionStatus, State, Target
+from farlab.ssh.explain import explain, explain_stage
+from farlab.ssh.words import SHELL, SSH
+
+SOURCE = Path(__file__).parents[2] / "src/farlab"
+MAIN = Target(host="gpu1")
+SECOND = Target(host="gpu1", name="second", ssh_config="/home/me/my cfg")
+THIRD = Target(host="me@gpu1", name="second", ssh_config="/home/me/other")
+SESSIONS = (MAIN, SECOND, THIRD)
+sessions = pytest.mark.parametrize("session", SESSIONS, ids=["main", "second with a file", "second with another"])
+
+
+def typed(text: str) -> list[list[str]]:
+    """Every command of ours or of `ssh` in a text, as a shell reads it."""
+    found = re.findall(r"(?:`|<code>)((?:farlab|ssh|ssh-copy-id) [^`]*?)(?:`|</code>)", text)
+    return [shlex.split(each) for each in found if each != "farlab list" and "--help" not in each]
+
+
+def is_about(words: list[str], session: Target) -> bool:
+    """Whether a command that was printed is one for this session alone."""
+    config = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "-F"]
+    named = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "--name"]
+    wanted = [] if session.name == "main" or words[0] != "farlab" or words[1] == "list" else [session.name]
+    return session.host in words[1:] and config == [session.ssh_config] * bool(session.ssh_config) and named == wanted
+
+
+# the two functions ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "main", "second"),
+    [
+        ("farlab terminate HOST", "farlab terminate gpu1", "farlab terminate gpu1 --name second -F '/home/me/my cfg'"),
+        ("farlab logs HOST -f", "farlab logs gpu1 -f", "farlab logs gpu1 --name second -F '/home/me/my cfg' -f"),
+        ("farlab list --host HOST", "farlab list --host gpu1", "farlab list --host gpu1 -F '/home/me/my cfg'"),
+        ("ssh HOST true", "ssh gpu1 true", "ssh -F '/home/me/my cfg' gpu1 true"),
+        ("ssh HOST 'df -h ~; quota'", "ssh gpu1 'df -h ~; quota'", "ssh -F '/home/me/my cfg' gpu1 'df -h ~; quota'"),
+        ("ssh -O exit HOST", "ssh -O exit gpu1", "ssh -F '/home/me/my cfg' -O exit gpu1"),
+        ("ssh-copy-id HOST", "ssh-copy-id gpu1", "ssh-copy-id -F '/home/me/my cfg' gpu1"),
+        ("config", "~/.ssh/config", "/home/me/my cfg"),
+        (
+            "farlab connect HOST --name OTHER",
+            "farlab connect gpu1 --name other",
+            "farlab connect gpu1 -F '/home/me/my cfg' --name other",
+        ),
+    ],
+)
+def test_a_command_in_braces_is_filled_in_for_its_session(text: str, main: str, second: str) -> None:
+    assert fill(f"see `{{{text}}}`", MAIN) == f"see `{main}`"
+    assert fill(f"see `{{{text}}}`", SECOND) == f"see `{second}`"
+
+
+def test_without_a_session_the_place_of_the_host_stays() -> None:
+    assert fill("`{farlab connect HOST}` or `{ssh HOST true}`", None) == "`farlab connect HOST` or `ssh HOST true`"
+
+
+def test_a_host_is_quoted_and_taken_as_it_is() -> None:
+    assert command(Target(host="a;b", name="x"), "connect") == "farlab connect 'a;b' --name x"
+    assert fill("`{ssh HOST}`", Target(host="\\1")) == "`ssh '\\1'`"
+    assert fill("`{ssh HOST 'echo $HOSTNAME'}`", MAIN) == "`ssh gpu1 'echo $HOSTNAME'`"
+
+
+def test_other_braces_stay() -> None:
+    assert fill("`echo ${HOME}` and {host} and {farlab}", SECOND) == "`echo ${HOME}` and {host} and {farlab}"
+
+
+@given(st.text(max_size=60), st.frozensets(st.text(max_size=40), max_size=5))
+def test_a_free_name_is_a_name_and_free(wanted: str, taken: frozenset[str]) -> None:
+    first = free_name(wanted, taken)
+    second = free_name(wanted, {*taken, first})
+    assert NAME.fullmatch(first)
+    assert NAME.fullmatch(second)
+    assert first not in taken
+    assert second not in {*taken, first}
+
+
+# everything that advises ---------------------------------------------------------------------------------
+
+
+@sessions
+@pytest.mark.parametrize("error", every_error(), ids=lambda error: error.slug)
+def test_each_errors_own_hint_is_about_its_session(error: type[FarlabError], session: Target) -> None:
+    with pytest.raises(error) as raised, naming(session):
+        raise error("it failed")
+    shown = wording.error_text(raised.value)
+    assert not re.search(r"HOST|OTHER|\{", shown)
+    other = [words for words in typed(shown) if "other" in words]
+    assert all(is_about(words, session) for words in typed(shown) if words not in other)
+    assert bool(typed(shown)) == ("{" in error.default_hint)
+
+
+@sessions
+@pytest.mark.parametrize("rule", [*SSH, *SHELL], ids=lambda rule: rule.message)
+def test_each_hint_about_ssh_is_about_its_session(rule: object, session: Target) -> None:
+    hint = fill(rule.hint, session)  # type: ignore[attr-defined]
+    assert "HOST" not in hint
+    found = [words for words in typed(hint) if words[:2] not in (["ssh", "-V"],)]
+    assert all(is_about(words, session) for words in found), found
+    assert ("~/.ssh/config" in hint) <= (session.ssh_config is None)
+
+
+@sessions
+@pytest.mark.parametrize("status", [1, 90, 91, -9, 255])
+@pytest.mark.parametrize(
+    "said", ["", "kex_exchange_identification: read: x\nConnection closed by UNKNOWN port 65535\n"]
+)
+def test_whatever_ended_an_ssh_the_hint_is_about_its_session(session: Target, status: int, said: str) -> None:
+    error = explain(said, status, host=session.host, may_ask=False)
+    found = typed(fill(error.hint, session))
+    assert found
+    assert all(is_about(words, session) for words in found)
+
+
+def test_what_a_foreign_program_prints_is_never_filled_in_as_a_command() -> None:
+    said = "Bad owner or permissions on /x{farlab terminate HOST}\n"
+    assert "farlab terminate gpu1" not in fill(explain(said, 255, host="gpu1", may_ask=False).hint, MAIN)
+    assert explain_stage(90, "{farlab terminate HOST}", "gpu1") is not None
+
+
+@sessions
+@pytest.mark.parametrize("state", [state for state in State if state not in (State.UP, State.NO_KEEPER)])
+def test_the_waiting_page_is_about_its_session(session: Target, state: State) -> None:
+    found = typed(waiting_page(session, state, 3.0, "").replace("&#x27;", "'"))
+    assert all(is_about(words, session) for words in found)
+
+
+@sessions
+@pytest.mark.parametrize("state", State)
+def test_a_status_is_about_its_session(session: Target, state: State) -> None:
+    status = SessionStatus(host=session.host, name=session.name, state=state, ssh_config=session.ssh_config)
+    assert all(is_about(words, session) for words in typed(wording.text(status)))
+    assert (session.ssh_config or "ssh -F") in wording.text(status) or session.ssh_config is None
+    assert render.payload(status)["ssh_config"] == session.ssh_config
+
+
+@sessions
+@pytest.mark.parametrize(("running", "said"), [(True, "goes on"), (None, "was not reached"), (False, "has ended")])
+def test_that_a_session_goes_on_is_said_of_one_that_was_seen(session: Target, running: bool | None, said: str) -> None:
+    ended = Disconnected(host=session.host, name=session.name, port=1, running=running, ssh_config=session.ssh_config)
+    assert said in wording.text(ended)
+    assert ("goes on" in wording.text(ended)) == (running is True)
+    assert all(is_about(words, session) for words in typed(wording.text(ended)))
+
+
+def test_no_hint_says_that_a_session_goes_on_of_which_nothing_is_known() -> None:
+    hints = [*(error.default_hint for error in every_error()), *(rule.hint for rule in (*SSH, *SHELL))]
+    assert not [hint for hint in hints if "goes on" in hint]
+
+
+@sessions
+def test_a_server_that_hangs_is_first_waited_for_and_looked_at(session: Target) -> None:
+    with pytest.raises(FarlabError) as raised, naming(session):
+        raise check.hung(session)
+    hint = raised.value.hint
+    assert hint.index("wait") < hint.index("farlab logs") < hint.index("farlab terminate")
+    assert "unsaved work" in hint
+    assert all(is_about(words, session) for words in typed(hint))
+
+
+# another session beside this one -------------------------------------------------------------------------
+
+RUNNING = Told(directory="/home/ada", home="/home/ada", app="lab", server="JupyterLab 4.4", names=("main", "run7"))
+
+
+def unmet(session: Target, **wish: object) -> list[str]:
+    return notes.unmet(session, RUNNING, wish, limit=1, taken={"main", "second"})
+
+
+@sessions
+@pytest.mark.parametrize(
+    ("wish", "options"),
+    [
+        ({"directory": "/scratch/ada/run8"}, ["--name", "run8", "--dir", "/scratch/ada/run8"]),
+        ({"directory": "run7/"}, ["--name", "run7-2", "--dir", "run7/"]),
+        ({"directory": "/"}, ["--name", "second-2", "--dir", "/"]),
+        ({"environment": "second"}, ["--name", "second-2", "--env", "second"]),
+        ({"app": "notebook"}, ["--name", "notebook", "--app", "notebook"]),
+        ({"keep_output": True}, ["--name", "second-2", "--keep-output"]),
+        (
+            {"directory": "/b's", "app": "lab", "setup": ["module load x", "y"], "keep_host": 1 << 26},
+            [
+                *("--name", "b-s", "--dir", "/b's", "--app", "lab", "--keep-host", "67108864"),
+                *("--setup", "module load x", "--setup", "y"),
+            ],
+        ),
+    ],
+)
+def test_what_a_session_has_not_another_one_beside_it_can_have(
+    session: Target, wish: dict[str, object], options: list[str]
+) -> None:
+    *_, last = unmet(session, **wish)
+    beside, end = typed(last)
+    config = ["-F", session.ssh_config] if session.ssh_config else []
+    assert beside == ["farlab", "connect", session.host, *config, *options]
+    assert is_about(end, session)
+    assert last.index("beside") < last.index("ends this one")
+
+
+def test_each_thing_that_is_not_as_wished_is_said_and_the_way_out_once() -> None:
+    found = unmet(MAIN, directory="/b", environment="torch", app="server", keep_output=True)
+    assert ["/b" in found[0], "torch" in found[1], "server" in found[2], "keep-output" in found[3]] == [True] * 4
+    assert [bool(typed(note)) for note in found] == [False, False, False, True]
+    assert unmet(MAIN, directory="~", app="lab") == []
+
+
+# no other way to write one -------------------------------------------------------------------------------
+
+_VERB = "|".join((*VERBS, *(alias for alias in ALIASES if alias.isalpha())))
+_COMMAND = re.compile(rf"\bfarlab (?:{_VERB})\b(?! --help)|`ssh(?:-copy-id)? ")
+TARGETLESS = re.compile(r"`farlab list`|`farlab completion bash`|`ssh -(?:F|G|V)`|`ssh -G …` did not end")
+EXAMPLES = {"EXAMPLES"}
+"""Help texts show commands for hosts that are nobody's."""
+
+
+def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Every text of a file that is no docstring and no example of the help, with the places of f-strings open."""
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        or (isinstance(node, ast.Assign) and {getattr(each, "id", "") for each in node.targets} & EXAMPLES)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            skipped |= {id(each) for each in node.values}
+            parts = [each.value if isinstance(each, ast.Constant) else "…" for each in node.values]
+            if id(node) not in skipped:
+                yield node.lineno, "".join(map(str, parts))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
+            yield node.lineno, node.value
+
+
+def stray(source: str) -> list[tuple[int, str]]:
+    """Commands in a file that `advice` did not write: not in braces, and not without a session."""
+    found = []
+    for line, text in texts(ast.parse(source)):
+        outside = TARGETLESS.sub("", re.sub(r"\{(?:farlab|ssh|ssh-copy-id) [^{}]*\}", "", text))
+        if _COMMAND.search(outside):
+            found.append((line, text))
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_nobody_but_advice_writes_a_command_to_type(path: Path) -> None:
+    assert stray(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        'hint = f"`farlab terminate {host}` first"',
+        'hint = "`farlab connect HOST`"',
+        'hint = f"does `ssh {host} true` work?"',
+        'hint = f"`farlab {verb} {host}` and `farlab logs {target.host}`"',
+        'hint = "`farlab logs -f` follows it"',
+    ],
+)
+def test_a_command_that_is_written_elsewhere_is_found(wrong: str) -> None:
+    assert stray(wrong)
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "remote").glob("*.py")), ids=lambda path: path.name)
+def test_what_runs_on_the_host_names_no_command_of_the_laptops(path: Path) -> None:
+    names = [text for _, text in texts(ast.parse(path.read_text())) if re.search(rf"farlab (?:{_VERB})\b|ssh -", text)]
+    assert names == []
