@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -209,11 +210,17 @@ def check_text(text: str, out: str, error: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("words", [("connect",), ("terminate", "--yes"), ("logs",), ("list", "--host")])
-def test_a_hint_names_the_host_whoever_gives_it(words: tuple[str, ...], laptop: Laptop) -> None:
+@pytest.mark.parametrize("file", ["", "my config"])
+def test_a_hint_names_the_session_whoever_gives_it(words: tuple[str, ...], file: str, laptop: Laptop) -> None:
     stub_ssh.write(laptop, r'hear(); raw(b"\n" + NONCE + b":no size!")')
-    code, error = steps.refused(laptop, *words, "alice")
+    shutil.copy(laptop.home / ".ssh/config", laptop.home / "my config")
+    config = shlex.join(["-F", str(laptop.home / file)]) if file else ""
+    told = (f"alice {config}".strip(), " ".join(filter(None, ("alice --name second", config))))
+    named = () if words[0] == "list" else ("--name", "second")
+    code, error = steps.refused(laptop, *words, "alice", *named, *(("-F", file) if file else ()))
     assert (code, error["code"]) == (4, "link-lost"), error
-    assert error["hint"] == "the session on the host goes on; `farlab connect alice` finds it again"
+    shows = f"`farlab list --host {told[0]}` shows whether the session runs"
+    assert error["hint"] == f"{shows}, `farlab connect {told[bool(named)]}` finds it again"
     steps.wait_until_nothing_runs(laptop)
 
 

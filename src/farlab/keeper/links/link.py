@@ -120,7 +120,7 @@ class Link:
         except ValueError:
             size = MOST_FRAME + 1
         if size > MOST_FRAME:
-            raise LinkLost(f"`{self.way.target.host}` answers what no agent of ours says", hint=_QUIET)
+            raise LinkLost(f"`{self.way.target.host}` answers what no agent of ours says")
         end = head + 8 + size
         if len(self._buffer) < end:
             return None
@@ -131,7 +131,7 @@ class Link:
         except (ValueError, RecursionError):
             words = None
         if not isinstance(words, dict):
-            raise LinkLost(f"`{self.way.target.host}` answers what no agent of ours says", hint=_QUIET)
+            raise LinkLost(f"`{self.way.target.host}` answers what no agent of ours says")
         return words
 
     def _error(self, words: object) -> FarlabError:
