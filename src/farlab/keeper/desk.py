@@ -14,8 +14,9 @@ from .. import paths, store
 from ..advice import command
 from ..errors import FarlabError, Internal, Interrupted, NoSession, NotAnswering, from_json
 from ..model import Connected, Kernel, SessionStatus, State
+from ..remote.records import Wrong
 from ..spans import span
-from . import notes
+from . import notes, requests
 from .browser.front import Front
 from .browser.relay import Relay
 from .browser.rest import Rest
@@ -84,17 +85,20 @@ class Desk:
             return
         try:
             await serve(peer, words)
+        except Wrong as wrong:
+            peer.say(error=requests.refusal(wrong).as_json())
         except FarlabError as error:
             peer.say(error=error.as_json())
 
     # connect ---------------------------------------------------------------------------------------------
 
     async def _connect(self, peer: Peer, words: Words) -> None:
-        keeper, may_ask = self._keeper, bool(words.get("may_ask"))
+        keeper, may_ask, wish = self._keeper, requests.Connect.read(words).may_ask, requests.wish(words.get("wish"))
+        unlocked = requests.Unlocked.read(words.get("environment") or {}).values()
         self._watching += 1
         self._was_visited = True
-        for key, value in dict(words.get("environment") or {}).items():
-            os.environ[key] = value  # the terminal of now, not the one that the keeper was started from
+        # the terminal of now, not the one that the keeper was started from
+        os.environ.update({key: value for key, value in unlocked.items() if value})
         if may_ask:
             self._askable.append(peer)
         listening = asyncio.create_task(self._listen(peer))
@@ -102,8 +106,8 @@ class Desk:
             tried = keeper.attempts
             if keeper.state is State.UP:  # it is there: nothing was waited for
                 keeper.reused, keeper.seconds = True, {"link": 0.0, "start": 0.0}
-            keeper.connect(words["wish"], may_ask=may_ask)
-            await self._watch(peer, tried, listening, words["wish"])
+            keeper.connect(wish, may_ask=may_ask)
+            await self._watch(peer, tried, listening, wish)
         finally:
             listening.cancel()
             self._watching -= 1
@@ -149,15 +153,15 @@ class Desk:
     async def _listen(self, peer: Peer) -> None:
         """The person's answers, until the person has gone."""
         while words := await peer.hear():
-            _, answer = self._answers.pop(int(words.get("id") or 0), (None, None))
+            said = requests.Answer.read_leniently(words)
+            _, answer = self._answers.pop(said.id, (None, None))
             if answer is not None and not answer.done():
-                given = words.get("answer")
-                answer.set_result(None if given is None else str(given))
+                answer.set_result(None if words.get("answer") is None else said.answer)
 
     def _leave_unanswered(self, person: Peer) -> None:
         """The person has gone in the middle of a question."""
-        for number, (asked, answer) in list(self._answers.items()):
-            if asked is person:
+        for number, (whom, answer) in list(self._answers.items()):
+            if whom is person:
                 del self._answers[number]
                 if not answer.done():
                     answer.set_result(None)
@@ -168,10 +172,11 @@ class Desk:
         if not self._askable or not keeper.is_linking:
             peer.say(cancel=True)
             return
+        asked = requests.Asked.read(words)
         number, person = next(self._numbers), self._askable[-1]
         answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._answers[number] = person, answer
-        person.say(question={"id": number, "prompt": str(words.get("prompt", "")), "kind": str(words.get("kind"))})
+        person.say(question={"id": number, "prompt": asked.prompt, "kind": asked.kind})
         gone = asyncio.create_task(peer.hear())
         keeper.asking(True)
         try:
@@ -230,7 +235,7 @@ class Desk:
     # the rest --------------------------------------------------------------------------------------------
 
     async def _status(self, peer: Peer, words: Words) -> None:
-        kernels = await self._running_kernels() if words.get("kernels") else None
+        kernels = await self._running_kernels() if requests.Status.read(words).kernels else None
         peer.say(status=asdict(self._described(kernels)))
 
     async def _follow(self, peer: Peer, words: Words) -> None:

@@ -20,10 +20,11 @@ from typing import Any
 from .. import paths
 from ..errors import Interrupted, TimedOut
 from ..model import Progress, Question, QuestionKind, Target
-from . import control, peers
+from . import control, peers, told
 from .links.dial import Way, dial
-from .links.link import Link
+from .links.link import MOST_FRAME, Link
 from .links.query import resolve
+from .requests import Asked
 
 Ask = Callable[[Question], str | None]
 Tell = Callable[[Progress], None]
@@ -31,6 +32,8 @@ Words = dict[str, Any]
 Reply = Callable[[Words], None]
 _SLOW_LOGIN = "does `{ssh HOST true}` end? `{ssh -v HOST}` shows what it waits for"
 _SLOW_HOST = "the login works: is the host, or your home there, slow? `{ssh HOST 'uptime; time ls ~'}` shows it"
+_MOST_FRAMES = {"logs": 8 << 20, "list": 1 << 20, "stop": 1 << 20}
+"""Bytes of the largest frame of an answer: a log is sent whole, and a list says of each session what it is."""
 
 
 def frames(
@@ -38,7 +41,7 @@ def frames(
 ) -> Iterator[tuple[Words, Reply]]:
     """What the host's agent answers to `words`, frame by frame, each with the way to reply to it.
 
-    `timeout` in seconds, without those in which a person is asked or the reader is busy. Left early, it ends the `ssh`.
+    `timeout` in seconds, without those in which a person is asked. Left early, it ends the `ssh`.
     """
     talk = _Talk(target, words, may_ask=ask is not None, timeout=timeout)
     talk.start()
@@ -53,7 +56,8 @@ def frames(
                 talk.go_on(wanted, answer)
                 continue
             if tell and "progress" in wanted.frame:
-                tell(Progress(stage=str(wanted.frame["progress"]), text=str(wanted.frame.get("text", ""))))
+                said = told.Progress.read_leniently(wanted.frame)
+                tell(Progress(stage=said.progress, text=said.text))
             replies: list[Words] = []
             yield wanted.frame, replies.append
             talk.go_on(wanted, replies[-1] if replies else None)
@@ -159,7 +163,8 @@ class _Talk:
 
     async def _talk(self, ask_socket: str | None) -> None:
         resolved = await asyncio.to_thread(resolve, self._target)
-        link = Link(dial(Way(target=self._target, resolved=resolved, ask_socket=ask_socket)))
+        dialed = dial(Way(target=self._target, resolved=resolved, ask_socket=ask_socket))
+        link = Link(dialed, _MOST_FRAMES.get(self._words["op"], MOST_FRAME))
         try:
             await link.request({**self._words, "name": self._target.name})
             while True:
@@ -174,14 +179,17 @@ class _Talk:
             await link.end()
 
     async def _want(self, frame: Words, question: Question | None = None) -> Any:
-        """Have the other thread do something, however long that takes."""
+        """Have the other thread do something; however long that takes, where it is a person who is asked."""
         wanted = _Wanted(answer=asyncio.get_running_loop().create_future(), frame=frame, question=question)
-        self._clock.pause()
+        is_person = question is not None or "confirm" in frame
+        if is_person:
+            self._clock.pause()
         try:
             self.wanted.put(wanted)
             return await wanted.answer
         finally:
-            self._clock.go_on()
+            if is_person:
+                self._clock.go_on()
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[str | None]:
@@ -205,5 +213,6 @@ class _Talk:
         words = await peer.hear() or {}
         if words.get("op") != "ask":
             return
-        question = Question(prompt=str(words.get("prompt", "")), kind=QuestionKind(words.get("kind", "secret")))
-        peer.say(answer=await self._want({}, question))
+        asked = Asked.read_leniently(words)
+        kind = QuestionKind(asked.kind) if asked.kind in list(QuestionKind) else QuestionKind.SECRET
+        peer.say(answer=await self._want({}, Question(prompt=asked.prompt, kind=kind)))

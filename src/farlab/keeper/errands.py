@@ -12,8 +12,15 @@ from typing import BinaryIO
 from .. import store
 from ..errors import Interrupted, NoSession
 from ..model import Kernel, SessionStatus, State, Target
+from ..washing import shortened
 from . import errand
 from .errand import Ask, Tell, Words
+from .told import Foreign, KernelTold, Listed, Stopped, listed
+
+MOST_LINE = 64 << 10
+"""Characters of one line of a log."""
+MOST_LOG = 8 << 20
+"""Characters of a log that is not followed, which a host sends at most."""
 
 
 def terminate(
@@ -33,8 +40,8 @@ def terminate(
             if confirm and not confirm(busy):
                 raise Interrupted(f"session `{target.name}` on `{target.host}` goes on", hint="")
             reply({"yes": True})
-        elif isinstance(frame.get("kernels"), int):
-            count = frame["kernels"]
+        elif "stopped" in frame:
+            count = Stopped.read_leniently(frame).kernels
     return count
 
 
@@ -42,18 +49,28 @@ def sessions_on(target: Target, *, ask: Ask | None, tell: Tell | None, timeout: 
     """Every session of ours on the host, and the servers that farlab did not start."""
     found: list[SessionStatus] = []
     for frame, _ in errand.frames(target, {"op": "list"}, ask=ask, tell=tell, timeout=timeout):
-        found += [_session(target.host, each) for each in _listed(frame.get("sessions"))]
-        found += [_foreign(target.host, each) for each in _listed(frame.get("foreign"))]
+        found += [_session(target.host, each) for each in listed(frame.get("sessions"))]
+        found += [_foreign(target.host, each) for each in listed(frame.get("foreign"))]
     return tuple(found)
 
 
 def server_log(target: Target, *, follow: bool, lines: int, ask: Ask | None) -> Iterator[str]:
-    """The server's log, over one `ssh`."""
+    """The server's log, over one `ssh`: so many lines of what is there, whatever the host sends, then what comes."""
     words = {"op": "logs", "lines": lines, "follow": follow}
     timeout = 365 * 86400.0 if follow else 60.0
+    is_first, left = True, MOST_LOG
     for frame, _ in errand.frames(target, words, ask=ask, tell=None, timeout=timeout):
-        if isinstance(frame.get("lines"), list):
-            yield from map(str, frame["lines"])
+        if not isinstance(frame.get("lines"), list):
+            continue
+        said = [shortened(line, MOST_LINE) for line in frame["lines"] if isinstance(line, str)]
+        if is_first or not follow:
+            said = said[max(len(said) - lines, 0) :]
+            lines -= len(said)
+        is_first = False
+        left -= sum(map(len, said))
+        yield from said
+        if not follow and (lines <= 0 or left <= 0):
+            return
 
 
 def keeper_log(target: Target, *, follow: bool, lines: int) -> Iterator[str]:
@@ -95,47 +112,25 @@ def _text(line: bytes) -> str:
     return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
-def _listed(value: object) -> list[Words]:
-    """The dicts of a list that a host sent, whatever it sent."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
 def _kernels(value: object) -> tuple[Kernel, ...] | None:
-    return tuple(map(_kernel, _listed(value))) if isinstance(value, list) else None
+    return tuple(map(_kernel, listed(value))) if isinstance(value, list) else None
 
 
 def _kernel(words: Words) -> Kernel:
-    return Kernel(**{key: str(words.get(key) or "") for key in ("id", "name", "state", "notebook", "last_activity")})
+    return Kernel(**KernelTold.read_leniently(words).values())
 
 
 def _session(host: str, words: Words) -> SessionStatus:
-    state = {"alive": State.UP, "up": State.UP, "starting": State.STARTING, "ended": State.ENDED}
-    told = str(words.get("state"))
-    return SessionStatus(
-        host=host,
-        name=str(words.get("name")),
-        state=state.get(told, State.DOWN),
-        node=str(words.get("node") or ""),
-        app=str(words.get("app") or ""),
-        launcher=str(words.get("launcher") or ""),
-        transport=str(words.get("transport") or ""),
-        server=str(words.get("server") or ""),
-        pid=words["pid"] if isinstance(words.get("pid"), int) else None,
-        directory=str(words.get("directory") or ""),
-        environment=str(words.get("environment") or ""),
-        kernels=_kernels(words.get("kernels")),
-        reason=str(words.get("reason") or "") if told in state else f"{told} {words.get('reason') or ''}".strip(),
-    )
+    states = {"alive": State.UP, "up": State.UP, "starting": State.STARTING, "ended": State.ENDED}
+    told = Listed.read_leniently(words)
+    values = told.values()
+    if told.state not in states:
+        values["reason"] = f"{told.state} {told.reason}".strip()
+    values["state"] = states.get(told.state, State.DOWN)
+    return SessionStatus(host=host, **values, kernels=_kernels(words.get("kernels")))
 
 
 def _foreign(host: str, words: Words) -> SessionStatus:
-    return SessionStatus(
-        host=host,
-        name="",
-        state=State.UP,
-        pid=words["pid"] if isinstance(words.get("pid"), int) else None,
-        port=words["port"] if isinstance(words.get("port"), int) else None,
-        directory=str(words.get("directory") or ""),
-        server=f"Jupyter Server {words.get('server') or ''}".strip(),
-        foreign=True,
-    )
+    told = Foreign.read_leniently(words)
+    server = f"Jupyter Server {told.server}".strip()
+    return SessionStatus(host=host, name="", state=State.UP, foreign=True, **{**told.values(), "server": server})

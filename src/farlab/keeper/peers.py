@@ -8,9 +8,13 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .control import MOST_LINE, is_ours
+from .control import is_ours
 
 Words = dict[str, Any]
+MOST_HEARD = 1 << 20
+"""Bytes of one line."""
+MOST_UNREAD = 1 << 20
+"""Bytes that may wait for somebody who is slow, or stopped."""
 
 
 class Peer:
@@ -20,17 +24,21 @@ class Peer:
         self._reader, self._writer = reader, writer
 
     async def hear(self) -> Words | None:
-        """The next words; None at the end or for what is not ours."""
+        """The next words; None at the end or for what nobody of ours says."""
         try:
             line = await self._reader.readline()
             words = json.loads(line) if line else None
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return words if isinstance(words, dict) else None
 
     def say(self, **words: object) -> None:
-        """Send one line; nothing happens if the other side has gone."""
-        if not self._writer.is_closing():
+        """Send one line; nothing happens if the other side has gone. Whoever does not read what it is told is left."""
+        if self._writer.is_closing():
+            return
+        if self._writer.transport.get_write_buffer_size() > MOST_UNREAD:
+            self._writer.transport.abort()
+        else:
             self._writer.write(json.dumps(words).encode() + b"\n")
 
     async def close(self) -> None:
@@ -56,4 +64,4 @@ async def serve(listener: socket.socket, serve_peer: Callable[[Peer], Awaitable[
         finally:
             await peer.close()
 
-    return await asyncio.start_unix_server(connected, sock=listener, limit=MOST_LINE)
+    return await asyncio.start_unix_server(connected, sock=listener, limit=MOST_HEARD)

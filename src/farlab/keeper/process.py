@@ -15,12 +15,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ..advice import command
-from ..errors import Authentication, CannotAsk, FarlabError, LinkLost, NoSession, from_json
+from ..errors import Authentication, CannotAsk, FarlabError, LinkLost, NoSession
 from ..model import State, Target
 from ..remote import frames
 from ..remote.carrier import Carrier
 from ..remote.line import UP, Event, Line
 from ..spans import Moment
+from ..washing import shortened
 from . import check, states
 from .limits import Limits
 from .links.dial import Dialed
@@ -30,7 +31,7 @@ from .links.maker import LinkMaker
 from .liveness.keys import KeyWatch, agent_path
 from .liveness.recovery import Recovery
 from .states import Happened
-from .told import FarEnd, Told
+from .told import FarEnd, Told, described, failure
 from .trace import Trace
 
 TRY_TIMEOUT = 60.0
@@ -266,20 +267,17 @@ class Keeper:
             self.recovery.outages.end(time.monotonic(), _how_it_goes_on(is_same=bool(event.data)))
         elif event.kind == frames.PONG:
             self.recovery.answered(event.data)
-        elif event.kind == frames.MESSAGE and isinstance(event.data.get("session"), dict):
-            far_end = event.data.get("line")
-            self.far_end = FarEnd.of(far_end if isinstance(far_end, dict) else {}, time.time())
-            self._told(event.data["session"])
+        elif event.kind == frames.MESSAGE and "session" in event.data:
+            self._told(event.data["session"], *described(event.data, time.time()))
 
-    def _told(self, words: Words) -> None:
-        """The anchor describes the session."""
-        self.session = told = Told.of(words)
+    def _told(self, words: Words, told: Told, far_end: FarEnd) -> None:
+        """The anchor describes the session, and how the line fares there."""
+        self.session, self.far_end = told, far_end
         if told.state == "starting":
             self.happened(Happened.SERVER_STARTING)
             self.tell("start", told.stage)
         elif told.state == "ended" and isinstance(words.get("error"), dict):
-            error = from_json(words["error"])
-            error.message = f"{self.target.host}: {error.message}"
+            error = failure(words["error"], self.target.host)
             has_run = words["error"].get("code") in ("ended", "terminated")
             self._end(NoSession(error.message, detail=error.detail) if has_run else error)
         elif told.state == "up" and self._was_up:
@@ -379,7 +377,7 @@ class Keeper:
 
     def tell(self, stage: str, text: str) -> None:
         """Progress, for whoever waits."""
-        self.news = {"stage": stage, "text": text}
+        self.news = {"stage": stage[:40], "text": shortened(text, 200)}
         self.publish()
 
     def publish(self) -> None:

@@ -39,7 +39,7 @@ def stop(link, request):
         if state in ("alive", "orphan"):
             link.say(stopped=True, kernels=kernels or 0)
             return
-    raise Failure("no-session", "no session `%s` runs there" % session.name, hint="")
+    raise Failure("no-session", "no session `%s` runs there" % session.name)
 
 
 def confirmed(link, session, request):
@@ -53,7 +53,7 @@ def confirmed(link, session, request):
     if any(kernel.get("state") == "busy" for kernel in kernels) and not request.get("yes"):
         link.say(confirm=kernels)
         if not link.hear().get("yes"):
-            raise Failure("interrupted", "session `%s` goes on" % session.name, hint="")
+            raise Failure("interrupted", "session `%s` goes on" % session.name)
     return len(kernels)
 
 

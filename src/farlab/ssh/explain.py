@@ -12,10 +12,11 @@ from __future__ import annotations
 import errno
 import re
 import signal
+from collections.abc import Mapping
 
 from ..errors import FarlabError, Internal, LinkLost, NoPython, ShellFailed, Unreachable
 from ..washing import clean
-from .words import MULTILINE, SHELL, SSH, Rule, fill
+from .words import MULTILINE, SHELL, SSH, Rule
 
 STAGE_NO_PYTHON = 90
 """Exit status of the bootstrap: no Python on the host that can be used."""
@@ -24,6 +25,7 @@ STAGE_OLD_PYTHON = 91
 
 _LONGEST_TEXT = 65536
 _LONGEST_LINE = 400
+_LONGEST_WHY = 200
 _LINES = 20
 _SSH_ITSELF = 255
 
@@ -49,6 +51,16 @@ _OWN_WORDS = re.compile(
 _NOISE = re.compile(
     r"Warning: Permanently added|Pseudo-terminal will not|\*\* |Warning: No xauth|X11 forwarding|\+[-\[|]"
 )
+
+SAFE = {
+    "file": re.compile(r"(?!.*\.\.)/[A-Za-z0-9@.,:/+_-]*/\.ssh/[A-Za-z0-9@.,:/+_-]{1,200}"),
+    "known_hosts": re.compile(r"(?!.*\.\.)/[A-Za-z0-9@.,:/+_-]*known_hosts[A-Za-z0-9._-]*"),
+    "place": re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,200}|\[[A-Za-z0-9][A-Za-z0-9._:-]{0,200}\](?::[0-9]{1,5})?"),
+    "offer": re.compile(r"[A-Za-z0-9][A-Za-z0-9@.-]{0,99}"),
+}
+"""What a group may be in a hint, which is typed: any banner can look like words of `ssh`. Nothing here means anything
+to a shell, but for brackets, which the hints quote; no file is meant but those of `ssh` itself."""
+_MOST_SHOWN = 200
 
 
 def explain(stderr: str, exit_status: int | None, *, host: str, may_ask: bool) -> FarlabError:
@@ -93,7 +105,8 @@ def _through_proxy(text: str, host: str, may_ask: bool) -> FarlabError | None:
         return Unreachable(f"cannot reach `{host}`: its jump host does not forward", detail=detail, hint=hint)
     if forward:
         hint = "its name and port are looked up on the jump host: `{ssh -G HOST}` shows which are asked for"
-        return Unreachable(f"cannot reach `{host}` from its jump host: {forward[1]}", detail=detail, hint=hint)
+        why = forward[1].replace("`", "'")[:_LONGEST_WHY]
+        return Unreachable(f"cannot reach `{host}` from its jump host: {why}", detail=detail, hint=hint)
     found = _by(SSH, inner, host, may_ask, place="the jump host")
     if found is not None:
         return type(found)(f"on the way to `{host}`: {found.message}", detail=detail, hint=found.hint)
@@ -108,10 +121,26 @@ def _by(rules: tuple[Rule, ...], text: str, host: str, may_ask: bool, place: str
         is_met = rule.needs is None or rule.needs.search(text)
         if match and is_met and rule.may_ask in (None, may_ask):
             words = {"host": host, **{name: value or "" for name, value in match.groupdict().items()}}
-            message = rule.message.replace("`{host}`", place) if place else rule.message
-            plain = {name: re.sub("[{}]", "", value) for name, value in words.items()}  # no place of theirs is filled
-            return rule.error(fill(message, words), detail=_detail(text), hint=fill(rule.hint, plain))
+            return rule.error(_message(rule, words, place), detail=_detail(text), hint=_hint(rule, words))
     return None
+
+
+def _hint(rule: Rule, words: Mapping[str, str]) -> str:
+    """The hint, with what was printed in it only where that is harmless to type."""
+    named = [name for name in rule.pattern.groupindex if f"{{{name}}}" in rule.hint]
+    is_safe = all(SAFE[name].fullmatch(words[name]) for name in named)
+    return _fill(rule.hint if is_safe else rule.plain, words)
+
+
+def _message(rule: Rule, words: Mapping[str, str], place: str = "") -> str:
+    """The message, in which what was printed looks like no command; `place`: what is said for the host."""
+    shown = {name: value.replace("`", "'")[:_MOST_SHOWN] for name, value in words.items()}
+    return _fill(rule.message.replace("`{host}`", place) if place else rule.message, shown)
+
+
+def _fill(template: str, words: Mapping[str, str]) -> str:
+    """Put words into the `{places}` of a template; all other braces stay."""
+    return re.sub(r"\{(\w+)\}", lambda place: words.get(place[1], place[0]), template)
 
 
 def _shell(text: str, exit_status: int, host: str) -> FarlabError:

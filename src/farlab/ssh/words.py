@@ -7,7 +7,6 @@ groups of the pattern. A rule with `may_ask` set holds only where somebody can (
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import (
@@ -38,19 +37,23 @@ class Rule:
     needs: re.Pattern[str] | None = None
     """Holds only where this is found too."""
     may_ask: bool | None = None
-
-
-def fill(template: str, words: Mapping[str, str]) -> str:
-    """Put words into the `{places}` of a template; all other braces stay."""
-    return re.sub(r"\{(\w+)\}", lambda place: words.get(place[1], place[0]), template)
+    plain: str = ""
+    """The hint where what was printed is not as `explain.SAFE` has it: every hint with a group has one."""
 
 
 def _rule(
-    pattern: str, error: type[FarlabError], message: str, hint: str, *, needs: str = "", may_ask: bool | None = None
+    pattern: str,
+    error: type[FarlabError],
+    message: str,
+    hint: str,
+    *,
+    needs: str = "",
+    may_ask: bool | None = None,
+    plain: str = "",
 ) -> Rule:
     needed = re.compile(needs, MULTILINE) if needs else None
     found = re.compile(pattern, MULTILINE)
-    return Rule(pattern=found, error=error, message=message, hint=hint, needs=needed, may_ask=may_ask)
+    return Rule(pattern=found, error=error, message=message, hint=hint, needs=needed, may_ask=may_ask, plain=plain)
 
 
 def _mismatch(what: str, keyword: str) -> Rule:
@@ -59,6 +62,7 @@ def _mismatch(what: str, keyword: str) -> Rule:
         Unreachable,
         f"`{{host}}` and this `ssh` have no {what} in common",
         f"one of them is old: update it, or allow `{keyword} +{{offer}}` for this host in `{{config}}`",
+        plain=f"one of them is old: update it, or allow with `{keyword}` what the other has in `{{config}}`",
     )
 
 
@@ -68,6 +72,10 @@ _WAS_ASKED = r"^Permission denied, please try again"
 """Of a password alone: nothing tells in ssh's words whether a code was asked for."""
 _DENIED = r"^(?:\S+: )?Permission denied \("
 _CHANGED = r"^(?:\S+ )?[Hh]ost key for \S+ has changed and you have requested strict checking"
+_FORGET = (
+    "ask its administrators; if they confirm that it was changed, the old one is forgotten with `ssh-keygen -R` and "
+    "the name of the host in `~/.ssh/known_hosts`"
+)
 _CONNECT = r"^ssh: connect to (?:host|address) (?P<place>\S+) port (?P<port>\d+): "
 
 SHELL: tuple[Rule, ...] = (
@@ -137,6 +145,7 @@ SSH: tuple[Rule, ...] = (
         Usage,
         "`ssh` does not trust `{file}`: others may write to it",
         "`chmod 600 {file}`",
+        plain="only you may be able to write to a file that `ssh` reads",
     ),
     _rule(
         r"^Can't open user config file (?P<file>.+?): (?P<why>.*)$",
@@ -159,11 +168,14 @@ SSH: tuple[Rule, ...] = (
     ),
     # host keys
     _rule(
-        r"^ *(?P<remedy>ssh-keygen .*-R .*)$",  # Debian and its children say how
+        # Debian and its children say how
+        r"^ *ssh-keygen -f ['\"]?(?P<known_hosts>[^'\"\n]+?)['\"]? -R ['\"]?(?P<place>[^'\"\n]+?)['\"]? *$",
         HostKeyChanged,
         "`{host}` shows another host key than it had before",
-        "ask its administrators; if they confirm that it was changed, forget the old one with `{remedy}`",
+        "ask its administrators; if they confirm that it was changed, forget the old one with "
+        '`ssh-keygen -f {known_hosts} -R "{place}"`',
         needs=_CHANGED,
+        plain=_FORGET,
     ),
     _rule(
         r"ost key for (?P<place>\S+) has changed and you have requested strict checking",
@@ -171,6 +183,7 @@ SSH: tuple[Rule, ...] = (
         "`{host}` shows another host key than it had before",
         "ask its administrators; if they confirm that it was changed, forget the old one with "
         "`ssh-keygen -R '{place}'`",
+        plain=_FORGET,
     ),
     _rule(
         r"REVOKED HOST KEY DETECTED|was revoked and you have requested strict checking",
@@ -183,6 +196,7 @@ SSH: tuple[Rule, ...] = (
         HostKeyUnknown,
         "the host key of `{host}` is not known here, and your configuration forbids asking",
         "add the key its administrators publish to `~/.ssh/known_hosts` (the name there is `{place}`)",
+        plain="add the key its administrators publish to `~/.ssh/known_hosts`",
     ),
     _rule(
         r"^Host key verification failed",
@@ -291,6 +305,7 @@ SSH: tuple[Rule, ...] = (
         Authentication,
         "`{host}` refused the login, and `ssh` ignored the key `{file}` because others may read it",
         "`chmod 600 {file}`",
+        plain="only you may be able to read a key",
         needs=_DENIED,
     ),
     _rule(

@@ -68,7 +68,7 @@ def path(app: str, base_url: str, notebook: str | None) -> str:
     """Where the app, or one notebook in it, is found on the server."""
     base = base_path(base_url)
     if notebook:
-        return base + _OPENERS.get(app, "lab/tree/") + quote(notebook.lstrip("/"))
+        return base + _OPENERS.get(app, "lab/tree/") + quote(notebook.lstrip("/"), errors="surrogateescape")
     return base + _PLACES.get(app, "lab")
 
 

@@ -9,10 +9,14 @@ from typing import Any
 
 from ...model import Kernel
 from ..process import Keeper
+from ..told import KernelTold, listed
 from .pages import base_path
 
 _TIMEOUT = 5.0
-_MOST = 4 << 20
+_MOST = 512 << 10
+"""Bytes of one answer: a thousand kernels and more. What JSON is read into may take twenty times as much."""
+_NAMES = {"id": "id", "name": "name", "state": "execution_state", "last_activity": "last_activity"}
+"""What we call things, and what the server does."""
 
 
 class Rest:
@@ -27,19 +31,17 @@ class Rest:
         if not isinstance(kernels, list):
             return None
         notebooks = {}
-        for each in sessions if isinstance(sessions, list) else ():
-            if isinstance(each, dict) and isinstance(each.get("kernel"), dict):
-                notebooks[each["kernel"].get("id")] = str(each.get("path") or each.get("name") or "")
+        for each in listed(sessions):
+            if isinstance(each.get("kernel"), dict):
+                notebooks[str(each["kernel"].get("id"))] = each.get("path") or each.get("name")
         return tuple(
             Kernel(
-                id=str(each.get("id")),
-                name=str(each.get("name")),
-                state=str(each.get("execution_state")),
-                notebook=notebooks.get(each.get("id"), ""),
-                last_activity=str(each.get("last_activity")),
+                **KernelTold.read_leniently(
+                    {ours: each.get(theirs) for ours, theirs in _NAMES.items()}
+                    | {"notebook": notebooks.get(str(each.get("id")))}
+                ).values()
             )
-            for each in kernels
-            if isinstance(each, dict)
+            for each in listed(kernels)
         )
 
     async def _get(self, path: str) -> Any:

@@ -13,14 +13,18 @@ import signal
 from contextlib import suppress
 from typing import IO, Any, cast
 
-from ...errors import FarlabError, LinkLost, from_json
+from ...errors import FarlabError, LinkLost
 from ...ssh import explain
+from ...washing import shortened
+from ..told import failure
 from .dial import Dialed
 
 MOST_NOISE = 1 << 20
 """Bytes of rc files' talk before a host is taken not to be ours."""
-MOST_FRAME = 8 << 20
+MOST_FRAME = 64 << 10
+"""Bytes of one frame, unless whoever asks expects more."""
 _KEPT_STDERR = 64 << 10
+_MOST_WORDS = 400
 _PATIENCE = 2.0
 _QUIET = "`{ssh HOST true}` should print next to nothing and end: what start-up files print there is in the way"
 
@@ -30,9 +34,9 @@ Words = dict[str, Any]
 class Link:
     """One `ssh HOST BOOTSTRAP`. Say `request`, read `frame` by frame, then either `release` it or `end` it."""
 
-    def __init__(self, dialed: Dialed) -> None:
+    def __init__(self, dialed: Dialed, most_frame: int = MOST_FRAME) -> None:
         self.way, self.process, self.id = dialed.way, dialed.process, dialed.nonce
-        self._sock = dialed.sock
+        self._sock, self._most_frame = dialed.sock, most_frame
         self._mark = f"\n{dialed.nonce}:".encode()
         self._buffer = b""
         self._noise = b""
@@ -85,7 +89,7 @@ class Link:
         if not self._pipe.closed:
             self._read_stderr()
         lines = self._stderr.decode("utf-8", "replace").strip().splitlines()
-        return lines[-1].strip() if lines else ""
+        return shortened(lines[-1].strip(), _MOST_WORDS) if lines else ""
 
     async def explained(self) -> FarlabError:
         """What the end of the `ssh` means."""
@@ -118,8 +122,8 @@ class Link:
         try:
             size = int(self._buffer[head : head + 8], 16)
         except ValueError:
-            size = MOST_FRAME + 1
-        if size > MOST_FRAME:
+            size = -1
+        if not 0 <= size <= self._most_frame:
             raise LinkLost(f"`{self.way.target.host}` answers what no agent of ours says")
         end = head + 8 + size
         if len(self._buffer) < end:
@@ -135,9 +139,7 @@ class Link:
         return words
 
     def _error(self, words: object) -> FarlabError:
-        error = from_json(words if isinstance(words, dict) else {})
-        error.message = f"{self.way.target.host}: {error.message}"
-        return error
+        return failure(words, self.way.target.host)
 
     def _read_stderr(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+import os
 import time
 from typing import Protocol
 
@@ -18,6 +18,10 @@ from .pulse import Pulse
 
 MUCH = 16 << 10
 """Bytes not acknowledged that may hold up a heartbeat on a slow network."""
+_MARK = 8
+"""Bytes of a ping's mark."""
+_MOST_SENT = 256
+"""Pings that may come back; what is older was lost with its link."""
 GREETING = 20.0
 """Seconds that an anchor may take for its first word over a link that the agent has joined."""
 
@@ -59,6 +63,8 @@ class Recovery:
         """Whether another link was refused for want of a person, so that it is no use to make one by ourselves."""
         self._keeper = keeper
         self._heard = Moment()
+        self._sent: dict[bytes, float] = {}
+        """When each ping was sent that has not come back."""
 
     def linked(self) -> None:
         """A link has been joined."""
@@ -66,9 +72,12 @@ class Recovery:
         self.pulse.linked()
 
     def answered(self, mark: bytes) -> None:
-        """A ping has come back."""
+        """A ping has come back; what was not sent, or has come back already, says nothing."""
+        sent = self._sent.pop(mark, None)
+        if sent is None:
+            return
         now, self._heard = time.monotonic(), Moment()
-        self.pulse.watch.answered(now - struct.unpack(">d", mark)[0], now)
+        self.pulse.watch.answered(now - sent, now)
         self.pulse.look()
 
     @property
@@ -100,7 +109,11 @@ class Recovery:
         return keeper.was_up and keeper.state in (State.SILENT, State.DOWN) and keeper.maker.is_slow
 
     def ping(self) -> None:
-        self._keeper.line.ping(struct.pack(">d", time.monotonic()))
+        mark = os.urandom(_MARK)
+        self._sent[mark] = time.monotonic()
+        if len(self._sent) > _MOST_SENT:
+            del self._sent[next(iter(self._sent))]
+        self._keeper.line.ping(mark)
         self._keeper.carrier.pump()
 
     def heard(self) -> None:

@@ -1,0 +1,86 @@
+"""What a keeper takes of whoever speaks to it, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farlab.keeper import requests
+from farlab.keeper.limits import Limits
+from farlab.model import App, Wish
+from farlab.remote.records import Wrong
+from farlab.ssh.options import UNLOCKED
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def test_every_part_of_a_wish_is_declared() -> None:
+    assert set(requests.Wished.fields()) == {field.name for field in fields(Wish)}
+    assert set(requests.Unlocked.fields()) == set(UNLOCKED)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Wish(),
+        Wish(directory="~/a b\udc80", environment="ml", setup=("module load x", "é"), app=App.LAB, notebook="a.ipynb"),
+        Wish(port=65535, timeout=0.5, keep_output=True, keep_host=1 << 20, keep_laptop=1 << 40, keep_hours=0.1),
+    ],
+)
+def test_a_wish_arrives_as_it_was_said(wish: Wish) -> None:
+    said = json.loads(json.dumps(asdict(wish)))
+    assert requests.wish(said) == said
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("keep_laptop", "x"),
+        ("keep_laptop", -1),
+        ("keep_laptop", 1),
+        ("keep_host", 1 << 63),
+        ("keep_hours", float("nan")),
+        ("keep_hours", "2"),
+        ("keep_hours", -1),
+        ("port", 70000),
+        ("port", 0),
+        ("port", "8888"),
+        ("timeout", []),
+        ("timeout", float("inf")),
+        ("directory", 7),
+        ("directory", "a\0"),
+        ("directory", "\ud800"),
+        ("setup", "x"),
+        ("setup", [7]),
+        ("setup", ["x"] * 2000),
+        ("app", {}),
+        ("notebook", "x" * 5000),
+        ("keep_output", "yes"),
+    ],
+)
+def test_what_no_keeper_could_do_is_refused(key: str, value: Any) -> None:
+    with pytest.raises(Wrong, match=key):
+        requests.wish({key: value})
+
+
+@given(JSON | st.dictionaries(st.sampled_from(list(requests.Wished.fields())), JSON))
+def test_of_any_wish_that_is_taken_limits_can_be_made(said: Any) -> None:
+    try:
+        wish = requests.wish(said)
+    except Wrong as wrong:
+        error = requests.refusal(wrong)
+        assert error.slug == "usage"
+        return
+    limits = Limits().but(wish)
+    assert 1 << 20 <= limits.laptop <= 1 << 62
+    assert 0 < limits.seconds < 1e11
+    json.dumps(limits.message(), allow_nan=False)
