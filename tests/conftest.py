@@ -50,6 +50,14 @@ def host(bed: Bed) -> Host:
 
 
 @pytest.fixture
+def small_jupyter(host: Host, bed: Bed) -> Iterator[None]:
+    """For tests that are not about Jupyter: what `login` has in its place starts at once, and runs no kernels."""
+    with host.small_jupyter():
+        yield
+        bed.mend()
+
+
+@pytest.fixture
 def new_laptop(bed: Bed) -> Callable[..., Laptop]:
     """Makes laptops, as many as a test needs; each is a fresh home with keys, `ssh_config` and `known_hosts`."""
     return bed.add_laptop

@@ -119,7 +119,7 @@ def test_above_the_bound_output_is_dropped_and_each_page_says_where(
                 # what is on its way between kernel and page is soon through; what waits stays, at twice its size
                 wait_for("the bound", lambda: memory(server) < before + 2 * 2.5 * ROOM, timeout=20)
             check([text_of(each) for each in messages])
-            check([text for text in listener.texts(cell) if text != "ready\n"])
+            check([text for text in listener.texts(cell) if text.strip() != "ready"])  # its end may come by itself
         assert kernel.run("print('still there')") == "still there\n"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+import steps
 from bed import (
     BEDS,
     ONE_TIME_SECRET,
@@ -27,6 +28,7 @@ from bed import (
     processes,
     wait_for,
 )
+from bed.golden import SMALL_VERSION
 
 BY_KEY = sorted(PEOPLE.keys() - {"nolan", "otto", "hal", "pia", "kim"})
 TICK = "i=0; while sleep 0.1; do i=$((i+1)); echo tick $i; done"
@@ -234,6 +236,22 @@ def test_programs_can_be_missing_for_a_while(laptop: Laptop, host: Host) -> None
     with host.hide("tmux", "python3*"):
         assert laptop.ssh("login", "command -v tmux || command -v python3").out == ""
     assert laptop.ssh("login", "tmux -V && python3 -V").code == 0
+
+
+def test_a_small_program_can_be_the_hosts_jupyter_for_a_while(laptop: Laptop, host: Host) -> None:
+    with host.small_jupyter():
+        connected = steps.connect(laptop, "alice")
+        assert connected["server"] == f"JupyterLab {SMALL_VERSION}"
+        assert steps.answers(laptop, connected)
+        for path, code in (("/api/kernels", "403"), ("/lab", "302"), ("/lab?token=other", "302")):
+            asked = ("curl", "-so", "/dev/null", "-w", "%{http_code}", connected["address"] + path)
+            assert laptop.run(*asked).out == code
+        assert "the small server listens" in steps.done(laptop, "logs", "alice").out
+        steps.terminate(laptop, "alice")
+        assert not host.left_over("alice")
+    connected = steps.connect(laptop, "alice")
+    assert connected["server"] != f"JupyterLab {SMALL_VERSION}"
+    steps.terminate(laptop, "alice")
 
 
 def test_a_home_can_be_full_for_a_while(laptop: Laptop, host: Host) -> None:

@@ -14,6 +14,7 @@ from . import systemd as systemd_units
 from .people import LAB_BIN, ONE_TIME_SECRET, PEOPLE, Person
 
 HERE = Path(__file__).parent
+SMALL_JUPYTER, SMALL_VERSION = "/usr/local/lib/small-jupyter", "4.99.0"
 # crypt(3) of people.PASSWORD, few rounds because logins in tests should not take long
 _PASSWORD_HASH = (
     "$6$rounds=1000$farlabbed$Bv3Fy0CgnnjUmRGl9hswm8aQ38vN8kDlUtIuxTI5glJGJTOB0R/3TxMQV9Md/SwlRHV6k24FFDzVwvqFixsEf1"
@@ -79,6 +80,7 @@ def make(layer: Path, homes: Path, *, lab: Path, hosts: str, keys: dict[str, str
     if systemd:
         systemd_units.add(etc)
     _jupyter_on_path(layer / "usr/local/bin", lab)
+    _small_jupyter(Path(f"{layer}{SMALL_JUPYTER}"), lab)
     for person in PEOPLE.values():
         make_home(homes, person, lab)
 
@@ -131,6 +133,19 @@ def _jupyter_on_path(directory: Path, lab: Path) -> None:
     directory.mkdir(parents=True)
     for program in sorted((lab / "bin").glob("jupyter*")):
         (directory / program.name).symlink_to(program)
+
+
+def _small_jupyter(directory: Path, lab: Path) -> None:
+    """A virtual environment whose JupyterLab is `small_jupyter/`; no host has it on PATH by itself."""
+    python = next((lab / "lib").glob("python3*")).name
+    packages = directory / "lib" / python / "site-packages"
+    for package, module in (("jupyter_server", "serverapp.py"), ("jupyterlab", "labapp.py")):
+        _write(packages / package / "__init__.py", "")
+        _write(packages / package / module, (HERE / "small_jupyter" / module).read_text())
+        (packages / f"{package}-{SMALL_VERSION}.dist-info").mkdir()
+    _write(directory / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n")
+    _write(directory / "bin/jupyter-lab", f"#!{SMALL_JUPYTER}/bin/python\n", mode=0o755)
+    (directory / "bin/python").symlink_to("/usr/bin/python3")
 
 
 def _write(path: Path, text: str, *, mode: int = 0o644) -> None:
