@@ -3,6 +3,7 @@
 Rules: standard library, Python 3.6, one thread, one event loop. On its private socket (`callers`) it is told
 
     setup, launch, wish, installing, failed    by the launcher, on its way to become the server
+    open-kernel                    by the server
     status, stop                   by an agent
     join                           by an agent that then hands over its link's two descriptors
 """
@@ -215,7 +216,7 @@ class Anchor(object):
         words.update(state=server.state, stage=server.stage, pid=(server.process or {}).get("pid"))
         words.update(
             (key, server.told.get(key))
-            for key in ("app", "server", "python", "directory", "home", "base_url", "keep_output")
+            for key in ("app", "server", "python", "directory", "home", "base_url", "keep_output", "open_kernels")
         )
         words["answers"] = server.answers
         words["names"] = names_beside(self.spec["directory"])
@@ -266,11 +267,8 @@ class Anchor(object):
         elif op == "launch":
             self.server.reached(words.pop("stage"), {key: words[key] for key in words if key != "op"})
             caller.say(wish=self.spec["wish"], token=self.token, session=self.spec["directory"])
-        elif op == "installing":
-            self.server.installing()
-            caller.say(ok=True)
-        elif op == "setup":
-            self.server.setting_up()
+        elif op in ("setup", "installing", "open-kernel"):
+            self.server.hear(op, words)
             caller.say(ok=True)
         elif op == "wish":
             caller.say(wish=self.spec["wish"])
@@ -337,7 +335,8 @@ def kernels(status, body, code, more):
             notebooks[each["kernel"]["id"]] = each.get("path") or each.get("name")
         return [
             {"id": each["id"], "name": each["name"], "state": each["execution_state"],
-             "notebook": notebooks.get(each["id"], ""), "last_activity": each["last_activity"]}
+             "notebook": notebooks.get(each["id"], ""), "last_activity": each["last_activity"],
+             "private": each.get("farlab_private")}
             for each in json.loads(body.decode())
         ]  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -15,7 +15,7 @@ AGENT = ("host", "session", "chores", "start", "agent")
 ANCHOR = (
     *("frames", "streams", "line", "carrier", "visitors"),
     *("host", "reactor", "heap", "fetch", "upkeep", "server", "callers", "terminal", "anchor", "launch", "backlog"),
-    "keep_output",
+    *("kernels", "kernel_start", "keep_output"),
 )
 NO_PYTHON, OLD_PYTHON = 90, 91
 """Exit statuses of the bootstrap where the host has no Python, or none from 3.6 on."""
@@ -51,7 +51,8 @@ def command(nonce: str) -> str:
 
 def bundle() -> bytes:
     """The anchor's program, deflated (RFC 1951, no header)."""
-    return _deflated(ANCHOR, "import importlib\nimportlib.import_module(sys.argv[1]).main(*sys.argv[2:])\n")
+    main = "import importlib\nSources.get_source = lambda self, name: SOURCES[name]\n"  # for what goes further
+    return _deflated(ANCHOR, main + "importlib.import_module(sys.argv[1]).main(*sys.argv[2:])\n")
 
 
 @functools.cache

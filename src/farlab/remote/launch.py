@@ -20,8 +20,6 @@ MODULES = {
     "nbclassic": "nbclassic.notebookapp",
     "server": "jupyter_server.serverapp",
 }
-MOST_MESSAGES = 1 << 17
-"""Messages that ZMQ holds for one reader while the server is busy, instead of a thousand."""
 TITLES = {"lab": "JupyterLab", "notebook": "Jupyter Notebook", "nbclassic": "nbclassic", "server": "Jupyter Server"}
 
 
@@ -181,7 +179,7 @@ def has_module(python, module):
 
 def serve(runtime):
     wish = tell(runtime, op="wish")["wish"]
-    backlog = import_backlog()
+    backlog, (kernels, kernel_start) = import_backlog(), import_kernels()
     keep = import_keep_output() if wish.get("keep_output") else None
     sys.meta_path.pop(0)  # the server shall not find our modules, but a farlab of its own if it has one
     for name in [each for each in sys.modules if each.partition(".")[0] == "farlab"]:
@@ -200,6 +198,7 @@ def serve(runtime):
     sys.argv = ["jupyter-" + app, *arguments(runtime, words)]
     open_for_localhost()
     backlog.install()
+    kernels.install(runtime, kernel_start, words["wish"].get("kernels") == "private", tell_open(runtime))
     if keep:
         keep.show(layer)
         sys.argv += keep.arguments(words["session"])
@@ -210,6 +209,21 @@ def import_backlog():
     from farlab.remote import backlog
 
     return backlog
+
+
+def import_kernels():
+    """With the text of what starts an ipykernel."""
+    import importlib.util
+
+    from farlab.remote import kernels
+
+    start = "farlab.remote.kernel_start"
+    return kernels, importlib.util.find_spec(start).loader.get_source(start)  # type: ignore[union-attr]
+
+
+def tell_open(runtime):
+    """The anchor hears of each kind of kernel that others on the host can read."""
+    return lambda name: tell(runtime, op="open-kernel", name=name)
 
 
 def import_keep_output():
@@ -265,7 +279,6 @@ def arguments(runtime, words):
         "--no-browser",
         "--ServerApp.sock=" + os.path.join(runtime, "server.sock"),
         "--ServerApp.port=8888",  # any other, from the person's configuration, is refused beside a socket
-        "--KernelManager.transport=ipc",
         *("--ServerApp.%s=" % each for each in ("certfile", "keyfile", "client_ca")),  # no TLS inside the line
     ]
     if version_of("jupyter_server").startswith(("0.", "1.")):
@@ -286,11 +299,10 @@ class _LocalNames(list):  # type: ignore[type-arg] # Python 3.6 knows no other
 
 
 def open_for_localhost():
-    """Three settings that no option can merge with the person's own.
+    """Two settings that no option can merge with the person's own.
 
     The kernels' WebSockets are not pinged: they live through hours without a link. The browser comes as
-    `HOST-NAME.localhost`, a name that each laptop chooses, since cookies ignore ports. And more of kernels'
-    messages wait in the server: a private socket holds far fewer than a TCP port, and ZMQ drops the rest of a burst.
+    `HOST-NAME.localhost`, a name that each laptop chooses, since cookies ignore ports.
     """
     from jupyter_server.serverapp import ServerApp
 
@@ -301,8 +313,5 @@ def open_for_localhost():
         init_webapp(self)
         settings = self.web_app.settings
         settings["local_hostnames"] = _LocalNames(settings.get("local_hostnames") or ["localhost"])
-        context = getattr(self.kernel_manager, "context", None)
-        if context is not None:
-            context.rcvhwm = MOST_MESSAGES
 
     ServerApp.init_webapp = init_webapp_for_us  # type: ignore[method-assign]

@@ -95,13 +95,22 @@ class Server(object):
         self._enter("up", "")
         self._watch_in(1.0)
 
-    def setting_up(self):
+    def hear(self, op, words):
+        """What the launcher says on its way, or the server itself."""
+        if op == "setup":
+            self._setting_up()
+        elif op == "installing":
+            self._installing()
+        else:
+            self._has_open_kernel(words["name"])
+
+    def _setting_up(self):
         """The login shell has come to the person's `--setup` lines."""
         self._is_setting_up = True
         self._deadline = time.monotonic() + START_TIMEOUT
         self._enter("starting", "running your setup lines")
 
-    def installing(self):
+    def _installing(self):
         """The launcher installs what `--keep-output` wants, with a deadline of its own."""
         self._deadline = time.monotonic() + INSTALL_TIMEOUT
         self._enter("starting", "installing what keeps output")
@@ -112,6 +121,11 @@ class Server(object):
         self._deadline = time.monotonic() + START_TIMEOUT
         self.process = {"pid": words["pid"], "start": host.start_time(words["pid"])}
         self._enter("starting", "looking for Jupyter" if stage == "shell" else "starting %s" % words["server"])
+
+    def _has_open_kernel(self, name):
+        """A kernel of this kind runs, and others on the host could read it."""
+        self.told["open_kernels"] = sorted(set(self.told.get("open_kernels") or ()) | {name})
+        self._on_change()
 
     def fail(self, code, message, detail=None, hint=None):
         """The server cannot be had, or has ended: say why."""
