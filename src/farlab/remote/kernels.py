@@ -145,8 +145,9 @@ class Ways(object):
     def command(self, manager, words):
         """The command of a kernel that talks over private sockets, by way of our file."""
         found = module_of(words) if getattr(manager, "farlab_ipc", False) else None
-        path = self._start.path() if found else ""
-        return [*words[: found[1]], path, *words[found[1] + 1 :]] if path else words
+        if found is None or not self._start.path():
+            return words
+        return [*words[: found[1]], self._start.path(), *words[found[1] + 1 :]]
 
     # the first start -------------------------------------------------------------------------------------
 
