@@ -44,7 +44,7 @@ sys.exit("ipykernel.kernelapp" not in sys.modules)"""
 """Asked of a kernel's Python: whether what the module imports is the app of ipykernel. The module itself is not run."""
 REFUSAL = (
     "This session runs only kernels that nobody else on the host can read (`--kernels private`), and `%s` can talk "
-    "over TCP only. `farlab connect` with another `--name` and `--kernels any` has a session that runs it."
+    "over TCP only. A session that is started with another `--name` and with `--kernels any` runs it."
 )
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*")
 
