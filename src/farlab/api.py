@@ -16,10 +16,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from . import store
 from .advice import command, naming
-from .errors import FarlabError, Internal, Interrupted, NoSession, TimedOut, Usage, from_json
-from .keeper import spawn
+from .errors import FarlabError, Internal, Interrupted, KeeperSilent, NoSession, TimedOut, Usage, from_json
+from .keeper import client, spawn
 from .keeper.control import Channel
 from .model import (
+    KEEPER_SILENT,
     Connected,
     Disconnected,
     Kernel,
@@ -39,6 +40,8 @@ _P = ParamSpec("_P")
 Words = dict[str, Any]
 _KEEPERS = 3
 """How many keepers in a row may end under one's hands, before that is a bug."""
+_HASTE = 15.0
+"""Seconds in which a keeper may begin to answer a connect: twenty at once may have just started it."""
 
 Ask = Callable[[Question], str | None]
 """Answers one question of `ssh`; None cancels. It may take as long as the person takes."""
@@ -64,6 +67,7 @@ def connect(target: Target, wish: Wish, *, ask: Ask | None = None, tell: Tell | 
     """Start or find the session and bring it to this machine. `ask` None: nobody is there to answer `ssh`."""
     options.check_host(target.host)
     began = time.monotonic()
+    client.glance(target, _HASTE)  # one that is stopped would be waited for
     for _ in range(_KEEPERS):
         channel = spawn.find_or_start(target, wish, may_ask=ask is not None)
         try:
@@ -97,11 +101,11 @@ def terminate(
     from .keeper import errands
 
     options.check_host(target.host)
-    kernels = _ask_keeper(target, op="kernels")
+    kernels = client.ask(target, op="kernels")
     if kernels and kernels.get("kernels") is not None:
         found = tuple(_build(Kernel, each) for each in kernels["kernels"])
         _confirm(found, confirm, target)
-        words = _ask_keeper(target, op="terminate")
+        words = client.ask(target, op="terminate")
         if words and words.get("terminated"):
             _wait_gone(target)
             return Terminated(host=target.host, name=target.name, was_running=True, kernels=len(found))
@@ -117,7 +121,7 @@ def terminate(
 @_naming
 def disconnect(target: Target) -> Disconnected:
     """End only what runs here. Raises `NoSession` where no keeper lives."""
-    words = _ask_keeper(target, op="disconnect")
+    words = client.ask(target, op="disconnect")
     if words is None:
         raise NoSession(f"nothing runs here for session `{target.name}` on `{target.host}`")
     _wait_gone(target)
@@ -126,7 +130,13 @@ def disconnect(target: Target) -> Disconnected:
 
 def sessions() -> tuple[SessionStatus, ...]:
     """Every session known here, live where its keeper answers. Starts nothing and uses no SSH."""
-    return tuple(_status(memory.target, memory) for memory in store.recall_all())
+    memories = store.recall_all(must_read=True)
+    if len(memories) < 2:
+        return tuple(map(_glance, memories))
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(len(memories)) as pool:  # one that does not answer holds up no other
+        return tuple(pool.map(_glance, memories))
 
 
 @_naming
@@ -143,11 +153,13 @@ def sessions_on(
 @_naming
 def status(target: Target) -> SessionStatus:
     """One session in full. Raises `NoSession` where nothing of that name is known here."""
-    return _status(target, store.recall(target), kernels=True)
+    return _status(target, store.recall(target), client.ask(target, op="status", kernels=True))
 
 
 def follow_status(target: Target) -> Iterator[SessionStatus]:
     """The status now and after each change, until the keeper ends."""
+    with naming(target):
+        client.glance(target)
     channel, words = spawn.find(target), None
     if channel is not None:
         with closing(channel):
@@ -162,7 +174,7 @@ def follow_status(target: Target) -> Iterator[SessionStatus]:
 @_naming
 def open_url(target: Target) -> str:
     """A one-time local address without the token that leads a browser into the session."""
-    words = _ask_keeper(target, op="open")
+    words = client.ask(target, op="open")
     if words is None:
         message = f"nothing runs here for session `{target.name}` on `{target.host}`"
         raise NoSession(message, hint="`{farlab connect HOST}` brings it here")
@@ -186,7 +198,9 @@ def logs(
 @_naming
 def attach_command(target: Target) -> list[str]:
     """The argv that enters the tmux session behind `target` in this terminal. Raises `Usage` where it has none."""
-    words = (_ask_keeper(target, op="status") or {}).get("status") or {}
+    words: Words = {}
+    with suppress(KeeperSilent):  # tmux is there without it
+        words = (client.glance(target) or {}).get("status") or {}
     if words.get("launcher") not in (None, "", "tmux"):
         hint = "`{farlab logs HOST -f}` shows what its server says"
         raise Usage(f"session `{target.name}` on `{target.host}` runs without tmux ({words['launcher']})", hint=hint)
@@ -229,23 +243,6 @@ def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, wish: Wish, 
                 tell(Progress(**words["progress"]))
 
 
-def _ask_keeper(target: Target, **words: object) -> dict[str, Any] | None:
-    """One question to the keeper; None where there is none."""
-    channel = spawn.find(target)
-    if channel is None:
-        return None
-    try:
-        channel.say(**words)
-        answer = channel.hear(60.0)
-    except TimeoutError:
-        return None
-    finally:
-        channel.close()
-    if answer and answer.get("error"):
-        raise from_json(answer["error"])
-    return answer
-
-
 def _confirm(kernels: tuple[Kernel, ...], confirm: Confirm | None, target: Target) -> None:
     busy = tuple(kernel for kernel in kernels if kernel.state == "busy")
     if busy and confirm and not confirm(busy):
@@ -255,7 +252,7 @@ def _confirm(kernels: tuple[Kernel, ...], confirm: Confirm | None, target: Targe
 def _forget(target: Target) -> None:
     """End the keeper, if one lives, and forget the session."""
     with suppress(FarlabError):
-        _ask_keeper(target, op="disconnect")
+        client.ask(target, op="disconnect")
     _wait_gone(target)
     store.forget(target)
 
@@ -271,14 +268,26 @@ def _wait_gone(target: Target) -> None:
 
 
 @_naming
-def _status(target: Target, memory: store.Memory | None, *, kernels: bool = False) -> SessionStatus:
-    words = _ask_keeper(target, op="status", kernels=kernels)
+def _status(target: Target, memory: store.Memory | None, words: Words | None) -> SessionStatus:
     if words and "status" in words:
         return _session_status(target, words["status"])
     if memory is None:
         raise NoSession(f"no session `{target.name}` on `{target.host}` is known here")
-    words = {**asdict(target), "state": State.NO_KEEPER, "port": memory.port}
-    return _session_status(target, words)
+    return _unkept(memory)
+
+
+def _glance(memory: store.Memory) -> SessionStatus:
+    """What can be told of a session at once, whatever its keeper does."""
+    try:
+        return _status(memory.target, memory, client.glance(memory.target, client.GLANCE))
+    except KeeperSilent as silent:
+        return replace(_unkept(memory), reason=KEEPER_SILENT, keeper_pid=silent.pid)
+    except FarlabError as error:
+        return replace(_unkept(memory), reason=error.message)
+
+
+def _unkept(memory: store.Memory) -> SessionStatus:
+    return _session_status(memory.target, {"state": State.NO_KEEPER, "port": memory.port})
 
 
 def _session_status(target: Target, words: dict[str, Any]) -> SessionStatus:

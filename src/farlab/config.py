@@ -6,14 +6,14 @@ Every setting has one name: `--ssh-config` is `FARLAB_SSH_CONFIG` in the environ
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePath
 
 from .errors import Usage
-from .model import NAME, App
+from .model import NAME, App, Wish
 
 Value = str | int | float | bool | tuple[str, ...]
 
@@ -62,6 +62,7 @@ KEYS: Mapping[str, Kind] = {
 }
 """Every setting, in the order of the help texts."""
 LEAST_SIZE = 1 << 20
+_MOST_SIZE, _MOST_SECONDS, _MOST_HOURS = 1 << 62, 1e9, 1e6
 _SIZE = re.compile("([0-9]{1,15})([KMGT]?)(?:I?B)?", re.ASCII)
 _EXAMPLE = "`docs/configuration.md` has an example"
 
@@ -134,6 +135,15 @@ def from_text(key: str, text: str, origin: str) -> Value:
         raise Usage(f"{origin}: `{text}` is not {kind.value}", hint=_hint(kind)) from None
 
 
+def from_value(key: str, value: object, origin: str) -> Value:
+    """The value of `key` as a program gives it: of the right type, a `Path` for a text too. Raises `Usage`."""
+    if isinstance(value, PurePath) and KEYS[key] in (Kind.TEXT, Kind.FILE):
+        value = str(value)
+    if isinstance(value, tuple):
+        value = list(value)
+    return _typed(key, value, origin, hint=None)
+
+
 def parse(text: str, file: str) -> Config:
     """`config.toml` as values. Raises `Usage` naming the file, the table and the key."""
     import tomllib
@@ -164,6 +174,24 @@ def resolve(keys: Iterable[str], *, words: Mapping[str, Value], environ: Mapping
     table = config.hosts.get(host, {}) if isinstance(host, str) else {}
     inner = {**_pick(config.defaults, wanted), **_pick(table, wanted), **_variables(environ, wanted), **typed}
     return Settings(chosen=inner)
+
+
+def wish(settings: Settings) -> Wish:
+    """What these settings want a session to be."""
+    app = settings.text("app")
+    return Wish(
+        directory=settings.text("dir"),
+        environment=settings.text("env"),
+        setup=settings.lines("setup"),
+        app=App(app) if app else None,
+        notebook=settings.text("notebook"),
+        port=settings.whole("port"),
+        timeout=settings.number("timeout") or Wish().timeout,
+        keep_output=settings.flag("keep-output"),
+        keep_host=settings.whole("keep-host"),
+        keep_laptop=settings.whole("keep-laptop"),
+        keep_hours=settings.number("keep-hours"),
+    )
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -224,18 +252,20 @@ def _setting(key: str, value: object, label: str, file: str) -> Setting:
     if key not in KEYS:
         hint = nearest(key, KEYS) or f"keys are {', '.join(KEYS)}"
         raise Usage(f"{origin} is not known", hint=hint)
-    return Setting(value=_from_toml(key, value, origin), origin=origin)
+    return Setting(value=_typed(key, value, origin, hint=_hint(KEYS[key], toml=True)), origin=origin)
 
 
-def _from_toml(key: str, value: object, origin: str) -> Value:
-    """A TOML value, which must have the type its kind asks for: `port = "8888"` is a mistake worth telling."""
+def _typed(key: str, value: object, origin: str, *, hint: str | None) -> Value:
+    """A value that has a type, the one its kind asks for: `port = "8888"` is a mistake worth telling, with `hint`."""
     kind = KEYS[key]
     if kind is Kind.LINES and isinstance(value, list) and all(isinstance(line, str) for line in value):
-        return tuple(value)
+        return tuple(each for line in value for each in from_text(key, line, origin))  # type: ignore[union-attr]
     if kind is Kind.FLAG and isinstance(value, bool):
         return value
-    if not isinstance(value, _TYPES.get(kind, str)):
-        raise Usage(f"{origin}: `{value}` is not {kind.value}", hint=_hint(kind, toml=True))
+    types = _TYPES.get(kind, str)
+    if not isinstance(value, types) or isinstance(value, bool):
+        shown = repr(value) if hint is None else value
+        raise Usage(f"{origin}: `{shown}` is not {kind.value}", hint=hint)
     return from_text(key, str(value), origin)
 
 
@@ -279,6 +309,7 @@ def _read_name(text: str) -> str:
 def _read_text(text: str) -> str:
     if not text or "\0" in text:
         raise _Refused("cannot be used: it is empty or holds a NUL")
+    text.encode("utf-8", "surrogateescape")  # a ValueError for what no system takes
     return text
 
 
@@ -302,7 +333,13 @@ def _read_count(text: str) -> int:
 
 
 def _read_seconds(text: str) -> float:
-    if not (math.isfinite(float(text)) and float(text) > 0):
+    if not 0 < float(text) <= _MOST_SECONDS:
+        raise ValueError
+    return float(text)
+
+
+def _read_hours(text: str) -> float:
+    if not 0 < float(text) <= _MOST_HOURS:
         raise ValueError
     return float(text)
 
@@ -312,7 +349,7 @@ def _read_size(text: str) -> int:
     if not found:
         raise ValueError
     size = int(found[1]) << 10 * " KMGT".index(found[2] or " ")
-    if size < LEAST_SIZE:
+    if not LEAST_SIZE <= size <= _MOST_SIZE:
         raise ValueError
     return size
 
@@ -324,7 +361,7 @@ def _read_app(text: str) -> str:
 
 
 def _read_lines(text: str) -> tuple[str, ...]:
-    return tuple(line for line in text.splitlines() if line.strip())
+    return tuple(_read_text(line) for line in text.splitlines() if line.strip())
 
 
 _READERS: Mapping[Kind, Callable[[str], Value]] = {
@@ -337,7 +374,7 @@ _READERS: Mapping[Kind, Callable[[str], Value]] = {
     Kind.COUNT: _read_count,
     Kind.SECONDS: _read_seconds,
     Kind.SIZE: _read_size,
-    Kind.HOURS: _read_seconds,
+    Kind.HOURS: _read_hours,
     Kind.APP: _read_app,
     Kind.LINES: _read_lines,
 }

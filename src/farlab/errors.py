@@ -3,6 +3,7 @@
     FarlabError
     ├── Internal            1   internal           a bug of ours, or a local program that broke
     ├── PortBusy            1   port-busy          `--port` is taken on this machine
+    ├── KeeperSilent        1   keeper-silent      farlab's own process here is stopped or stuck
     ├── Usage               2   usage              words, values or configuration that cannot be
     ├── NoSession           3   no-session         nothing of that name runs
     ├── Unreachable         4   unreachable        the host does not answer, or `ssh` broke on the way
@@ -67,6 +68,19 @@ class Internal(FarlabError):
 class PortBusy(FarlabError):
     slug = "port-busy"
     default_hint = "leave `--port` out to get a free one"
+
+
+class KeeperSilent(FarlabError):
+    slug = "keeper-silent"
+    default_hint = (
+        'nothing was done. `pgrep -u "$USER" -fl farlab.keeper` lists such processes; '
+        "`kill -CONT` with its number lets one that was stopped go on"
+    )
+
+    def __init__(self, message: str, *, detail: str = "", hint: str | None = None, pid: int | None = None) -> None:
+        super().__init__(message, detail=detail, hint=hint)
+        self.pid = pid
+        """Of the process, where the system tells."""
 
 
 class Usage(FarlabError):

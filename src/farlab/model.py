@@ -32,7 +32,11 @@ class State(StrEnum):
     BLOCKED = "blocked"
     ENDED = "ended"
     NO_KEEPER = "no-keeper"
-    """Nothing runs here; the session on the host may."""
+    """Nothing runs here, or does not answer (`KEEPER_SILENT`); the session on the host may."""
+
+
+KEEPER_SILENT = "its keeper does not answer"
+"""The reason of a status where something does run here, and is stopped or stuck."""
 
 
 class QuestionKind(StrEnum):

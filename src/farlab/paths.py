@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+import shlex
 import socket
 import stat
 import time
@@ -127,6 +128,18 @@ def make_private(path: Path) -> Path:
         if found.st_mode & 0o077:
             each.chmod(0o700)
     return path
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Says what it means where this machine does not let us read at `path`. Raises Internal."""
+    try:
+        yield
+    except OSError as error:
+        hint = f"`ls -ld {shlex.quote(str(path))}` shows whose it is; it must be yours"
+        raise Internal(
+            f"cannot read `{path}` of this machine", detail=os.strerror(error.errno or 0), hint=hint
+        ) from error
 
 
 @contextmanager

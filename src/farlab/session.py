@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePath
 from types import TracebackType
 
 from . import api
 from .api import Ask, Confirm, Tell
-from .config import from_text
-from .errors import NoSession
-from .model import App, Connected, Disconnected, SessionStatus, Target, Terminated, Wish
+from .config import Setting, Settings, from_value, wish
+from .errors import NoSession, Usage
+from .model import App, Connected, Disconnected, SessionStatus, Target, Terminated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +74,18 @@ def connect(
     host: str,
     *,
     name: str = "main",
-    dir: str | None = None,  # noqa: A002 - the option's name
-    env: str | None = None,
+    dir: str | PurePath | None = None,  # noqa: A002 - the option's name
+    env: str | PurePath | None = None,
     setup: Sequence[str] = (),
     app: App | str | None = None,
-    notebook: str | None = None,
+    notebook: str | PurePath | None = None,
     port: int | None = None,
     timeout: float = 120.0,
     keep_output: bool = False,
     keep_host: int | str | None = None,
     keep_laptop: int | str | None = None,
     keep_hours: float | None = None,
-    ssh_config: str | None = None,
+    ssh_config: str | PurePath | None = None,
     ask: Ask | None = None,
     tell: Tell | None = None,
     terminate_on_exit: bool = False,
@@ -93,41 +94,31 @@ def connect(
 
     Options mean what they mean to `farlab connect`, seconds and all; without `ask` a question of `ssh` is an error.
     """
-    target = Target(host=host, name=name, ssh_config=ssh_config)
-    wish = Wish(
-        directory=dir,
-        environment=env,
-        setup=(setup,) if isinstance(setup, str) else tuple(setup),
-        app=App(str(from_text("app", app, "`app`"))) if app else None,
-        notebook=notebook,
-        port=port,
-        timeout=timeout,
-        keep_output=keep_output,
-        keep_host=_size(keep_host, "`keep_host`"),
-        keep_laptop=_size(keep_laptop, "`keep_laptop`"),
-        keep_hours=keep_hours,
-    )
-    connected = api.connect(target, wish, ask=ask, tell=tell)
+    _check_calls(ask=ask, tell=tell)
+    target = _target(host, name, ssh_config)
+    words = {"dir": dir, "env": env, "setup": setup, "app": app, "notebook": notebook, "port": port, "timeout": timeout}
+    kept = {"keep_output": keep_output, "keep_host": keep_host, "keep_laptop": keep_laptop, "keep_hours": keep_hours}
+    given = _checked(**words, **kept)
+    connected = api.connect(target, wish(given), ask=ask, tell=tell)
     return Session(target=target, connected=connected, terminate_on_exit=terminate_on_exit)
 
 
-def _size(size: int | str | None, origin: str) -> int | None:
-    return None if size is None else int(str(from_text("keep-host", str(size), origin)))
-
-
-def terminate(host: str, *, name: str = "main", ssh_config: str | None = None, ask: Ask | None = None) -> Terminated:
+def terminate(
+    host: str, *, name: str = "main", ssh_config: str | PurePath | None = None, ask: Ask | None = None
+) -> Terminated:
     """End the session on the host, busy kernels too, and what runs here. Raises `NoSession` where there is none."""
-    return api.terminate(Target(host=host, name=name, ssh_config=ssh_config), ask=ask)
+    _check_calls(ask=ask)
+    return api.terminate(_target(host, name, ssh_config), ask=ask)
 
 
 def disconnect(host: str, *, name: str = "main") -> Disconnected:
     """End only what runs here; the session goes on."""
-    return api.disconnect(Target(host=host, name=name))
+    return api.disconnect(_target(host, name, None))
 
 
 def status(host: str, *, name: str = "main") -> SessionStatus:
     """One session in full."""
-    return api.status(Target(host=host, name=name))
+    return api.status(_target(host, name, None))
 
 
 def sessions() -> tuple[SessionStatus, ...]:
@@ -135,6 +126,34 @@ def sessions() -> tuple[SessionStatus, ...]:
     return api.sessions()
 
 
-def sessions_on(host: str, *, ssh_config: str | None = None, ask: Ask | None = None) -> tuple[SessionStatus, ...]:
+def sessions_on(
+    host: str, *, ssh_config: str | PurePath | None = None, ask: Ask | None = None
+) -> tuple[SessionStatus, ...]:
     """Every session on `host`, asked there, with the servers farlab did not start."""
-    return api.sessions_on(Target(host=host, ssh_config=ssh_config), ask=ask)
+    _check_calls(ask=ask)
+    return api.sessions_on(_target(host, "main", ssh_config), ask=ask)
+
+
+def _target(host: str, name: str, ssh_config: str | PurePath | None) -> Target:
+    given = _checked(host=host, name=name, ssh_config=ssh_config)
+    if host is None or name is None:
+        raise Usage("`host` and `name` are texts")
+    return Target(host=given.text("host") or "", name=given.text("name") or "", ssh_config=given.text("ssh-config"))
+
+
+def _checked(**given: object) -> Settings:
+    """What was given, by the names and ranges of the settings. Raises `Usage`."""
+    settings = {key.replace("_", "-"): value for key, value in given.items() if value is not None}
+    origins = {key: f"`{key.replace('-', '_')}`" for key in settings}
+    return Settings(
+        chosen={
+            key: Setting(value=from_value(key, value, origins[key]), origin=origins[key])
+            for key, value in settings.items()
+        }
+    )
+
+
+def _check_calls(**given: object) -> None:
+    for key, value in given.items():
+        if value is not None and not callable(value):
+            raise Usage(f"`{key}`: `{value!r}` cannot be called")

@@ -49,9 +49,16 @@ def recall(target: Target) -> Memory | None:
     return _read(_path(target))
 
 
-def recall_all() -> list[Memory]:
-    """Every session remembered, by host and name."""
-    found = [_read(path) for path in paths.state_directory().glob("*.json")]
+def recall_all(*, must_read: bool = False) -> list[Memory]:
+    """Every session remembered, by host and name. Raises Internal where `must_read` and nobody can tell."""
+    directory, names = paths.state_directory(), list[str]()
+    try:
+        with paths.reading(directory), suppress(FileNotFoundError):
+            names = os.listdir(directory)
+    except FarlabError:
+        if must_read:
+            raise
+    found = [_read(directory / name) for name in names if name.endswith(".json")]
     return sorted((memory for memory in found if memory), key=lambda memory: (memory.host, memory.name))
 
 
@@ -74,9 +81,10 @@ def remember(memory: Memory) -> bool:
 
 
 def forget(target: Target) -> None:
-    """Remove all that is remembered of `target`, its keeper's log too."""
+    """Remove all that is remembered of `target`, its keeper's log too, as far as this machine lets us."""
     for path in (_path(target), log_path(target)):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
     tidy(target)
     paths.remove_if_empty(paths.state_directory())
 

@@ -13,7 +13,7 @@ from functools import singledispatch
 
 from .advice import command, fill
 from .errors import FarlabError
-from .model import Connected, Disconnected, Kernel, SessionStatus, State, Terminated
+from .model import KEEPER_SILENT, Connected, Disconnected, Kernel, SessionStatus, State, Terminated
 from .results import Address, Command, Done, Opened, Sessions
 from .spans import span
 
@@ -156,20 +156,28 @@ def state_text(session: SessionStatus) -> str:
     """The state, why it is so, and what to type where that helps."""
     if session.foreign:
         return "not started by farlab"
-    why = f": {session.reason}" if session.reason else ""
-    again = session.state in (State.BLOCKED, State.ENDED, State.NO_KEEPER)
+    why = f": {session.reason}" if session.reason and not _is_silent(session) else ""
+    again = session.state in (State.BLOCKED, State.ENDED, State.NO_KEEPER) and not _is_silent(session)
     hint = f"; `{command(session, 'connect')}`" if again else ""
-    return STATES[session.state] + why + hint
+    return _state(session) + why + hint
+
+
+def _state(session: SessionStatus) -> str:
+    return "does not answer" if _is_silent(session) else STATES[session.state]
+
+
+def _is_silent(session: SessionStatus) -> bool:
+    return session.state is State.NO_KEEPER and session.reason == KEEPER_SILENT
 
 
 def session_cells(session: SessionStatus) -> dict[str, str]:
     """A session as one row of a table, by heading."""
-    is_kept = session.keeper_pid is not None
+    is_kept = session.keeper_pid is not None and session.state is not State.NO_KEEPER
     held = f", {size_text(session.bytes_held)} held" if session.bytes_held else ""
     cells = {
         "host": session.host,
         "session": session.name,
-        "state": "not farlab's" if session.foreign else STATES[session.state],
+        "state": "not farlab's" if session.foreign else _state(session),
         "for": span(session.at - session.since) if 0 < session.since <= session.at else "",
         "heard": _heard(session),
         "carried": f"{size_text(session.bytes_in + session.bytes_out)}{held}" if is_kept else "",

@@ -5,15 +5,17 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import farlab
-from farlab.config import KEYS, Config, Kind, Settings, Value, from_text, parse, resolve, variable
+from farlab.config import KEYS, Config, Kind, Settings, Value, from_text, from_value, parse, resolve, variable
 from farlab.errors import Usage
+from farlab.model import App
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILE = "/home/ada/.config/farlab/config.toml"
@@ -211,3 +213,75 @@ def test_the_example_of_the_documentation_is_a_configuration() -> None:
     config = parse(example, FILE)
     assert config.defaults
     assert config.hosts
+
+
+# what a program gives -------------------------------------------------------------------------------------
+
+WRONG: dict[str, list[object]] = {
+    "host": [7, b"x", PurePath("x"), "", "-x", "a b"],
+    "name": [7, "a b", "", True],
+    "dir": [7, b"x", "", "a\0", "\ud800", ["x"]],
+    "env": [7, True, "a\0"],
+    "notebook": [b"x", {}, ""],
+    "ssh-config": [7, "a\0"],
+    "setup": [7, [7], ["a", None], "a\0", ["a\0"], {"a": 1}],
+    "app": [7, "x", ""],
+    "port": [0, -1, 70000, "8888", 8888.0, True, 1 << 70],
+    "timeout": ["5", 0, -1, float("nan"), float("inf"), 1e30, True, None, []],
+    "keep-output": ["yes", 1, 0, None],
+    "keep-host": [5, "x", -1, 1.5, True, 1 << 70, "999999999999999T"],
+    "keep-laptop": [5, "", True, [1 << 20]],
+    "keep-hours": ["2", 0, float("nan"), 1e300, True],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key in WRONG for value in WRONG[key]])
+def test_a_value_of_another_type_or_range_is_refused_and_named(key: str, value: object) -> None:
+    with pytest.raises(Usage, match="`it`"):
+        from_value(key, value, "`it`")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "meant"),
+    [
+        ("dir", PurePath("a/b"), "a/b"),
+        ("ssh-config", PurePath("/x"), "/x"),
+        ("dir", "~/x\udc80", "~/x\udc80"),
+        ("setup", "a\n\nb", ("a", "b")),
+        ("setup", ("a", "b"), ("a", "b")),
+        ("setup", [], ()),
+        ("app", App.LAB, "lab"),
+        ("port", 65535, 65535),
+        ("timeout", 1, 1.0),
+        ("timeout", 0.1, 0.1),
+        ("keep-host", "64M", 64 << 20),
+        ("keep-host", 1 << 20, 1 << 20),
+        ("keep-hours", 0.5, 0.5),
+        ("keep-output", True, True),
+    ],
+)
+def test_a_program_gives_what_a_person_types(key: str, value: object, meant: object) -> None:
+    assert from_value(key, value, "`it`") == meant
+
+
+@pytest.mark.parametrize("key", [key for key in WRONG if key not in ("host", "name")])
+def test_the_python_api_refuses_it_before_anything_is_started(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")  # whoever got further would find no `ssh`
+    wrong = WRONG[key][0]
+    with pytest.raises(Usage, match=f"`{key.replace('-', '_')}`"):
+        farlab.connect("far", **{key.replace("-", "_"): wrong})
+
+
+@pytest.mark.parametrize(
+    "call", [farlab.connect, farlab.terminate, farlab.disconnect, farlab.status, farlab.sessions_on]
+)
+def test_every_call_of_the_python_api_refuses_what_is_no_host(call: Any) -> None:
+    for host in (7, None, b"far", "", "-x", PurePath("far"), True):
+        with pytest.raises(Usage):
+            call(host)
+
+
+@pytest.mark.parametrize("call", [farlab.connect, farlab.terminate, farlab.sessions_on])
+def test_whoever_answers_can_be_called(call: Any) -> None:
+    with pytest.raises(Usage, match="`ask`"):
+        call("far", ask="yes")

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..advice import naming
-from ..config import KEYS, Config, Settings, Value, parse, resolve
+from ..config import KEYS, Config, Settings, Value, parse, resolve, wish
 from ..errors import FarlabError, NoDirectory, NoEnvironment, NoKeepOutput, PortBusy, Usage
-from ..model import App, Target, Wish
+from ..model import Target, Wish
 from .voice import Voice
 
 
@@ -40,20 +40,7 @@ class Call:
 
     def wish(self) -> Wish:
         """What the session shall be."""
-        settings, app = self.settings, self.settings.text("app")
-        return Wish(
-            directory=settings.text("dir"),
-            environment=settings.text("env"),
-            setup=settings.lines("setup"),
-            app=App(app) if app else None,
-            notebook=settings.text("notebook"),
-            port=settings.whole("port"),
-            timeout=settings.number("timeout") or Wish().timeout,
-            keep_output=settings.flag("keep-output"),
-            keep_host=settings.whole("keep-host"),
-            keep_laptop=settings.whole("keep-laptop"),
-            keep_hours=settings.number("keep-hours"),
-        )
+        return wish(self.settings)
 
     @contextmanager
     def blame(self) -> Iterator[None]:

@@ -127,7 +127,7 @@ def is_ours(sock: Any) -> bool:
 class Channel:
     """One connection, at the other end: blocking, without an event loop, which would cost start-up."""
 
-    def __init__(self, address: Path | bytes) -> None:
+    def __init__(self, address: Path | bytes, patience: float = 5.0) -> None:
         """`address` is a path or an abstract name. Raises OSError where nobody of ours listens.
 
         Not every system tells who listens: a path must be one at which nobody else can.
@@ -135,7 +135,7 @@ class Channel:
         if isinstance(address, Path) and not paths.is_private_socket(address):
             raise PermissionError(f"`{address}` is no private socket of ours")
         self._sock = socket.socket(socket.AF_UNIX)
-        self._sock.settimeout(5.0)
+        self._sock.settimeout(patience)
         self._buffer = b""
         try:
             self._sock.connect(address if isinstance(address, bytes) else str(address))
@@ -171,6 +171,16 @@ class Channel:
         except (ValueError, RecursionError):
             return None
         return words if isinstance(words, dict) else None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that listens there, where the system tells."""
+        level, option = (socket.SOL_SOCKET, getattr(socket, "SO_PEERCRED", -1))
+        if sys.platform == "darwin":
+            level, option = 0, 2  # SOL_LOCAL, LOCAL_PEERPID
+        with suppress(OSError):
+            return int(struct.unpack("i", self._sock.getsockopt(level, option, 4))[0]) or None
+        return None
 
     def close(self) -> None:
         self._sock.close()

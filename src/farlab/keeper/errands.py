@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .. import store
+from .. import paths, store
 from ..errors import Interrupted, NoSession
 from ..model import Kernel, SessionStatus, State, Target
 from ..washing import shortened
@@ -74,12 +74,18 @@ def server_log(target: Target, *, follow: bool, lines: int, ask: Ask | None) -> 
 
 
 def keeper_log(target: Target, *, follow: bool, lines: int) -> Iterator[str]:
-    """The keeper's own log, from this machine. Raises NoSession where there is none."""
-    path, last, is_first = store.log_path(target), b"", True
+    """The keeper's own log, from this machine. Raises NoSession where there is none, Internal."""
+    path = store.log_path(target)
+    with paths.reading(path):
+        yield from _lines_of(target, path, follow=follow, lines=lines)
+
+
+def _lines_of(target: Target, path: Path, *, follow: bool, lines: int) -> Iterator[str]:
+    last, is_first = b"", True
     while is_first or follow:
         try:
             file = path.open("rb")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise NoSession(f"session `{target.name}` on `{target.host}` has no log here") from None
         with file:
             whole = file.readlines()
@@ -96,7 +102,7 @@ def _appended(path: Path, file: BinaryIO) -> Iterator[bytes]:
     is_anew = False
     while not is_anew:
         time.sleep(0.3)
-        with suppress(FileNotFoundError):  # the keeper makes another
+        with suppress(OSError):  # the keeper makes another; or it cannot be reached for now
             found = path.stat()
             is_anew = not os.path.samestat(found, os.fstat(file.fileno())) or found.st_size < file.tell()
         yield from iter(file.readline, b"")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from .. import paths, store
-from ..errors import Internal, from_json
+from ..errors import FarlabError, Internal, KeeperSilent, from_json
 from ..model import Target, Wish
 from .control import HAS_ABSTRACT, Channel
 
@@ -42,15 +42,30 @@ def is_kept(target: Target) -> bool:
     return channel is not None
 
 
-def find(target: Target) -> Channel | None:
-    """A connection to the living keeper, or None."""
-    addresses: list[Path | bytes] = [socket_path(target)]
+def find(target: Target, patience: float = 5.0) -> Channel | None:
+    """A connection to the living keeper, or None. Raises KeeperSilent where so many wait that no more can."""
+    with suppress(OSError):
+        try:
+            return Channel(socket_path(target), patience)
+        except (BlockingIOError, TimeoutError):
+            raise silent(target, None) from None
     if HAS_ABSTRACT:
-        addresses.append(abstract_name(target))
-    for address in addresses:
         with suppress(OSError):
-            return Channel(address)
+            return Channel(abstract_name(target), patience)
     return None
+
+
+def silent(target: Target, pid: int | None) -> KeeperSilent:
+    """The error for a keeper that lives, as that process, and does not answer."""
+    which = f" (process {pid})" if pid else ""
+    message = f"the keeper of session `{target.name}` on `{target.host}`{which} does not answer"
+    if pid is None:
+        return KeeperSilent(message)
+    hint = (
+        f"nothing was done. If it was stopped, `kill -CONT {pid}` lets it go on; if it is stuck, `kill -KILL {pid}` "
+        "ends it and not the session, which `{farlab connect HOST}` finds again"
+    )
+    return KeeperSilent(message, hint=hint, pid=pid)
 
 
 def find_or_start(target: Target, wish: Wish, *, may_ask: bool) -> Channel:
@@ -159,11 +174,11 @@ def _forget_the_new(target: Target) -> None:
 
 
 def _open_log(target: Target) -> int:
-    """Where a keeper may complain. A full disk hinders none: what it connects needs nothing written."""
+    """Where a keeper may complain. No disk, full or another's, hinders one: what it connects needs nothing written."""
     try:
         paths.make_private(paths.state_directory())
         return os.open(store.log_path(target), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-    except OSError:
+    except (OSError, FarlabError):
         return os.open(os.devnull, os.O_WRONLY)
 
 
