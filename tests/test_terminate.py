@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 import pexpect
 import pytest
 
+import steps
 from address import Address, Kernel, connect
-from bed import Host, Laptop, processes, wait_for
+from bed import Bed, Host, Laptop, processes, wait_for
+from host_parts import server_of
 
 PATIENCE = 100.0
 
@@ -114,6 +116,65 @@ def test_busy_kernels_are_named_and_nothing_ends_without_a_yes(
     asked.expect(pexpect.EOF)
     asked.close()
     assert asked.exitstatus == 0
+    assert not left(laptop, host)
+    kernel.websocket.close(timeout=1)
+
+
+def test_on_a_terminal_idle_kernels_are_named_too_and_nothing_ends_without_a_yes(
+    laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host
+) -> None:
+    """By way of the keeper, and by an errand of a laptop that has none; of a session with a name."""
+    address, words = connect(laptop, "alice", "--name", "second"), ("terminate", "alice", "--name", "second")
+    open_notebook(address, "fit.ipynb").run("x = 1")
+    for which in (laptop, new_laptop()):
+        asked = which.spawn_farlab(*words, timeout=60)
+        asked.expect_exact("session `second` on `alice` would end")
+        asked.expect_exact("idle kernels:\r\n  fit.ipynb (idle)\r\n")
+        asked.expect_exact("variables, and what notebooks have not saved, are lost")
+        asked.expect_exact("[y/N] ")
+        asked.sendline("")
+        asked.expect_exact("everything was left as it is")
+        assert steps.end_of(asked) == 130
+    assert address.ask("GET", "/api/status")[0] == 200
+    asked = which.spawn_farlab(*words, timeout=60)
+    asked.expect_exact("[y/N] ")
+    asked.sendline("y")
+    asked.expect_exact("ended session `second` on `alice`, with 1 kernel")
+    assert steps.end_of(asked) == 0
+    assert laptop.farlab(*words, timeout=PATIENCE).code == 3  # ended from elsewhere
+    assert not left(laptop, host)
+
+
+def test_on_a_terminal_a_session_without_kernels_ends_unasked_and_one_that_hangs_does_not(
+    alice: Address, laptop: Laptop, host: Host
+) -> None:
+    kernel, server = open_notebook(alice, "fit.ipynb"), server_of(host)
+    with steps.frozen([server]):
+        asked = laptop.spawn_farlab("terminate", "alice", timeout=60)
+        asked.expect_exact("session `main` on `alice` does not tell what runs in it")
+        asked.expect_exact("[y/N] ")
+        asked.sendline("n")
+        assert steps.end_of(asked) == 130
+    assert alice.ask("DELETE", f"/api/kernels/{kernel.id}")[0] == 204
+    assert laptop.farlab("terminate", "alice", timeout=PATIENCE, tty=True).code == 0
+    assert not left(laptop, host)
+
+
+def test_who_said_yes_is_not_asked_again_where_the_link_breaks(
+    alice: Address, laptop: Laptop, host: Host, bed: Bed
+) -> None:
+    kernel = open_notebook(alice, "long work.ipynb")
+    busy(kernel)
+    asked = laptop.spawn_farlab("terminate", "alice", timeout=PATIENCE)
+    asked.expect_exact("[y/N] ")
+    bed.wan.blackhole("on")
+    asked.sendline("y")
+    wait_for("the keeper to notice", lambda: alice.status()["state"] != "up", timeout=60)
+    bed.wan.blackhole("off")
+    asked.expect(pexpect.EOF)
+    assert "[y/N]" not in asked.before
+    asked.close()
+    assert asked.exitstatus == 0, asked.before
     assert not left(laptop, host)
     kernel.websocket.close(timeout=1)
 

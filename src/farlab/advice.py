@@ -16,6 +16,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from .errors import FarlabError
@@ -23,7 +24,8 @@ from .errors import FarlabError
 _PLACE = re.compile(r"\{(config|(?:farlab|ssh|ssh-copy-id) [^{}]*)\}")
 _HOST = re.compile(r"\bHOST\b")
 _OTHER = re.compile(r"\bOTHER\b")
-_USUAL_NAME = "main"
+usual_name: ContextVar[str] = ContextVar("usual_name", default="main")
+"""The session that a command means which names none: the person's environment or configuration may say another."""
 _CONFIG = "~/.ssh/config"
 _LONGEST_NAME = 32
 
@@ -87,7 +89,7 @@ def _typed(place: str, session: Named | None) -> str:
 
 def _options(session: Named, *, is_named: bool) -> list[str]:
     """What tells this session from others on its host."""
-    name = ["--name", session.name] if is_named and session.name != _USUAL_NAME else []
+    name = ["--name", session.name] if is_named and session.name != usual_name.get() else []
     return [*name, *_config(session)]
 
 

@@ -93,27 +93,33 @@ def terminate(
     target: Target,
     *,
     confirm: Confirm | None = None,
+    idle_too: bool = False,
     ask: Ask | None = None,
     tell: Tell | None = None,
-    timeout: float = 60.0,
 ) -> Terminated:
-    """End the session on the host and what runs here. `confirm` None: end busy kernels without asking."""
+    """End the session on the host and what runs here. `confirm` None: end busy kernels without asking.
+
+    `idle_too`: `confirm` is asked before any kernel is ended, and with none where nobody can tell which there are.
+    It is asked once: a yes holds for whatever it takes to end the session.
+    """
     from .keeper import errands
 
     options.check_host(target.host)
-    kernels = client.ask(target, op="kernels")
-    if kernels and kernels.get("kernels") is not None:
-        found = tuple(_build(Kernel, each) for each in kernels["kernels"])
-        _confirm(found, confirm, target)
+    found = _running_kernels(target)
+    if found is not None:
+        if _is_confirmed(found, confirm, target, idle_too=idle_too):
+            confirm = None
         words = client.ask(target, op="terminate")
         if words and words.get("terminated"):
             _wait_gone(target)
             return Terminated(host=target.host, name=target.name, was_running=True, kernels=len(found))
     try:
-        count = errands.terminate(target, confirm=confirm, ask=ask, tell=tell, timeout=timeout)
+        count = errands.terminate(target, confirm=confirm, idle_too=idle_too, ask=ask, tell=tell)
     except NoSession:
         _forget(target)
-        raise
+        if found is None:
+            raise
+        count = len(found)  # the link broke, and the keeper's word to end it had come through
     _forget(target)
     return Terminated(host=target.host, name=target.name, was_running=True, kernels=count)
 
@@ -243,10 +249,18 @@ def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, wish: Wish, 
                 tell(Progress(**words["progress"]))
 
 
-def _confirm(kernels: tuple[Kernel, ...], confirm: Confirm | None, target: Target) -> None:
-    busy = tuple(kernel for kernel in kernels if kernel.state == "busy")
-    if busy and confirm and not confirm(busy):
+def _running_kernels(target: Target) -> tuple[Kernel, ...] | None:
+    """What runs in the session; None where its keeper cannot tell, or there is none."""
+    words = client.ask(target, op="kernels") or {}
+    return None if words.get("kernels") is None else tuple(_build(Kernel, each) for each in words["kernels"])
+
+
+def _is_confirmed(kernels: tuple[Kernel, ...], confirm: Confirm | None, target: Target, *, idle_too: bool) -> bool:
+    """Whether somebody was asked about kernels, and said yes. Raises Interrupted for a no."""
+    lost = tuple(kernel for kernel in kernels if idle_too or kernel.state == "busy")
+    if lost and confirm and not confirm(lost):
         raise Interrupted(f"session `{target.name}` on `{target.host}` goes on", hint="")
+    return bool(lost and confirm)
 
 
 def _forget(target: Target) -> None:

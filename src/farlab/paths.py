@@ -26,6 +26,11 @@ _IN_THE_MAKING = 60.0
 """Seconds for which a file that nobody holds may be one that is just being made."""
 
 
+def absolute(file: str) -> str:
+    """A file as whoever is elsewhere can name it; `~` is the home here. Links and `..` stay."""
+    return str(Path(file).expanduser().absolute())
+
+
 def state_directory() -> Path:
     """What outlives everything: which sessions are known, the keepers' logs. It need not exist.
 

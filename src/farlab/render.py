@@ -90,9 +90,11 @@ def has_color(stream: TextIO | None) -> bool:
     return wanted and stream is not None and stream.isatty()
 
 
-HEADINGS = ("host", "session", "state", "for", "heard", "carried", "outages", "address", "directory")
+HEADINGS = ("host", "session", "state", "for", "heard", "carried", "outages", "address", "ssh-config", "directory")
 ROOMY = frozenset({"for", "heard", "carried", "outages"})
 """Columns that a narrow terminal leaves out."""
+SELDOM = frozenset({"ssh-config"})
+"""Columns that are there only where a session has something in them."""
 _GAP = 2
 
 
@@ -110,9 +112,10 @@ def table(sessions: tuple[SessionStatus, ...], *, width: int | None = None, colo
 
     rows = [session_cells(session) for session in sessions]
     columns = [(heading, [row[heading] for row in rows]) for heading in HEADINGS]
+    columns = [(heading, cells) for heading, cells in columns if heading not in SELDOM or set(cells) != {"-"}]
     widest = {heading: max(map(cell_len, (heading, *cells))) for heading, cells in columns}
     widest["directory"] = len("directory")
-    is_roomy = width is None or sum(widest.values()) + _GAP * (len(HEADINGS) - 1) <= width
+    is_roomy = width is None or sum(widest.values()) + _GAP * (len(columns) - 1) <= width
     shown = [(heading, cells) for heading, cells in columns if is_roomy or heading not in ROOMY]
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for heading, _ in shown:

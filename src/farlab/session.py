@@ -17,6 +17,7 @@ from .api import Ask, Confirm, Tell
 from .config import Setting, Settings, from_value, wish
 from .errors import NoSession, Usage
 from .model import App, Connected, Disconnected, SessionStatus, Target, Terminated
+from .paths import absolute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +112,14 @@ def terminate(
     return api.terminate(_target(host, name, ssh_config), ask=ask)
 
 
-def disconnect(host: str, *, name: str = "main") -> Disconnected:
+def disconnect(host: str, *, name: str = "main", ssh_config: str | PurePath | None = None) -> Disconnected:
     """End only what runs here; the session goes on."""
-    return api.disconnect(_target(host, name, None))
+    return api.disconnect(_target(host, name, ssh_config))
 
 
-def status(host: str, *, name: str = "main") -> SessionStatus:
+def status(host: str, *, name: str = "main", ssh_config: str | PurePath | None = None) -> SessionStatus:
     """One session in full."""
-    return api.status(_target(host, name, None))
+    return api.status(_target(host, name, ssh_config))
 
 
 def sessions() -> tuple[SessionStatus, ...]:
@@ -135,10 +136,13 @@ def sessions_on(
 
 
 def _target(host: str, name: str, ssh_config: str | PurePath | None) -> Target:
+    """As the command line has it: the file by its whole path, since it belongs to what the session is known by."""
     given = _checked(host=host, name=name, ssh_config=ssh_config)
     if host is None or name is None:
         raise Usage("`host` and `name` are texts")
-    return Target(host=given.text("host") or "", name=given.text("name") or "", ssh_config=given.text("ssh-config"))
+    file = given.text("ssh-config")
+    config = absolute(file) if file else None
+    return Target(host=given.text("host") or "", name=given.text("name") or "", ssh_config=config)
 
 
 def _checked(**given: object) -> Settings:

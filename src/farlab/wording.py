@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import singledispatch
 
-from .advice import command, fill
+from .advice import Named, command, fill
 from .errors import FarlabError
 from .model import KEEPER_SILENT, Connected, Disconnected, Kernel, SessionStatus, State, Terminated
 from .results import Address, Command, Done, Opened, Sessions
@@ -109,7 +109,7 @@ def _rows(session: SessionStatus) -> list[tuple[str, str]]:
         ("node", "" if session.node == session.host else session.node),
         ("server", ", ".join(filter(None, (session.server or session.app, process, place)))),
         ("directory", session.directory),
-        ("ssh -F", session.ssh_config or ""),
+        ("ssh-config", session.ssh_config or ""),
         ("environment", session.environment),
         ("kernels", "" if kernels is None else "; ".join(kernels) or "none"),
         ("traffic", traffic + held if session.keeper_pid else ""),
@@ -183,6 +183,7 @@ def session_cells(session: SessionStatus) -> dict[str, str]:
         "carried": f"{size_text(session.bytes_in + session.bytes_out)}{held}" if is_kept else "",
         "outages": outages_text(session) if is_kept else "",
         "address": without_token(session.url),
+        "ssh-config": session.ssh_config or "",
         "directory": session.directory,
     }
     return {heading: cell or "-" for heading, cell in cells.items()}
@@ -209,6 +210,19 @@ def _heard(session: SessionStatus) -> str:
 def kernel_text(kernel: Kernel) -> str:
     """One kernel: the notebook it belongs to, or its kind, and what it does."""
     return f"{kernel.notebook or kernel.name} ({kernel.state})"
+
+
+def loss_text(session: Named | None, kernels: tuple[Kernel, ...]) -> str:
+    """What ends with a session; without kernels, nobody can tell what runs in it."""
+    which = f"session `{session.name}` on `{session.host}`" if session else "the session"
+    lost = "what runs is interrupted; variables, and what notebooks have not saved, are lost"
+    if not kernels:
+        return f"{which} does not tell what runs in it\n{lost}"
+    lines = [f"{which} would end, and with it"]
+    for heading, are_busy in (("busy kernels:", True), ("idle kernels:", False)):
+        named = [kernel_text(kernel) for kernel in kernels if (kernel.state == "busy") is are_busy]
+        lines += [heading, *(f"  {each}" for each in named)] if named else []
+    return "\n".join((*lines, lost))
 
 
 def change_text(session: SessionStatus, clock: str) -> str:

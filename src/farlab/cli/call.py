@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..advice import naming
+from ..advice import naming, usual_name
 from ..config import KEYS, Config, Settings, Value, parse, resolve, wish
 from ..errors import FarlabError, NoDirectory, NoEnvironment, NoKeepOutput, PortBusy, Usage
 from ..model import Target, Wish
+from ..paths import absolute
 from .voice import Voice
 
 
@@ -46,7 +47,7 @@ class Call:
     def blame(self) -> Iterator[None]:
         """An error's hint names the session, and the place a setting came from that it is about and nobody typed."""
         try:
-            with naming(self._session()):
+            with naming(self.session):
                 yield
         except FarlabError as error:
             subject = _SUBJECTS.get(type(error))
@@ -55,17 +56,18 @@ class Call:
                 error.hint = "; ".join(filter(None, (error.hint, f"asked for by {origin}")))
             raise
 
-    def _session(self) -> Target | None:
+    @property
+    def session(self) -> Target | None:
         """The session that this call is about, where it can be told."""
         host, file = self.settings.text("host"), self.settings.text("ssh-config")
-        config = str(Path(file).expanduser().absolute()) if file else None
+        config = absolute(file) if file else None
         return Target(host=host, name=self.settings.text("name") or "main", ssh_config=config) if host else None
 
     def _ssh_config(self) -> str | None:
         file = self.settings.text("ssh-config")
         if file is None:
             return None
-        path = Path(file).expanduser().absolute()
+        path = Path(absolute(file))
         if not path.is_file() and not path.is_fifo() and not path.is_char_device():
             raise Usage(f"{self.settings.origin('ssh-config')}: there is no file `{path}`", hint="")
         return str(path)
@@ -82,7 +84,10 @@ _SUBJECTS: Mapping[type[FarlabError], str] = {
 def settle(keys: Iterable[str], words: Mapping[str, Value], voice: Voice) -> Call:
     """Put the words of the command line above the environment and the configuration file."""
     typed = {key: value for key, value in words.items() if key in KEYS}
-    settings = resolve(keys, words=typed, environ=os.environ, config=load_config(os.environ))
+    config = load_config(os.environ)
+    settings = resolve(keys, words=typed, environ=os.environ, config=config)
+    untyped = resolve(("name",), words={"host": settings.text("host") or ""}, environ=os.environ, config=config)
+    usual_name.set(untyped.text("name") or "main")
     voice.is_settled, voice.json = True, settings.flag("json")
     voice.verbose = voice.verbose or settings.flag("verbose")
     return Call(settings=settings, voice=voice, words=words)

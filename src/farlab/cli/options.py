@@ -47,7 +47,7 @@ WORDS: Mapping[str, Word] = {
     "keep-host": Word(metavar="SIZE", help="how much the host keeps while this machine is away; 64M unless given"),
     "keep-laptop": Word(metavar="SIZE", help="how much this machine keeps while the host is away; 16M unless given"),
     "keep-hours": Word(metavar="H", help="hours that the host keeps this machine's connections; 72 unless given"),
-    "yes": Word(short="-y", help="end busy kernels without asking"),
+    "yes": Word(short="-y", help="end kernels, busy ones too, without asking"),
     "follow": Word(short="-f", help="go on, showing what is new, until Ctrl-C"),
     "keeper": Word(help="the log of what farlab runs on this machine"),
     "lines": Word(metavar="N", help="how many lines; 200 unless given"),

@@ -19,8 +19,8 @@ from .. import render
 from ..api import Ask
 from ..errors import FarlabError, Interrupted, Usage
 from ..model import Kernel, Progress, Question, QuestionKind
-from ..washing import clean, clean_line
-from ..wording import kernel_text
+from ..washing import clean, clean_line, washed
+from ..wording import kernel_text, loss_text
 from .call import Call
 
 
@@ -28,6 +28,7 @@ class Person:
     """Somebody, or nobody, for the length of one wait: `with Person(call) as person: …`."""
 
     def __init__(self, call: Call, who: str | None = None) -> None:
+        self._session = call.session
         self._waiting = render.Waiting(who or call.host, verbose=call.voice.verbose)
         self._terminal = open_terminal()
         self._refusal: FarlabError | None = None
@@ -48,20 +49,27 @@ class Person:
         if self._cancelled is not None and isinstance(error, FarlabError):
             raise self._cancelled from error
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a terminal to ask on."""
+        return self._terminal is not None
+
     def tell(self, progress: Progress) -> None:
         """Show what is being waited for."""
         self._waiting.tell(progress)
 
     def confirm(self, kernels: tuple[Kernel, ...]) -> bool:
-        """Whether busy kernels may be ended. Without a terminal they may not, and the command fails saying so."""
-        busy = [clean_line(kernel_text(kernel)) for kernel in kernels]
+        """Whether these kernels may be ended. Without a terminal they may not, and the command fails saying so."""
         if self._terminal is None:
-            message = f"busy kernels would be ended, and there is no terminal to ask on: {', '.join(busy)}"
-            self._refusal = Usage(message, hint="`--yes` ends them; everything was left as it is")
+            named = ", ".join(clean_line(kernel_text(kernel)) for kernel in kernels)
+            message = f"busy kernels would be ended, and there is no terminal to ask on: {named}"
+            self._refusal = Usage(
+                message, hint="`{farlab terminate HOST --yes}` ends them; everything was left as it is"
+            )
             return False
         with self._waiting.paused():
-            self._terminal.show("\n  ".join(("busy kernels:", *busy)) + "\n")
-            answer = self._terminal.ask("end them, losing what they have not saved? [y/N] ", is_secret=False)
+            self._terminal.show(clean(loss_text(self._session, washed(kernels))) + "\n")
+            answer = self._terminal.ask("end it? [y/N] ", is_secret=False)
         if answer is not None and answer.strip().lower() in ("y", "yes"):
             return True
         self._refusal = Interrupted("not ended: everything was left as it is", hint="")

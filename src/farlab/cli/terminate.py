@@ -12,7 +12,7 @@ EXAMPLES = (
     ("farlab terminate gpu1", "end the session `main` on gpu1"),
     ("farlab -t gpu1", "the same, shorter; so is `farlab stop gpu1`"),
     ("farlab terminate gpu1 --name second", "another one"),
-    ("farlab terminate gpu1 --yes", "even where kernels are busy"),
+    ("farlab terminate gpu1 --yes", "without a question"),
 )
 
 
@@ -20,9 +20,10 @@ EXAMPLES = (
 def terminate(call: Call) -> Terminated:
     """End the session on HOST: the server, its kernels, and everything that ran here for it.
 
-    Busy kernels are named and asked about first. Nothing else on the host is touched, and nothing is left behind.
+    Its kernels are named and asked about first; without a terminal, none is ended that is busy. Nothing else on the
+    host is touched, and nothing is left behind.
     """
     target = call.target()
     with Person(call) as person:
         confirm = None if call.settings.flag("yes") else person.confirm
-        return api.terminate(target, confirm=confirm, ask=person.ask, tell=person.tell)
+        return api.terminate(target, confirm=confirm, idle_too=person.is_there, ask=person.ask, tell=person.tell)

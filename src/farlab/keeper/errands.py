@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,23 +23,32 @@ MOST_LINE = 64 << 10
 MOST_LOG = 8 << 20
 """Characters of a log that is not followed, which a host sends at most."""
 
+TIMEOUT = 60.0
+"""Seconds that a host may take, apart from those in which a person is asked."""
+
 
 def terminate(
     target: Target,
     *,
     confirm: Callable[[tuple[Kernel, ...]], bool] | None,
+    idle_too: bool,
     ask: Ask | None,
     tell: Tell | None,
-    timeout: float,
 ) -> int:
-    """End the session by one `ssh`. Returns how many kernels it had. Raises NoSession, Interrupted."""
+    """End the session by one `ssh`. Returns how many kernels it had. Raises NoSession, Interrupted.
+
+    `confirm` is asked once at most: before busy kernels are ended, with `idle_too` before any, or where none can be
+    named.
+    """
     count = 0
-    words = {"op": "stop", "yes": confirm is None}
-    for frame, reply in errand.frames(target, words, ask=ask, tell=tell, timeout=timeout):
+    words = {"op": "stop", "yes": confirm is None, "asks": idle_too}
+    for frame, reply in errand.frames(target, words, ask=ask, tell=tell, timeout=TIMEOUT):
         if "confirm" in frame:
-            busy = tuple(kernel for kernel in _kernels(frame["confirm"]) or () if kernel.state == "busy")
-            if confirm and not confirm(busy):
+            found = _kernels(frame["confirm"]) or ()
+            lost = tuple(kernel for kernel in found if idle_too or kernel.state == "busy")
+            if confirm and not confirm(lost):
                 raise Interrupted(f"session `{target.name}` on `{target.host}` goes on", hint="")
+            confirm = None
             reply({"yes": True})
         elif "stopped" in frame:
             count = Stopped.read_leniently(frame).kernels
@@ -49,15 +59,15 @@ def sessions_on(target: Target, *, ask: Ask | None, tell: Tell | None, timeout: 
     """Every session of ours on the host, and the servers that farlab did not start."""
     found: list[SessionStatus] = []
     for frame, _ in errand.frames(target, {"op": "list"}, ask=ask, tell=tell, timeout=timeout):
-        found += [_session(target.host, each) for each in listed(frame.get("sessions"))]
-        found += [_foreign(target.host, each) for each in listed(frame.get("foreign"))]
+        found += [_session(target, each) for each in listed(frame.get("sessions"))]
+        found += [_foreign(target, each) for each in listed(frame.get("foreign"))]
     return tuple(found)
 
 
 def server_log(target: Target, *, follow: bool, lines: int, ask: Ask | None) -> Iterator[str]:
     """The server's log, over one `ssh`: so many lines of what is there, whatever the host sends, then what comes."""
     words = {"op": "logs", "lines": lines, "follow": follow}
-    timeout = 365 * 86400.0 if follow else 60.0
+    timeout = 365 * 86400.0 if follow else TIMEOUT
     is_first, left = True, MOST_LOG
     for frame, _ in errand.frames(target, words, ask=ask, tell=None, timeout=timeout):
         if not isinstance(frame.get("lines"), list):
@@ -126,17 +136,20 @@ def _kernel(words: Words) -> Kernel:
     return Kernel(**KernelTold.read_leniently(words).values())
 
 
-def _session(host: str, words: Words) -> SessionStatus:
+def _session(target: Target, words: Words) -> SessionStatus:
     states = {"alive": State.UP, "up": State.UP, "starting": State.STARTING, "ended": State.ENDED}
     told = Listed.read_leniently(words)
     values = told.values()
     if told.state not in states:
         values["reason"] = f"{told.state} {told.reason}".strip()
     values["state"] = states.get(told.state, State.DOWN)
-    return SessionStatus(host=host, **values, kernels=_kernels(words.get("kernels")))
+    return SessionStatus(
+        host=target.host, ssh_config=target.ssh_config, **values, kernels=_kernels(words.get("kernels"))
+    )
 
 
-def _foreign(host: str, words: Words) -> SessionStatus:
+def _foreign(target: Target, words: Words) -> SessionStatus:
     told = Foreign.read_leniently(words)
     server = f"Jupyter Server {told.server}".strip()
-    return SessionStatus(host=host, name="", state=State.UP, foreign=True, **{**told.values(), "server": server})
+    words = {**told.values(), **asdict(target), "name": "", "server": server}
+    return SessionStatus(state=State.UP, foreign=True, **words)

@@ -32,7 +32,8 @@ def unmet(target: Target, session: Told, wish: Words, *, limit: int, taken: Coll
     if not limit and (wish.get("keep_host") or wish.get("keep_hours")):
         notes.append("what the host keeps is as it was: the session is of an older farlab")
     if notes:
-        beside, end = another(target, wish, {*taken, *session.names}), command(target, "terminate")
+        beside = another(target, wish, {*taken, *session.names})
+        end = command(target, "terminate", "--name", target.name)  # whatever the person's configuration takes it for
         notes[-1] += f"; `{beside}` starts one beside it (or `{end}` ends this one first)"
     return notes
 

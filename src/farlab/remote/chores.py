@@ -43,18 +43,23 @@ def stop(link, request):
 
 
 def confirmed(link, session, request):
-    """How many kernels the session has, None where it does not say; the person has been asked where one is busy."""
+    """How many kernels the session has, None where it does not answer; the person has been asked where one is busy.
+
+    `asks`: where there is any, too, and where nobody can tell.
+    """
+    kernels = hangs = None
     try:
         sock, answer = session.ask(op="status")
+        sock.close()
+        kernels = answer.get("kernels")
     except Failure:
-        return None
-    sock.close()
-    kernels = answer.get("kernels") or ()
-    if any(kernel.get("state") == "busy" for kernel in kernels) and not request.get("yes"):
+        hangs = True
+    busy = [kernel for kernel in kernels or () if kernel.get("state") == "busy"]
+    if (busy or (request.get("asks") and kernels != [])) and not request.get("yes"):
         link.say(confirm=kernels)
         if not link.hear().get("yes"):
             raise Failure("interrupted", "session `%s` goes on" % session.name)
-    return len(kernels)
+    return None if hangs else len(kernels or ())
 
 
 def stop_by_anchor(link, session, hangs):
