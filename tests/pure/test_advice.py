@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farlab import render, wording
-from farlab.advice import command, fill, free_name, naming
+from farlab.advice import command, fill, free_name, naming, usual_name
 from farlab.cli.verbs import ALIASES, VERBS
 from farlab.errors import FarlabError, every_error
 from farlab.keeper import check, notes
@@ -40,7 +40,7 @@ def typed(text: str) -> list[list[str]]:
 def is_about(words: list[str], session: Target) -> bool:
     """Whether a command that was printed is one for this session alone."""
     config = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "-F"]
-    named = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "--name"]
+    named = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "--name" and words[at + 1] != "main"]
     wanted = [] if session.name == "main" or words[0] != "farlab" or words[1] == "list" else [session.name]
     return session.host in words[1:] and config == [session.ssh_config] * bool(session.ssh_config) and named == wanted
 
@@ -79,6 +79,17 @@ def test_a_host_is_quoted_and_taken_as_it_is() -> None:
     assert command(Target(host="a;b", name="x"), "connect") == "farlab connect 'a;b' --name x"
     assert fill("`{ssh HOST}`", Target(host="\\1")) == "`ssh '\\1'`"
     assert fill("`{ssh HOST 'echo $HOSTNAME'}`", MAIN) == "`ssh gpu1 'echo $HOSTNAME'`"
+
+
+def test_a_name_is_left_out_only_where_that_means_the_same() -> None:
+    """By the person's configuration a command without a name may mean another session."""
+    before = usual_name.set("second")
+    try:
+        assert command(MAIN, "terminate") == "farlab terminate gpu1 --name main"
+        assert fill("{farlab logs HOST -f}", MAIN) == "farlab logs gpu1 --name main -f"
+        assert command(Target(host="gpu1", name="second"), "terminate") == "farlab terminate gpu1"
+    finally:
+        usual_name.reset(before)
 
 
 def test_other_braces_stay() -> None:
