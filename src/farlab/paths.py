@@ -6,12 +6,14 @@ import errno
 import fcntl
 import os
 import re
+import secrets
 import shlex
 import socket
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from .errors import DiskFull, Internal
@@ -42,11 +44,39 @@ def state_directory() -> Path:
 
 
 def runtime_directory() -> Path:
-    """Sockets and locks: below `$XDG_RUNTIME_DIR` where that is ours alone, else `/tmp/farlab-UID`; maybe not there."""
+    """Sockets and locks: below `$XDG_RUNTIME_DIR` where that is ours alone, else below `/tmp`; maybe not there."""
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     if base.startswith("/") and len(base) <= _LONGEST_BASE and _is_private(Path(base)):
         return Path(base) / "farlab" / "@keepers"
-    return Path(f"/tmp/farlab-{os.getuid()}/@keepers")  # noqa: S108 - owner and mode are checked
+    return _below_tmp(f"/tmp/farlab-{os.getuid()}") / "@keepers"  # noqa: S108 - owner and mode are checked
+
+
+def _below_tmp(usual: str) -> Path:
+    """`usual`, or that with a mark behind it where another user has made it first, who could bar us for ever.
+
+    Whichever is there and ours is it, so that every command finds what another has made.
+    """
+    if _owned(Path(usual)):
+        return Path(usual)
+    for each in sorted(Path("/tmp").glob(f"{Path(usual).name}-*")):  # noqa: S108
+        if _owned(each):
+            return each
+    return Path(f"{usual}-{_mark()}") if os.path.lexists(usual) else Path(usual)
+
+
+@cache
+def _mark() -> str:
+    """What nobody else can know beforehand; the same all the time that a command runs."""
+    return secrets.token_hex(4)
+
+
+def _owned(path: Path) -> os.stat_result | None:
+    """What that is, where it is a directory of ours."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() else None
 
 
 def tidy_runtime_directory() -> None:
@@ -100,11 +130,8 @@ def remove_if_empty(path: Path) -> None:
 
 
 def _is_private(path: Path) -> bool:
-    try:
-        found = path.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    found = _owned(path)
+    return found is not None and not found.st_mode & 0o077
 
 
 def _is_ours_alone(path: Path) -> bool:
@@ -126,11 +153,11 @@ def make_private(path: Path) -> Path:
     """Make one of our directories and the farlab directory above it, 0700; refuse what somebody else made."""
     path.parent.parent.mkdir(parents=True, exist_ok=True)
     for each in (path.parent, path):
-        each.mkdir(mode=0o700, exist_ok=True)
-        found = each.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        with suppress(FileExistsError):
+            each.mkdir(mode=0o700)
+        if not _owned(each):
             raise Internal(f"`{each}` is not our directory", hint="remove it, or ask its owner to")
-        if found.st_mode & 0o077:
+        if not _is_private(each):
             each.chmod(0o700)
     return path
 

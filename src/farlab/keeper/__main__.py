@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FarlabError, PortBusy
+from ..errors import FarlabError
 from ..model import Target
+from .browser import listening
 from .links.dial import Dialed, Way, dial
 from .links.query import Query
 
 if TYPE_CHECKING:
+    import socket
+
     from .control import PrivateSocket
 
 
@@ -37,14 +39,14 @@ def main() -> None:
     opened = _open(target, words["port"], out)  # while ssh reads its configuration; whatever can wait comes later
     if opened is None:
         return
-    listener, note, private = opened
+    listeners, note, private = opened
     wish, may_ask = words["wish"], words["may_ask"]
     dialed = _dial(target, query, str(private.path) if may_ask else None)
     from .service import Beginning, serve  # the event loop
 
     serve(
         Beginning(
-            target=target, listener=listener, private=private, dialed=dialed, note=note, wish=wish, may_ask=may_ask
+            target=target, listeners=listeners, private=private, dialed=dialed, note=note, wish=wish, may_ask=may_ask
         )
     )
 
@@ -59,8 +61,8 @@ def _detach() -> int:
     return out
 
 
-def _open(target: Target, port: int | None, out: int) -> tuple[socket.socket, str, PrivateSocket] | None:
-    """The listener, a note on it, the private socket: said at `out`. None where there is no need or no way."""
+def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.socket, ...], str, PrivateSocket] | None:
+    """The listeners, a note on it, the private socket: said at `out`. None where there is no need or no way."""
     from .. import paths, store
     from .control import PrivateSocket, Taken
     from .spawn import abstract_name, is_kept, socket_path
@@ -69,7 +71,7 @@ def _open(target: Target, port: int | None, out: int) -> tuple[socket.socket, st
     try:
         if is_kept(target):
             raise Taken
-        listener, note = bind(port, memory.port if memory else None)
+        listeners, note = listening.bind(port, memory.port if memory else None)
         private = PrivateSocket(socket_path(target), abstract_name(target))
     except Taken:
         _say(out, {"ready": False})
@@ -83,35 +85,7 @@ def _open(target: Target, port: int | None, out: int) -> tuple[socket.socket, st
             store.forget(target)
         paths.tidy_runtime_directory()
         return None
-    return listener, note, private
-
-
-def bind(wanted: int | None, remembered: int | None) -> tuple[socket.socket, str]:
-    """The listener on loopback, and a note where it is not the port that it was. Raises PortBusy."""
-    for port in [wanted] if wanted else [remembered or 0, 0]:
-        try:
-            listener = _listen(port)
-        except OSError as error:
-            if wanted:
-                reason = os.strerror(error.errno or 0)
-                raise PortBusy(f"port {wanted} of this machine cannot be had", detail=reason) from error
-            continue
-        got = listener.getsockname()[1]
-        is_other = remembered and not wanted and got != remembered
-        return listener, f"port {remembered} is taken: the address is on port {got} now" if is_other else ""
-    raise PortBusy("no port of this machine can be had")
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(1024)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+    return listeners, note, private
 
 
 def _dial(target: Target, query: Query | None, ask_socket: str | None) -> Dialed | None:

@@ -215,7 +215,7 @@ class Desk:
             server=session.server,
             seconds=dict(keeper.seconds),
             notes=self._notes(wish),
-            open_url=self._front.open_url(self._relay.one_time_path()),
+            open_url=self._relay.one_time_address(),
         )
 
     def _notes(self, wish: Words) -> tuple[str, ...]:
@@ -303,7 +303,7 @@ class Desk:
         keeper = self._keeper
         if not keeper.session.token:
             raise keeper.reason or NoSession(f"no session on `{keeper.target.host}` to open")
-        peer.say(open_url=self._front.open_url(self._relay.one_time_path()))
+        peer.say(open_url=self._relay.one_time_address())
 
     async def _kernels(self, peer: Peer, words: Words) -> None:
         found = await self._running_kernels()

@@ -84,8 +84,8 @@ class Keeper:
         self._line_up_at = 0.0
         self.is_greeted = False
         """Whether the other end has answered over the link of now, or of last."""
-        self.on_turn: Callable[[int, bytes], None] = lambda stream, data: None
-        """Is told when a browser asks again on a connection that has been answered."""
+        self.on_turn: Callable[[int, bytes], bytes] = lambda stream, data: data
+        """Is told when a browser asks again on a connection that has been answered; returns what is sent."""
         self._begin_line()
 
     def _begin_line(self) -> None:

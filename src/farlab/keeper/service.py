@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 import signal
 import socket
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from .desk import Desk
 from .links.dial import Dialed
 from .process import Keeper, Words
 from .spawn import socket_path
+from .story import Faults
 
 ENDED_LIFE = 600.0
 """Seconds a keeper goes on telling the browser that its session has ended."""
@@ -39,7 +42,7 @@ class Beginning:
     """What was there before the event loop: the address, the private socket, and an `ssh` on its way (or none)."""
 
     target: Target
-    listener: socket.socket
+    listeners: tuple[socket.socket, ...]
     private: PrivateSocket
     dialed: Dialed | None
     note: str
@@ -52,16 +55,24 @@ def serve(beginning: Beginning) -> None:
 
     async def run() -> None:
         target = beginning.target
-        keeper = Keeper(target, beginning.listener.getsockname()[1], str(socket_path(target)), beginning.dialed)
+        keeper = Keeper(target, beginning.listeners[0].getsockname()[1], str(socket_path(target)), beginning.dialed)
         front = Front(keeper)
-        relay = Relay(beginning.listener, front)
+        relay = Relay(beginning.listeners, front)
         keeper.on_turn = relay.asked_again
         keeper.notes = (beginning.note,) if beginning.note else ()
         keeper.connect(beginning.wish, may_ask=beginning.may_ask)
         await _keep(keeper, relay, Desk(keeper, relay, front), beginning.private)
 
     allow_many_connections()
+    bound_faults()
     asyncio.run(run())
+
+
+def bound_faults() -> None:
+    """An exception in a callback costs what it came from, and few lines of the log: asyncio goes on, and logs it."""
+    log = logging.getLogger("asyncio")
+    log.addHandler(Faults(sys.stderr.write))
+    log.propagate = False
 
 
 def allow_many_connections() -> None:
@@ -115,6 +126,7 @@ async def _look_after(keeper: Keeper, desk: Desk, private: PrivateSocket, server
     while True:
         await asyncio.sleep(ROUND)
         heap.look(keeper.line.held)
+        keeper.trace.trim()
         front = private.mend()
         if front is not None:
             servers[0].close()

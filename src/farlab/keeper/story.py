@@ -1,9 +1,14 @@
-"""The keeper's log: a few lines a person can read, with times. Never a token, never what a kernel printed."""
+"""The keeper's log: a few lines a person can read, with times. Never a token, never what a kernel printed.
+
+It is bounded, whatever happens: faults of our own, whose tracebacks are written here too, are told a few times an hour.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +18,9 @@ from ..washing import clean_line
 
 MOST_BYTES = 1 << 20
 MOST_LINE = 2000
+MOST_FAULTS, FAULTS_TIME = 5, 3600.0
+"""Tracebacks that are written within so many seconds; the others are counted."""
+_LONGEST_FAULT = 8192
 
 
 class Story:
@@ -25,11 +33,20 @@ class Story:
         """One line, with the time."""
         plain = " ".join(clean_line(text[:MOST_LINE]).split())  # some of it are other programs' words
         line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {plain}\n"
-        with suppress(OSError, FarlabError):  # no disk, and nobody else's directory there, may end the keeper
-            if self._path.exists() and self._path.stat().st_size > MOST_BYTES:
-                self._path.write_bytes(self._path.read_bytes()[-MOST_BYTES // 4 :])
-            with open(self._open(), "a") as file:
-                file.write(line)
+        self.trim()
+        with suppress(OSError, FarlabError), open(self._open(), "a") as file:  # no disk, nobody else's directory there,
+            file.write(line)  # may end the keeper
+
+    def trim(self) -> None:
+        """Cut its beginning where it has grown too long: more is written there than we tell, the process's stderr."""
+        with suppress(OSError):
+            if self._path.stat().st_size > MOST_BYTES:
+                with self._path.open("r+b") as file:
+                    file.seek(-MOST_BYTES // 4, os.SEEK_END)
+                    kept = file.read()
+                    file.seek(0)
+                    file.write(kept)
+                    file.truncate()
 
     def _open(self) -> int:
         flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
@@ -38,3 +55,29 @@ class Story:
         except FileNotFoundError:  # somebody has removed the directory
             paths.make_private(self._path.parent)
             return os.open(self._path, flags, 0o600)
+
+
+class Faults(logging.Handler):
+    """Writes what asyncio logs, an exception in a callback above all, to stderr, as far as there is not too much."""
+
+    def __init__(self, write: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(logging.WARNING)
+        self._write, self._clock = write, clock
+        self._began, self._written, self._left_out = clock(), 0, 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One of them; an hour after the first the count begins anew."""
+        now = self._clock()
+        if now - self._began >= FAULTS_TIME:
+            left_out = f"{self._left_out} more of these were left out\n" if self._left_out else ""
+            self._began, self._written, self._left_out = now, 0, 0
+            self._put(left_out)
+        if self._written < MOST_FAULTS:
+            self._put(self.format(record)[-_LONGEST_FAULT:] + "\n")
+        else:
+            self._left_out += 1
+        self._written += 1
+
+    def _put(self, text: str) -> None:
+        with suppress(OSError):
+            self._write(text)

@@ -26,6 +26,10 @@ class Trace:
         if not self._is_removed:
             self._story.tell(text)
 
+    def trim(self) -> None:
+        """Keep the log within its bounds."""
+        self._story.trim()
+
     def remember(self, *, is_alive: bool) -> None:
         """The session is reached at this port, and whether it is alive."""
         self.memory = replace(self.memory, port=self._port, is_known_alive=is_alive)

@@ -13,6 +13,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from farlab.remote import frames
 from farlab.remote.frames import ProtocolError
@@ -49,7 +50,7 @@ class Carrier(object):
 
     def __init__(self, loop, line: Line, on_event: "Callable[[Event], None]", on_lost: "Callable[[str], None]") -> None:
         self.line = line
-        self.on_turn = None  # type: Callable[[int, bytes], None] | None # a socket speaks again that has been answered
+        self.on_turn = None  # type: Callable[[int, bytes], bytes] | None # a socket speaks again that has been answered
         self.bytes_in = self.bytes_out = 0  # over all links
         self.heard_at = 0.0  # when the link began, or brought something last; monotonic
         self._loop = loop
@@ -271,7 +272,7 @@ class Carrier(object):
             self._finish(end)
         else:
             if end.answered and self.on_turn is not None:
-                self.on_turn(end.id, data)
+                data = self.on_turn(end.id, data)
             end.answered = False
             self.line.send(end.id, data)
             if not self.line.wants(end.id):
@@ -346,7 +347,8 @@ class Carrier(object):
     def _close(self, end: _End, abort: bool = False) -> None:
         sock = self._let_go(end)
         if abort and sock.family != socket.AF_UNIX:  # so that a cut answer does not look complete
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+            with suppress(OSError):  # macOS: EINVAL where the other end has gone
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
         sock.close()
 
     def _let_go(self, end: _End) -> socket.socket:

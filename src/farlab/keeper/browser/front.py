@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
 import time
 
@@ -23,9 +22,9 @@ class Front:
         """What a one-time address opens: the notebook that was asked for last."""
 
     @property
-    def origin(self) -> str:
-        """The session's own origin for a browser."""
-        return f"http://{pages.label(self._keeper.target)}.localhost:{self._keeper.port}"
+    def name(self) -> str:
+        """The session's own host name for a browser."""
+        return f"{pages.label(self._keeper.target)}.localhost"
 
     def place(self, notebook: str | None = None) -> str:
         """The path of the app, or of one notebook in it."""
@@ -35,12 +34,8 @@ class Front:
     def url(self, notebook: str | None = None) -> str:
         """The whole address with the token; empty as long as there is none."""
         token = self._keeper.session.token
-        return self.origin + pages.with_token(self.place(notebook), token) if token else ""
-
-    def open_url(self, path: str) -> str:
-        """The whole of a one-time address. Its host name is no other's: a browser would send it over an idle connection
-        of the session's own name, which leads to the server."""
-        return f"http://{secrets.token_hex(4)}.{self.origin.removeprefix('http://')}{path}"
+        place = pages.with_token(self.place(notebook), token)
+        return f"http://{self.name}:{self._keeper.port}{place}" if token else ""
 
     # relay.Joiner ----------------------------------------------------------------------------------------
 
@@ -68,5 +63,14 @@ class Front:
         seconds = keeper.recovery.outages.lasts(time.monotonic()) or time.time() - keeper.since
         return pages.waiting_page(keeper.target, keeper.state, seconds, reason)
 
-    def landing(self) -> str | None:
-        return self.url(self.notebook) or None
+    def token(self) -> str:
+        return self._keeper.session.token
+
+    def base(self) -> str:
+        return pages.base_path(self._keeper.session.base_url)
+
+    def opens(self) -> str:
+        return self.place(self.notebook)
+
+    def met_stranger(self) -> None:
+        self._keeper.trace.tell("another user of this machine tried the address and was refused; said once")

@@ -53,13 +53,15 @@ _LONGEST_LABEL = 63
 def label(target: Target) -> str:
     """The host name under `.localhost` that belongs to this session alone: cookies ignore ports, but not names.
 
-    `HOST-NAME` where nothing else can be read from it, else that as far as it goes and a mark of its own.
+    `HOST-NAME` where nothing else can be read from it, else that as far as it goes and a mark of its own. An alias of
+    another `ssh_config` is another host.
     """
     host, name = target.host, target.name
-    whole = f"{host}-{name}"
-    if _PLAIN_HOST.fullmatch(host) and _PLAIN_NAME.fullmatch(name) and len(whole) <= _LONGEST_LABEL:
+    whole, exact = f"{host}-{name}", "\0".join(filter(None, (host, name, target.ssh_config)))
+    is_plain = _PLAIN_HOST.fullmatch(host) and _PLAIN_NAME.fullmatch(name) and not target.ssh_config
+    if is_plain and len(whole) <= _LONGEST_LABEL:
         return whole
-    mark = hashlib.sha256(f"{host}\0{name}".encode()).hexdigest()[:6]
+    mark = hashlib.sha256(exact.encode()).hexdigest()[:6]
     plain = re.sub(r"[^a-z0-9]+", "-", whole.lower())[: _LONGEST_LABEL - len(mark) - 1].strip("-")
     return f"{plain}-{mark}".strip("-")
 

@@ -1,0 +1,88 @@
+"""The session's port on this machine: had on every loopback address that its name can mean, or not at all.
+
+Browsers make `::1` of a name under `.localhost` as well as `127.0.0.1`, and try it first: whoever else listened there
+would get the person's login. No event loop here: the port is taken before one is loaded.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from contextlib import suppress
+
+from ...errors import PortBusy
+
+BACKLOG = 4096
+"""Connections that wait to be accepted: where others fill a short queue, a browser's next try comes a second later."""
+_TRIES = 64
+_IPV6_FREEBIND = 78
+"""linux/in6.h: an address can be held that is not there yet, while IPv6 is switched off."""
+
+
+class PortTaken(Exception):
+    """Another program has the port on `address`, as a person writes it; `reason` is the system's."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"{address}: {reason}")
+
+
+def bind(wanted: int | None, remembered: int | None) -> tuple[tuple[socket.socket, ...], str]:
+    """A listener for each loopback address, all of one port, and a note where it is not the port it was.
+
+    Raises PortBusy.
+    """
+    if wanted:
+        try:
+            return listen(wanted), ""
+        except PortTaken as taken:
+            raise PortBusy(f"port {wanted} of this machine cannot be had", detail=str(taken)) from taken
+    with suppress(PortTaken):
+        if remembered:
+            return listen(remembered), ""
+    for _ in range(_TRIES):  # a port that is free on one address may be taken on the other
+        with suppress(PortTaken):
+            listeners = listen(0)
+            got = listeners[0].getsockname()[1]
+            return listeners, f"port {remembered} is taken: the address is on port {got} now" if remembered else ""
+    raise PortBusy("no port of this machine can be had")
+
+
+def listen(port: int) -> tuple[socket.socket, ...]:
+    """A listener on `127.0.0.1` and one on `::1`, the latter where there is IPv6; `port` 0 is any. Raises PortTaken."""
+    first = _listen(socket.AF_INET, "127.0.0.1", port)
+    if first is None:
+        raise PortTaken("127.0.0.1", "there is no such address")
+    try:
+        second = _listen(socket.AF_INET6, "::1", first.getsockname()[1])
+    except PortTaken:
+        first.close()
+        raise
+    return (first, second) if second else (first,)
+
+
+def _listen(family: int, address: str, port: int) -> socket.socket | None:
+    """None where this machine has no such addresses. Raises PortTaken.
+
+    SO_REUSEADDR lets us have a port back on which old connections linger. It lets nobody share it: Linux refuses
+    whoever binds beside a socket that listens, and to listen beside one.
+    """
+    try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError:
+        return None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            with suppress(OSError):
+                listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+        listener.bind((address, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            raise PortTaken(where, os.strerror(error.errno)) from error
+        return None
+    return listener

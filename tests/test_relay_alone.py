@@ -1,0 +1,317 @@
+"""The relay without a keeper: what it hands on, one-time addresses as time goes by, and 20,000 odd connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bed import wait_for
+from farlab.keeper.browser.listening import listen
+from farlab.keeper.browser.owner import Owners
+from farlab.keeper.browser.passes import LIFETIME
+from farlab.keeper.browser.relay import Relay
+
+NAME = "there.localhost"
+PAGE = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Site: none\r\nAccept: text/html\r\n"
+RESET = struct.pack("ii", 1, 0)
+
+
+class Session:
+    """A joiner that answers each connection itself, and remembers what it was handed."""
+
+    name = NAME
+
+    def __init__(self) -> None:
+        self.heads: list[bytes] = []
+        self.secret, self.strangers = "secret", 0
+
+    def join(self, sock: socket.socket, head: bytes) -> int | None:
+        self.heads.append(head)
+        with contextlib.suppress(OSError):
+            sock.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        sock.close()
+        return len(self.heads)
+
+    def waits(self, stream: int) -> bool:
+        return False
+
+    def take_back(self, stream: int) -> socket.socket | None:
+        return None
+
+    def patience(self) -> float:
+        return 0.3
+
+    def page(self) -> str | None:
+        return None if self.secret else "still starting"
+
+    def token(self) -> str:
+        return self.secret
+
+    def base(self) -> str:
+        return "/"
+
+    def opens(self) -> str:
+        return "/lab/tree/a%20b.ipynb"
+
+    def met_stranger(self) -> None:
+        self.strangers += 1
+
+
+class Owner:
+    """As a system that tells whose a connection is, or does not."""
+
+    def __init__(self, *, are_known: bool, strangers: Callable[[int], bool] = lambda port: False) -> None:
+        self.are_known, self._strangers = are_known, strangers
+
+    def is_stranger(self, theirs: Any, ours: Any) -> bool:
+        return self._strangers(theirs[1])
+
+
+class Running:
+    """A relay in a thread of its own. `faults`: what its loop complained of."""
+
+    def __init__(self, owner: Owner | None = None) -> None:
+        self.session, self.now = Session(), 1000.0
+        self.faults: list[Any] = []
+        self._owner, self._ready, self._loop = owner, threading.Event(), asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        self._loop.set_exception_handler(lambda _, fault: self.faults.append(fault))
+
+        async def begin() -> None:
+            self.relay = Relay(listen(0), self.session, self._owner, lambda: self.now)
+            self._ready.set()
+
+        self._loop.run_until_complete(begin())
+        self._loop.run_forever()
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.within(self.relay.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def within(self, function: Callable[[], Any]) -> Any:
+        """What a function says that is called by the loop."""
+
+        async def call() -> Any:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+
+    def get(self, path: str, host: str = "", fields: str = PAGE, address: str = "127.0.0.1") -> bytes:
+        """All that is said to one request."""
+        head = f"GET {path} HTTP/1.1\r\nHost: {host or NAME}:{self.relay.port}\r\n{fields}\r\n"
+        with socket.create_connection((address, self.relay.port), 10) as sock:
+            sock.sendall(head.encode())
+            said = b""
+            while data := sock.recv(65536):
+                said += data
+        return said
+
+    def one_time(self) -> tuple[str, str]:
+        """Host name and path of a fresh one-time address."""
+        found = re.fullmatch(r"http://([^:]+):\d+(/.*)", self.within(self.relay.one_time_address))
+        assert found
+        return found[1], found[2]
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with Running() as running:
+        yield running
+        assert running.faults == []
+
+
+@pytest.fixture
+def blind() -> Iterator[Running]:
+    """Where the system does not tell whose a connection is."""
+    with Running(Owner(are_known=False)) as running:
+        yield running
+
+
+def location(said: bytes) -> str:
+    found = re.search(rb"\r\nLocation: (\S+)\r\n", said)
+    assert said.startswith(b"HTTP/1.1 302 "), said
+    assert found
+    return found[1].decode()
+
+
+def test_this_system_tells(running: Running) -> None:
+    with contextlib.ExitStack() as stack:
+        for listener in listen(0):
+            assert Owners(stack.enter_context(listener)).are_known
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_a_person_who_goes_to_a_page_of_the_app_gets_the_login(running: Running, address: str) -> None:
+    assert running.get("/lab?reset", address=address).startswith(b"HTTP/1.1 200 ")
+    [head] = running.session.heads
+    assert head.startswith(b"GET /lab?reset HTTP/1.1\r\nAuthorization: token secret\r\nHost: there.localhost:")
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/api/kernels", PAGE),
+        ("/files/x.html", PAGE),
+        ("/lab", ""),
+        ("/lab", PAGE.replace("none", "cross-site")),
+        ("/lab", PAGE.replace("none", "same-site")),
+        ("/lab", PAGE.replace("document", "iframe")),
+        ("/lab", PAGE.replace("navigate", "cors")),
+        ("/lab", PAGE + "Authorization: token mine\r\n"),
+        ("/api/kernels/1/channels", "Upgrade: websocket\r\nConnection: Upgrade\r\n" + PAGE),
+        ("/lab?token=secret", PAGE.replace("none", "cross-site")),
+    ],
+)
+def test_nothing_else_is_touched(running: Running, path: str, fields: str) -> None:
+    running.get(path, fields=fields)
+    [head] = running.session.heads
+    assert head == f"GET {path} HTTP/1.1\r\nHost: {NAME}:{running.relay.port}\r\n{fields}\r\n".encode()
+    assert running.within(lambda: running.relay.asked_again(1, head)) == head
+
+
+def test_a_token_that_was_typed_is_taken_out_of_the_address(running: Running) -> None:
+    assert location(running.get("/lab?token=old&reset")) == "/lab?reset"
+    assert running.session.heads == []
+
+
+def test_the_login_is_given_on_a_connection_that_is_kept_too(running: Running) -> None:
+    head = f"GET /lab HTTP/1.1\r\nHost: {NAME}:{running.relay.port}\r\n{PAGE}\r\n".encode()
+    again = lambda data: running.within(lambda: running.relay.asked_again(1, data))  # noqa: E731
+    assert again(head) == head.replace(b"1.1\r\n", b"1.1\r\nAuthorization: token secret\r\n", 1)
+    stranger = head.replace(NAME.encode(), b"evil.localhost")
+    for content in (head + b"x", b"x" + head, head[:-1], stranger, b"\x81\x05GET /"):
+        assert again(content) == content
+
+
+def test_a_page_waits_for_a_session_that_starts(running: Running) -> None:
+    running.session.secret = ""
+    threading.Timer(0.15, lambda: setattr(running.session, "secret", "late")).start()
+    assert running.get("/lab").startswith(b"HTTP/1.1 200 ")
+    assert b"token late" in running.session.heads[0]
+
+
+def test_a_page_that_has_waited_long_is_told_why(running: Running) -> None:
+    running.session.secret = ""
+    ask = threading.Thread(target=lambda: said.append(running.get("/lab")))
+    said: list[bytes] = []
+    ask.start()
+    wait_for("the page", lambda: setattr(running, "now", running.now + 1) or said)
+    ask.join()
+    assert said[0].startswith(b"HTTP/1.1 503 ")
+    assert b"still starting" in said[0]
+
+
+def test_our_own_pages_are_framed_by_nobody_and_run_nothing(running: Running) -> None:
+    for said in (running.get("/lab", "evil.example"), running.get("/farlab/open/x")):
+        assert b"\r\nX-Frame-Options: DENY\r\n" in said
+        assert b"\r\nContent-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-anc" in said
+        assert b"\r\nX-Content-Type-Options: nosniff\r\n" in said
+
+
+@pytest.mark.parametrize("are_known", [True, False])
+def test_a_one_time_address_expires(are_known: bool) -> None:
+    with Running(Owner(are_known=are_known)) as running:
+        early, late, later = running.one_time(), running.one_time(), running.one_time()
+        running.now += LIFETIME - 1
+        assert location(running.get(early[1], early[0]))
+        assert running.get(early[1], early[0]).startswith(b"HTTP/1.1 410 ")
+        running.now += 2
+        assert running.get(late[1], late[0]).startswith(b"HTTP/1.1 410 ")
+        assert running.get(later[1]).startswith(b"HTTP/1.1 410 ")
+        assert running.session.heads == []
+
+
+def test_where_nobody_tells_a_one_time_address_leads_to_jupyters_own_login_once(blind: Running) -> None:
+    """No address that a browser keeps has the token, and none opens anything twice."""
+    name, path = blind.one_time()
+    place = location(blind.get(path, name))
+    assert place.startswith(f"http://{NAME}:{blind.relay.port}/farlab/open/")
+    assert "secret" not in place
+    word = place.partition(str(blind.relay.port))[2]
+    assert word != path
+    assert blind.get(word).startswith(b"HTTP/1.1 200 ")
+    assert blind.session.heads[0].startswith(
+        b"GET /login?next=/lab/tree/a%2520b.ipynb HTTP/1.1\r\nAuthorization: token secret\r\n"
+    )
+    for again in (word, path):
+        assert blind.get(again).startswith(b"HTTP/1.1 410 ")
+    assert blind.get("/lab").startswith(b"HTTP/1.1 200 ")
+    assert b"Authorization" not in blind.session.heads[1]
+
+
+def test_a_head_is_shorter_where_nobody_tells_whose_it_is(blind: Running, running: Running) -> None:
+    fields = "X: " + "a" * 20_000 + "\r\n"
+    assert blind.get("/api", fields=fields).startswith(b"HTTP/1.1 431 ")
+    assert running.get("/api", fields=fields).startswith(b"HTTP/1.1 200 ")
+
+
+# any connections ------------------------------------------------------------------------------------------
+
+CONNECTIONS = 20_000
+PIECES = (
+    b"GET ", b"POST ", b"/lab", b"/farlab/open/", b"?token=x", b" HTTP/1.1", b" HTTP/1.0", b"\r\n", b"\n", b"\r\n\r\n",
+    b"Host: ", b"there.localhost:", b"localhost", b"x.there.localhost:", b"evil", b": ", b"\0", b"\xff\xfe", b" x",
+    b"Content-Length: 9\r\n", PAGE.encode(), b"a" * 3000, b"Upgrade: websocket\r\n",
+)  # fmt: skip
+
+
+def attack(port: int, chance: random.Random) -> None:
+    """One connection that says anything and ends anyhow."""
+    family, address = chance.choice([(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+    with socket.socket(family) as sock, contextlib.suppress(OSError):
+        sock.settimeout(5)
+        sock.connect((address, port))
+        said = b"".join(chance.choices(PIECES, k=chance.randrange(12)))
+        if chance.random() < 0.3:
+            said = b"GET /api HTTP/1.1\r\nHost: there.localhost:%d\r\n" % port + said + b"\r\n\r\n"
+        sock.send(said)
+        end = chance.random()
+        if end < 0.6:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        elif end < 0.7:
+            sock.shutdown(socket.SHUT_WR)
+            sock.recv(100)
+
+
+@pytest.mark.parametrize("are_known", [True, False])
+def test_twenty_thousand_odd_connections_leave_nothing_and_raise_nothing(are_known: bool) -> None:
+    owner = Owner(are_known=are_known, strangers=lambda port: are_known and port % 3 == 0)
+    chance = random.Random(8)
+    with Running(owner) as running:
+        before = open_files()
+        for _ in range(CONNECTIONS // 2):
+            attack(running.relay.port, chance)
+        wait_for("all to be let go", lambda: open_files() <= before, timeout=90)
+        wait_for("an answer", lambda: attempt(running))
+        assert running.faults == []
+        assert running.session.strangers == are_known
+
+
+def attempt(running: Running) -> bool:
+    with contextlib.suppress(OSError):  # a third of all are strangers
+        return running.get("/api/status").startswith(b"HTTP/1.1 200 ")
+    return False
+
+
+def open_files() -> int:
+    return len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
