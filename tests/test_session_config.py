@@ -25,7 +25,14 @@ c.PasswordIdentityProvider.hashed_password = "sha1:000000000000:0000000000000000
 c.ServerApp.root_dir = "/home/alice/work"
 c.ServerApp.certfile = "/home/alice/mycert.pem"
 c.ServerApp.keyfile = "/home/alice/mykey.key"
-c.ServerApp.local_hostnames = ["localhost", "mine.example"]
+c.PasswordIdentityProvider.token = ""
+c.PasswordIdentityProvider.need_token = False
+c.ServerApp.local_hostnames = ["mine.example"]
+c.ServerApp.websocket_url = "ws://elsewhere.example:8888"
+c.ServerApp.ssl_options = {"certfile": "/home/alice/mycert.pem", "keyfile": "/home/alice/mykey.key"}
+c.ServerApp.sock = "/tmp/mine.sock"
+c.ServerApp.sock_mode = "0666"
+c.LabApp.open_browser = True
 c.ServerApp.open_browser = True
 c.KernelManager.transport = "tcp"
 c.ZMQChannelsWebsocketConnection.iopub_msg_rate_limit = 17
@@ -158,14 +165,21 @@ def test_the_path_is_whole_again_once_the_server_runs(own: Address, facts: dict[
         assert kernel.run("import os; print(os.environ['PATH'])").strip() == login
 
 
-def test_what_a_session_writes_is_the_persons_alone(own: Address, facts: dict[str, Any], host: Host) -> None:
-    assert facts["umask"] == "0077"
-    with own.kernel() as kernel:
-        assert kernel.run("import os; print(oct(os.umask(0o77)))") == "0o77\n"
+def test_what_a_session_writes_of_its_own_is_for_its_person_alone(own: Address, host: Host) -> None:
+    with own.kernel():
         for top in (host.path("/tmp/farlab-2001"), host.home("alice") / ".local/state/farlab"):
-            found = [top, *top.rglob("*")]
+            found = [path for path in (top, *top.rglob("*")) if not path.is_symlink()]
             assert len(found) > 2
-            assert [path for path in found if path.lstat().st_mode & 0o077 and not path.is_symlink()] == []
+            readable = [path for path in found if path.lstat().st_mode & 0o077]
+            assert [path for path in readable if not path.name.startswith("kernel-")] == []
+            assert [path for path in readable if not path.is_socket()] == []
+
+
+def test_the_page_looks_for_kernels_where_it_came_from(own: Address) -> None:
+    page = own.ask("GET", "/mine/lab")[2].decode()
+    assert '"baseUrl": "/mine/"' in page
+    assert "elsewhere.example" not in page
+    assert own.ask("GET", "/mine/api/status", Host=f"localhost:{own.port}")[0] == 200
 
 
 def test_no_token_is_in_any_command_line_environment_or_log(own: Address, host: Host, facts: dict[str, Any]) -> None:

@@ -105,7 +105,6 @@ def ensure(link, request):
 OPS = {
     "ensure": ensure,
     "stop": chores.stop,
-    "status": chores.status,
     "list": chores.list_all,
     "logs": chores.logs,
 }
@@ -114,18 +113,32 @@ OPS = {
 def main(nonce):
     """Answer one request. Exit status 0: answered, be it with a failure."""
     rename("farlab-agent")
-    os.umask(0o077)
-    link = Link(nonce)
+    umask = os.umask(0o077)
+    answer(Link(nonce), umask)
+
+
+def answer(link, umask):
+    """Answer one request, whatever it is like. `umask`: the person's, for what is not ours."""
     try:
         link.say(hello=sys.version.split()[0], node=os.uname().nodename)
-        request = link.hear()
+        request = dict(link.hear(), umask=umask)
         OPS[request["op"]](link, request)
-    except Failure as failure:
-        link.say(error=failure.words)
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            return
+    except Exception as error:
+        with suppress(OSError):  # nobody hears it
+            link.say(error=words_of(error))
+
+
+def words_of(error):
+    """An exception as a failure's words."""
+    if isinstance(error, Failure):
+        return error.words
+    if isinstance(error, OSError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         where = "`%s` on `%s`" % (error.filename or host.state_base(), os.uname().nodename)
         message = ("no space left for %s" if full else "cannot use %s") % where
-        link.say(error=Failure("disk-full" if full else "host-lacks", message, str(error)).words)
+        return Failure("disk-full" if full else "host-lacks", message, str(error)).words
+    where = error.__traceback__
+    while where.tb_next:
+        where = where.tb_next
+    detail = "%s: %s" % (where.tb_frame.f_code.co_name, str(error)[:200])
+    return Failure("internal", "the agent met a fault of its own: %s" % type(error).__name__, detail).words

@@ -2,10 +2,9 @@
 
 Rules: standard library, Python 3.6, one thread, one event loop. On its private socket (`callers`) it is told
 
-    setup, launch, wish, installing, failed    by the launcher, on its way to become the server
-    open-kernel                    by the server
-    status, stop                   by an agent
-    join                           by an agent that then hands over its link's two descriptors
+    what STEPS names    by the launcher, on its way to become the server, and by the server
+    status, stop        by an agent
+    join                by an agent that then hands over its link's two descriptors
 """
 
 import errno
@@ -19,7 +18,7 @@ from contextlib import suppress
 
 from farlab.remote import callers, host
 from farlab.remote.heap import Heap
-from farlab.remote.reactor import Reactor
+from farlab.remote.reactor import Faults, Reactor
 from farlab.remote.server import Server
 from farlab.remote.terminal import GRACE, Terminal
 
@@ -29,6 +28,16 @@ SPARE = 64
 """Open files that connections to the server leave to links, callers and records."""
 FAREWELL = 3.0
 """Seconds that laptops have to hear how the server ended."""
+STEPS = {
+    "setting_up": {},
+    "in_shell": {"pid": host.PID, "home": str},
+    "installing": {},
+    "in_python": dict.fromkeys(("app", "server", "python", "directory"), str),
+    "serving": dict.fromkeys(("base_url", "setting", "doorkeeper"), str),
+    "open_kernel": {"name": str},
+    "fail": {"code": str, "message": str, "detail": host.TEXT, "hint": host.TEXT},
+}  # type: dict[str, dict[str, object]]
+"""What the launcher says of the server on its way to become it, and what belongs to each."""
 
 
 class Anchor(object):
@@ -55,7 +64,7 @@ class Anchor(object):
             asked=adopted["asked"] if "asked" in adopted else self.spec["wish"].get("directory") or "",
         )
         self._record_path = os.path.join(self.spec["directory"], "record.json")
-        self.loop = Reactor()
+        self.loop = Reactor(Faults(os.path.join(self.spec["directory"], "log")).tell)
         self.server = Server(self.loop, self.spec, self.token, self.changed)
         self.lines = {}
         self._heap = Heap()
@@ -80,15 +89,18 @@ class Anchor(object):
         self.loop.run()
 
     def _tick(self):
+        self.loop.call_later(5.0, self._tick)
         now = time.monotonic()
         for visitor in list(self.lines.values()):
-            if not visitor.check(now):
-                self.forget(visitor)
+            self.loop.call(self._check, visitor, now)
         self._heap.look(sum(visitor.line.held for visitor in self.lines.values()))
         if not self._leaving and not os.path.exists(self._record_path):
             with suppress(OSError):
                 self.save()  # somebody has removed it
-        self.loop.call_later(5.0, self._tick)
+
+    def _check(self, visitor, now):
+        if not visitor.check(now):
+            self.forget(visitor)
 
     def _expect_visitor(self):
         """Whoever started us was interrupted before the link was joined: nobody knows of this session."""
@@ -135,7 +147,6 @@ class Anchor(object):
         server = self.server
         if server.state == "up" and not self._is_up:
             self._is_up = True
-            server.told["base_url"] = self._base_url()
             self._terminal.print("%s runs; leave it with Ctrl-b d" % server.told.get("server"))
         if server.state != "ended":
             with suppress(OSError):  # a full disk: the last record holds, and the next change tries again
@@ -147,15 +158,7 @@ class Anchor(object):
 
     def _inform(self):
         for visitor in list(self.lines.values()):
-            visitor.inform()
-
-    def _base_url(self):
-        """What the server answers under: its own word, in the file that it writes."""
-        for name in ("jpserver-%d.json", "nbserver-%d.json"):
-            path = os.path.join(self.spec["runtime"], name % self.server.process["pid"])
-            with suppress(OSError, ValueError, AttributeError), open(path) as file:
-                return json.load(file).get("base_url") or "/"
-        return self.server.told.get("base_url") or "/"
+            self.loop.call(visitor.inform)
 
     def _end(self, deadline):
         """Leave nothing but the word of how it ended, and nothing at all if it never was.
@@ -171,6 +174,11 @@ class Anchor(object):
         if self._is_gone:
             return
         self._is_gone = True
+        self.loop.call(self._clear, ending)
+        self._inform()
+        self._leave(time.monotonic() + (0.2 if ending["code"] == "terminated" else FAREWELL))
+
+    def _clear(self, ending):
         for process in host.kernels_of(self.spec["runtime"]):
             host.end_process(process)
         host.remove_runtime(self.spec["runtime"])
@@ -183,8 +191,6 @@ class Anchor(object):
         else:
             host.remove_tree(self.spec["directory"])
             host.remove_empty(host.state_base())
-        self._inform()
-        self._leave(time.monotonic() + (0.2 if ending["code"] == "terminated" else FAREWELL))
 
     def _leave(self, deadline):
         """End when nobody listens any more. The links end with the process: then nothing of us is left."""
@@ -253,9 +259,17 @@ class Anchor(object):
     # visitors --------------------------------------------------------------------------------------------
 
     def answer(self, words, caller):
-        """One request on the anchor's socket."""
+        """One request on the anchor's socket. Raises where it makes no sense, and then has done nothing."""
         op = words.get("op")
-        if op == "join":
+        if op == "wish":
+            caller.say(wish=self.spec["wish"])
+        elif op in STEPS:
+            if not host.fits(words, STEPS[op]):
+                raise ValueError("not as `%s` is" % op)
+            if self.server.state == "starting" or op == "open_kernel":
+                getattr(self.server, op)(**{key: words[key] for key in STEPS[op]})
+            caller.say(wish=self.spec["wish"], token=self.token, session=self.spec["directory"])
+        elif op == "join":
             caller.say(**self.description())
         elif op == "status" and not self.server.answers:  # nor would it now
             self._kernels(caller, None, b"")
@@ -264,19 +278,8 @@ class Anchor(object):
         elif op == "stop":
             self._stoppers.append(caller)
             self.server.stop()
-        elif op == "launch":
-            self.server.reached(words.pop("stage"), {key: words[key] for key in words if key != "op"})
-            caller.say(wish=self.spec["wish"], token=self.token, session=self.spec["directory"])
-        elif op in ("setup", "installing", "open-kernel"):
-            self.server.hear(op, words)
-            caller.say(ok=True)
-        elif op == "wish":
-            caller.say(wish=self.spec["wish"])
-        elif op == "failed":
-            self.server.fail(**words["error"])
-            caller.say(ok=True)
         else:
-            caller.close()
+            raise ValueError("no request")
 
     def _kernels(self, caller, status, body):
         def tell(code, more):

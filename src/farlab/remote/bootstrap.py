@@ -14,8 +14,8 @@ import zlib
 AGENT = ("host", "session", "chores", "start", "agent")
 ANCHOR = (
     *("frames", "streams", "line", "carrier", "visitors"),
-    *("host", "reactor", "heap", "fetch", "upkeep", "server", "callers", "terminal", "anchor", "launch", "backlog"),
-    *("kernels", "kernel_start", "keep_output"),
+    *("host", "reactor", "heap", "fetch", "upkeep", "server", "callers", "terminal", "anchor", "launch", "pythons"),
+    *("overrides", "backlog", "kernels", "kernel_start", "keep_output"),
 )
 NO_PYTHON, OLD_PYTHON = 90, 91
 """Exit statuses of the bootstrap where the host has no Python, or none from 3.6 on."""

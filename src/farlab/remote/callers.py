@@ -1,7 +1,7 @@
 """The anchor's private socket: whoever connects says one line of JSON and gets one back. Python 3.6.
 
 An agent that joins says a second line, with its link's two descriptors beside it (unix(7), SCM_RIGHTS): what came over
-the link already.
+the link already. Who says what makes no sense is not answered, and loses the connection.
 """
 
 import array
@@ -33,9 +33,7 @@ def _accept(anchor, listener):
         anchor.loop.remove_reader(listener.fileno())
         anchor.loop.call_later(0.1, anchor.loop.add_reader, listener.fileno(), _accept, anchor, listener)
         return
-    if host.is_our_peer(sock):
-        Caller(anchor, sock)
-    else:
+    if not (host.is_our_peer(sock) and anchor.loop.call(Caller, anchor, sock)):
         sock.close()
 
 
@@ -72,18 +70,13 @@ class Caller(object):
         return data, list(fds)
 
     def _obey(self, said):
-        try:
-            brought = base64.b64decode(said) if self._fds else b""
-            words = {} if self._fds else dict(json.loads(said.decode()))
-        except (ValueError, TypeError):  # nobody who speaks as we do; or no descriptor was free for its two
-            self.close()
-            return
         if not self._fds:
-            self._anchor.answer(words, self)
+            self._anchor.answer(dict(json.loads(said.decode())), self)
         elif len(self._fds) == 2:
+            brought = base64.b64decode(said)
             self._loose()
             self._anchor.link_came(brought, self._fds, self._sock)
-        else:
+        else:  # no descriptor was free for both of a link's two
             self.close()
 
     def say(self, **words):
@@ -97,6 +90,10 @@ class Caller(object):
             self._sock.setblocking(False)
         except OSError:
             self.close()
+
+    def failed(self):
+        """What was said makes no sense."""
+        self.close()
 
     def close(self):
         if self._sock is not None:

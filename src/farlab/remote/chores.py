@@ -1,6 +1,5 @@
 """What can be asked of a host besides a line: end a session, tell of sessions, read a log. Python 3.6."""
 
-import json
 import os
 import re
 import select
@@ -9,7 +8,7 @@ from contextlib import suppress
 
 from farlab.remote import host
 from farlab.remote.host import Failure
-from farlab.remote.session import NAME, Session
+from farlab.remote.session import NAME, Session, read_json
 
 MOST_LOG = 1 << 20
 """Bytes of a log that are read at once."""
@@ -33,7 +32,7 @@ def stop(link, request):
                     host.end_process(process)
             for process in host.kernels_of(record["runtime"]) if "runtime" in record else ():
                 host.end_process(process)
-            end_tmux(record)
+            end_tmux(session.name, record)
             session.sweep()
         host.remove_empty(host.state_base())
         if state in ("alive", "orphan"):
@@ -72,13 +71,13 @@ def stop_by_anchor(link, session, hangs):
     link.say(progress="stop", text="the session does not answer: ending its processes")
 
 
-def end_tmux(record):
+def end_tmux(name, record):
     """Kill the session's tmux session where it stayed behind (`remain-on-exit`): only if its pane was ours."""
     if record.get("launcher") != "tmux" or "anchor" not in record or not shutil.which("tmux"):
         return
     import subprocess  # 10 ms, and only to terminate
 
-    target = "=farlab-%s:" % record["name"]
+    target = "=farlab-%s:" % name
     panes = subprocess.run(
         ["tmux", "list-panes", "-t", target, "-F", "#{pane_pid}"],
         stdout=subprocess.PIPE,
@@ -106,38 +105,41 @@ def describe(session):
     return words
 
 
-def status(link, request):
-    session = Session(request["name"]).look()
-    if session.state == "none":
-        raise Failure("no-session", "no session `%s` runs there" % session.name)
-    link.say(sessions=[describe(session)])
-
-
 def list_all(link, request):
     """Every session of ours on this home, and the Jupyter servers that farlab did not start."""
     base = host.state_base()
     names = sorted(filter(NAME.match, os.listdir(base))) if os.path.isdir(base) else []
-    found = [describe(session) for session in map(Session, names) if session.look().state != "none"]
-    link.say(sessions=found, foreign=foreign())
+    link.say(sessions=list(filter(None, map(listed, names))), foreign=foreign())
+
+
+def listed(name):
+    """What `list` tells of one session, None where there is none; whatever it is like, others are told, too."""
+    try:
+        session = Session(name)
+        return describe(session) if session.look().state != "none" else None
+    except Exception as error:
+        return {"name": name, "node": os.uname().nodename, "state": "not-answering", "reason": str(error)[:200]}
 
 
 def foreign():
     """Jupyter servers found by the files they write; never their tokens. Files are read, not tidied."""
     home = os.path.expanduser("~")
-    found = []
-    for place in (home + "/.local/share/jupyter/runtime", home + "/Library/Jupyter/runtime"):
-        for name in sorted(os.listdir(place)) if os.path.isdir(place) else ():
-            if re.match(r"(jpserver|nbserver)-\d+\.json$", name):
-                try:
-                    with open(os.path.join(place, name)) as file:
-                        words = json.load(file)
-                    pid = int(words["pid"])
-                    if os.stat("/proc/%d" % pid).st_uid == os.getuid():
-                        found.append({"pid": pid, "directory": words.get("root_dir") or words.get("notebook_dir"),
-                                      "port": words.get("port"), "server": words.get("version")})  # fmt: skip
-                except (OSError, ValueError, KeyError, TypeError):
-                    continue
-    return found
+    places = [home + "/.local/share/jupyter/runtime", home + "/Library/Jupyter/runtime"]
+    files = [
+        os.path.join(place, name) for place in places if os.path.isdir(place) for name in sorted(os.listdir(place))
+    ]
+    return list(filter(None, map(server_of, files)))
+
+
+def server_of(path):
+    """What a file that a Jupyter server has written tells of it; None where it is none, or runs no more."""
+    with suppress(OSError):
+        words = re.search(r"/(jpserver|nbserver)-\d+\.json$", path) and read_json(path, {"pid": host.PID})
+        if words:
+            os.kill(words["pid"], 0)  # it runs, and is ours
+            return {"pid": words["pid"], "directory": words.get("root_dir") or words.get("notebook_dir"),
+                    "port": words.get("port"), "server": words.get("version")}  # fmt: skip
+    return None
 
 
 def logs(link, request):

@@ -35,6 +35,9 @@ class _Fetch(object):
         if not data or len(self._answer) > MOST:
             self._parse()
 
+    def failed(self):
+        self._end(None, b"")
+
     def _parse(self):
         head, _, body = self._answer.partition(b"\r\n\r\n")
         words = head.split(None, 2)
@@ -52,16 +55,16 @@ class _Fetch(object):
 
 
 def fetch(loop, path, method, target, token, done, timeout):
-    """`done(status, body)` with the answer, `done(None, b"")` without one within `timeout` seconds."""
+    """`done(status, body)` with the answer, `done(None, b"")` without one within `timeout` seconds.
+
+    `token` None: as somebody who has none.
+    """
     try:
         sock = socket.socket(socket.AF_UNIX)
     except OSError:  # too many files are open
         loop.call_later(0, done, None, b"")
         return
-    lines = [
-        "%s %s HTTP/1.0" % (method, target),
-        "Host: localhost",
-        "Authorization: token %s" % token,
-        "Content-Length: 0",
-    ]
+    lines = ["%s %s HTTP/1.0" % (method, target), "Host: localhost", "Content-Length: 0"]
+    if token is not None:
+        lines.append("Authorization: token %s" % token)
     _Fetch(loop, sock, done, timeout).begin(path, ("\r\n".join(lines) + "\r\n\r\n").encode())

@@ -25,6 +25,20 @@ class Failure(Exception):
         self.words = {"code": code, "message": message, "detail": detail, "hint": hint}
 
 
+NONE = type(None)
+PID, TEXT = range(1, 1 << 31), (str, NONE)
+
+
+def fits(value, shape):
+    """Whether a value from outside is as `shape` says: a type, a range of whole numbers, a dict of shapes, or any of a
+    tuple of shapes."""
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(fits(value.get(key), each) for key, each in shape.items())
+    if isinstance(shape, tuple):
+        return any(fits(value, each) for each in shape)
+    return type(value) is int and value in shape if isinstance(shape, range) else isinstance(value, shape)
+
+
 def boot_id():
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
@@ -62,7 +76,7 @@ def here(pid):
 def is_same(process, unknown=False):
     """Whether `{"pid", "start"}` is still that very process; `unknown` where nobody can tell."""
     try:
-        return bool(process) and start_time(process["pid"]) == process["start"] is not None
+        return bool(process and process["pid"]) and start_time(process["pid"]) == process["start"] is not None
     except OSError:
         return unknown
 

@@ -1,9 +1,38 @@
-"""A small event loop for the host: asyncio's names, a third of its memory and start-up. Python 3.6."""
+"""A small event loop for the host: asyncio's names, a third of its memory and start-up. Python 3.6.
+
+An exception in a callback ends that callback and nothing else. Where it was about a descriptor, and the callback is a
+method, its object is told: `failed(*args)`, if it has one, gives up the connection.
+"""
 
 import heapq
 import itertools
 import selectors
 import time
+from contextlib import suppress
+
+MOST_FAULTS, MOST_FAULT = 20, 4096
+"""Exceptions that are told in an hour, and characters of each: a log shall not fill."""
+HOUR = 3600.0
+
+
+class Faults(object):
+    """Tells the log at `path` of exceptions."""
+
+    def __init__(self, path):
+        self._path, self._since, self._count = path, time.monotonic(), 0
+
+    def tell(self):
+        """Tell of the one that is being handled."""
+        now = time.monotonic()
+        if now - self._since > HOUR:
+            self._since, self._count = now, 0
+        self._count += 1
+        if self._count > MOST_FAULTS:
+            return
+        import traceback  # 1 MiB, and nobody should ever need it
+
+        with suppress(Exception), open(self._path, "a") as log:
+            log.write("farlab: a fault of its own; the session goes on\n%s\n" % traceback.format_exc()[-MOST_FAULT:])
 
 
 class Timer(object):
@@ -22,9 +51,13 @@ class Timer(object):
 
 
 class Reactor(object):
-    """Waits for descriptors and times, one thread, until `stop`."""
+    """Waits for descriptors and times, one thread, until `stop`.
 
-    def __init__(self):
+    `on_fault()` is called while an exception is handled; without it exceptions leave `run`.
+    """
+
+    def __init__(self, on_fault=None):
+        self._on_fault = on_fault
         self._selector = selectors.DefaultSelector()
         self._timers = []
         self._order = itertools.count()
@@ -51,6 +84,17 @@ class Reactor(object):
     def stop(self):
         self._stopped = True
 
+    def call(self, call, *args):
+        """Call now. Returns whether it came to its end: an exception is told, and goes no further."""
+        try:
+            call(*args)
+        except Exception:
+            if self._on_fault is None:
+                raise
+            self._on_fault()
+            return False
+        return True
+
     def run(self):
         """Run until `stop`."""
         while not self._stopped:
@@ -58,8 +102,10 @@ class Reactor(object):
                 for side in (0, 1):
                     # a call before this one may have removed it
                     wanted = self._calls(key.fd)[side] if mask & (1, 2)[side] else None
-                    if wanted is not None:
-                        wanted[0](*wanted[1])
+                    if wanted is not None and not self.call(wanted[0], *wanted[1]):
+                        failed = getattr(getattr(wanted[0], "__self__", None), "failed", None)
+                        if failed is not None:
+                            self.call(failed, *wanted[1])
             self._run_due()
 
     def _calls(self, fd):
@@ -88,4 +134,4 @@ class Reactor(object):
         while self._timers and self._timers[0].due <= now:
             timer = heapq.heappop(self._timers)
             if timer.call is not None:
-                timer.call(*timer.args)
+                self.call(timer.call, *timer.args)

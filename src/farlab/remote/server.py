@@ -32,6 +32,17 @@ HUNG_PATIENCE = 3.0
 """The same for the first sign of having heard, and for all the rest where there was none."""
 SETUP = "FARLAB_SETUP_"
 """What the variables begin with in which the person's `--setup` lines are handed to their shell."""
+STEP = (
+    '/bin/sh -c \'exec "$FARLAB_LAUNCH_PYTHON" -I -S "$FARLAB_LAUNCH_RUNTIME/farlab-anchor" '
+    'farlab.remote.launch %s "$FARLAB_LAUNCH_RUNTIME"\''
+)
+"""A step of the launcher as every login shell reads it alike: the paths, whatever they are, stand in variables."""
+REFUSALS = (301, 302, 303, 307, 308, 401, 403)
+"""Answers to a question without token that it answers with one: to a log-in page at most."""
+DOORKEEPER = (
+    "take out what changes this in the Jupyter configuration there, "
+    "such as `~/.jupyter/jupyter_server_config.py`, or the server extension that does"
+)
 LOST = 1 << 16
 """Stands for the exit status of an adopted server, which only its parent could see."""
 _NO_TERMINAL = (": Inappropriate ioctl for device", ": no job control in this shell")
@@ -52,6 +63,7 @@ class Server(object):
         self._upkeep = Upkeep(spec["runtime"])
         self._memory_kills = memory_kills()
         self._log = os.path.join(spec["directory"], "log")
+        self._place = {}
         self._child = self._watching = None
         self._interactive = True
         self._deadline = 0.0
@@ -61,23 +73,17 @@ class Server(object):
 
     def start(self):
         shell = login_shell(self._spec["env"])
-        runtime, setup = self._spec["runtime"], list(self._spec["wish"].get("setup") or ())
-        program = "%s -I -S %s farlab.remote.launch" % (sys.executable, os.path.join(runtime, "farlab-anchor"))
-        lines = {SETUP + str(number): line for number, line in enumerate(setup)}
-        steps = ["%s setup %s" % (program, runtime), *('eval "$%s"' % name for name in lines)] if setup else []
-        steps.append("exec %s launch %s" % (program, runtime))
-        command = os.fsencode(" && ".join(steps))
-        words = ["-" + os.path.basename(shell)] + (["-i"] if self._interactive else []) + ["-c", command]
-        env = dict(self._spec["env"], JUPYTER_RUNTIME_DIR=self._spec["runtime"])
-        env.update((key, os.environ[key]) for key in ("TMUX", "TMUX_PANE", "TERM") if key in os.environ)
-        # others can read a command line; and an old Python in a C locale would raise
-        env.update((name, line.encode("utf-8", "surrogateescape")) for name, line in lines.items())
-        env.setdefault("TMUX", "none,0,0")  # rc files that `exec tmux` unless they are in one must not
+        lines = {SETUP + str(number): line for number, line in enumerate(self._spec["wish"].get("setup") or ())}
+        steps = [STEP % "setup", *('eval "$%s"' % name for name in lines)] if lines else []
+        steps.append("exec " + STEP % "launch")
+        words = ["-" + os.path.basename(shell)] + (["-i"] if self._interactive else []) + ["-c", " && ".join(steps)]
+        env = self._environment(lines)
         log = os.open(self._log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         try:
             self._child = subprocess.Popen(
                 words, executable=shell, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=os.path.expanduser("~"), start_new_session=True,
+                preexec_fn=lambda: os.umask(self._spec["umask"]),  # ours is for what is ours
             )  # fmt: skip
         except OSError as error:
             self.fail("shell-failed", "cannot start your login shell `%s`" % shell, str(error))
@@ -89,40 +95,59 @@ class Server(object):
         self._on_change()
         self._watch_in(0.02)
 
+    def _environment(self, lines):
+        """The login shell's: the agent's, and what is to be run in it."""
+        runtime = self._spec["runtime"]
+        env = dict(self._spec["env"], JUPYTER_RUNTIME_DIR=runtime)
+        env.update((key, os.environ[key]) for key in ("TMUX", "TMUX_PANE", "TERM") if key in os.environ)
+        env.setdefault("TMUX", "none,0,0")  # rc files that `exec tmux` unless they are in one must not
+        env.update(FARLAB_LAUNCH_PYTHON=sys.executable, FARLAB_LAUNCH_RUNTIME=runtime)
+        # others can read a command line; and an old Python in a C locale would raise
+        env.update((name, line.encode("utf-8", "surrogateescape")) for name, line in lines.items())
+        return env
+
     def adopt(self, record):
         """Take over a server whose anchor was lost."""
         self.process, self.told = record["server"], record.get("told") or {}
+        if not self.told.get("base_url"):  # it was not up yet: nobody has seen whom it lets in
+            host.end_process(self.process)
+            self.told = {}
+            self.start()
+            return
         self._enter("up", "")
         self._watch_in(1.0)
 
-    def hear(self, op, words):
-        """What the launcher says on its way, or the server itself."""
-        if op == "setup":
-            self._setting_up()
-        elif op == "installing":
-            self._installing()
-        else:
-            self._has_open_kernel(words["name"])
+    # what the launcher says on its way
 
-    def _setting_up(self):
+    def setting_up(self):
         """The login shell has come to the person's `--setup` lines."""
         self._is_setting_up = True
-        self._deadline = time.monotonic() + START_TIMEOUT
-        self._enter("starting", "running your setup lines")
+        self._step("running your setup lines")
 
-    def _installing(self):
+    def in_shell(self, pid, home):
+        """The launcher runs, and looks for a Python."""
+        self.process = {"pid": pid, "start": host.start_time(pid)}
+        self.told["home"] = home
+        self._step("looking for Jupyter")
+
+    def installing(self):
         """The launcher installs what `--keep-output` wants, with a deadline of its own."""
-        self._deadline = time.monotonic() + INSTALL_TIMEOUT
-        self._enter("starting", "installing what keeps output")
+        self._step("installing what keeps output", INSTALL_TIMEOUT)
 
-    def reached(self, stage, words):
-        """The launcher has come to `stage`: "shell" (our command runs) or "python" (the chosen Python does)."""
-        self.told.update(words)
-        self._deadline = time.monotonic() + START_TIMEOUT
-        self.process = {"pid": words["pid"], "start": host.start_time(words["pid"])}
-        self._enter("starting", "looking for Jupyter" if stage == "shell" else "starting %s" % words["server"])
+    def in_python(self, **told):
+        """The launcher has become the chosen Python, and is to be the server: app, server, python, directory."""
+        self.told.update(told, keep_output=bool(self._spec["wish"].get("keep_output")))
+        self._step("starting " + told["server"])
 
-    def _has_open_kernel(self, name):
+    def _step(self, stage, timeout=START_TIMEOUT):
+        self._deadline = time.monotonic() + timeout
+        self._enter("starting", stage)
+
+    def serving(self, **place):
+        """The server is about to listen: under which `base_url`, and the `doorkeeper` that a `setting` names."""
+        self._place = place
+
+    def open_kernel(self, name):
         """A kernel of this kind runs, and others on the host could read it."""
         self.told["open_kernels"] = sorted(set(self.told.get("open_kernels") or ()) | {name})
         self._on_change()
@@ -150,6 +175,8 @@ class Server(object):
     def _watch(self):
         if self.state == "ended":
             return
+        self._watch_in(1.0)  # whatever goes wrong below
+        self._shorten_log()
         status = self._exit_status()
         if status is not None:
             self._ended(status)
@@ -157,10 +184,10 @@ class Server(object):
             self._watch_start()
             self._watch_in(0.02)
         else:
-            self._shorten_log()
+            if self._stopping:
+                self._watch_in(0.02)
             self._upkeep.look()
             self._feel_pulse()
-            self._watch_in(0.02 if self._stopping else 1.0)
 
     def _feel_pulse(self):
         """Ask a server that is up, now and then, whether it still answers."""
@@ -191,14 +218,37 @@ class Server(object):
                 self.fail("shell-stuck", message)
             else:
                 self.fail("server-failed", "the server did not answer within %d s" % START_TIMEOUT)
-        elif not self._asking and os.path.exists(self.socket_path):
+        elif not self._asking and self._place and os.path.exists(self.socket_path):
             self._asking = True
-            self.ask("GET", "api", self._answered, timeout=START_TIMEOUT)
+            self._ask_status(self._token, self._let_us_in)
 
-    def _answered(self, status, body):
+    def _ask_status(self, token, done):
+        target = self._place["base_url"] + "api/status"
+        fetch(self._loop, self.socket_path, "GET", target, token, done, START_TIMEOUT)
+
+    def _let_us_in(self, status, body):
+        """What the server says to its token. It is up once it also refuses whoever has none."""
+        if status == 200:
+            self._ask_status(None, self._refused_others)
+        elif status is None:  # it does not listen yet
+            self._asking = False
+        else:
+            message = "the server does not accept farlab's token (it answers %d): %s"
+            self.fail("server-failed", message % (status, self._doorkeeper()), hint=DOORKEEPER)
+
+    def _refused_others(self, status, body):
         self._asking = False
-        if status is not None and self.state == "starting":
+        if status is None:
+            return
+        if status not in REFUSALS:
+            message = "the server lets in whoever asks, without the token: %s"
+            self.fail("server-failed", message % self._doorkeeper(), hint=DOORKEEPER)
+        elif self.state == "starting":
+            self.told["base_url"] = self._place["base_url"]
             self._enter("up", "")
+
+    def _doorkeeper(self):
+        return "`c.%(setting)s` is `%(doorkeeper)s`" % self._place
 
     def _ended(self, status):
         if self._is_hosts:

@@ -9,7 +9,7 @@ import zlib
 from contextlib import suppress
 
 from farlab.remote import host
-from farlab.remote.host import Failure
+from farlab.remote.host import NONE, PID, TEXT, Failure, fits
 
 ANSWER_TIMEOUT = 8.0
 """Seconds that a living anchor may take for its first word."""
@@ -21,6 +21,27 @@ LOCK_AGE = 120.0
 UNREADABLE_AGE = 10.0
 """The same for a lock that does not say whose it is: its maker was killed, or the disk is full."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
+MOST_RECORD = 1 << 20
+PROCESS = {"pid": PID, "start": TEXT}
+LOCK = dict(PROCESS, node=str, boot=str)
+RECORD = {
+    "node": str, "boot": str, "runtime": str, "token": TEXT, "launcher": TEXT, "anchor": PROCESS, "ended": NONE,
+    "server": (NONE, PROCESS, {"pid": NONE, "start": NONE}),
+    "told": (NONE, {"base_url": TEXT}),
+}  # fmt: skip
+ENDED = {"node": str, "ended": {"message": str, "detail": str}}
+
+
+def read_json(path, shape):
+    """What a file of JSON says where it is as `shape` says, else None. Raises where there is no such file."""
+    try:
+        with open(path) as file:
+            words = json.loads(file.read(MOST_RECORD))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError):
+        return None
+    return words if fits(words, shape) else None
 
 
 class Lock(object):
@@ -63,17 +84,12 @@ class Lock(object):
         host.remove_file(taken)
 
     def _is_stale(self, path, mine):
-        age = UNREADABLE_AGE
         try:
-            with open(path) as file:
-                owner = json.load(file)
-            if owner["node"] == mine["node"]:
+            owner = read_json(path, LOCK)
+            if owner and owner["node"] == mine["node"]:
                 return owner["boot"] != mine["boot"] or not host.is_same(owner)
-            age = LOCK_AGE
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # gone, or being written, or cut short
-        try:
-            return time.time() - os.stat(path).st_mtime > age
+            # else of another node, or being written, or cut short
+            return time.time() - os.stat(path).st_mtime > (LOCK_AGE if owner else UNREADABLE_AGE)
         except OSError:
             return False
 
@@ -95,17 +111,11 @@ class Session(object):
 
     def read(self):
         try:
-            with open(os.path.join(self.directory, "record.json")) as file:
-                self.record = json.load(file)
-            ended = self.record.get("ended")
-            if ended:
-                ended["message"] + ended["detail"] + self.record["node"]
-            else:
-                [self.record[key] for key in ("node", "boot", "runtime")] + [self.record["anchor"]["pid"]]
+            self.record = read_json(os.path.join(self.directory, "record.json"), (ENDED, RECORD))
+            if self.record is None:
+                self.find()
         except FileNotFoundError:
             self.record = {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            self.find()
         return self
 
     def look(self):
@@ -159,8 +169,8 @@ class Session(object):
             if not host.is_our_peer(sock):
                 raise OSError("`%s` is somebody else's" % place)
             sock.sendall(json.dumps(words).encode() + b"\n")
-            return sock, json.loads(read_line(sock))
-        except (OSError, ValueError) as error:
+            return sock, dict(json.loads(read_line(sock)))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             sock.close()
             message = "session `%s` is alive (process %d) but does not answer" % (self.name, anchor["pid"])
             raise Failure("not-answering", message, str(error)) from None
@@ -191,7 +201,7 @@ def read_line(sock):
     line = b""
     while not line.endswith(b"\n"):
         part = sock.recv(65536)
-        if not part:
+        if not part or len(line) > MOST_RECORD:
             raise ValueError("it closed the connection")
         line += part
     return line.decode()

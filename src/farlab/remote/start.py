@@ -39,7 +39,7 @@ def start(link, request, session):
     if not adopt:
         session.sweep()
     try:
-        lay_out(session, runtime, bundle, {"wish": request["wish"], "adopt": adopt})
+        lay_out(session, runtime, bundle, {"wish": request["wish"], "adopt": adopt, "umask": request["umask"]})
         launch(session.name, [sys.executable, "-I", "-S", runtime + "/farlab-anchor", "farlab.remote.anchor", runtime])
         await_anchor(session, runtime)
     except BaseException:

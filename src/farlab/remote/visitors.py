@@ -12,9 +12,10 @@ from farlab.remote.line import Line
 
 LINE_LIMIT = 64 << 20
 """Bytes kept for a laptop that is away."""
-LEAST_LIMIT = 1 << 20
+LIMITS = range(1 << 20, 1 << 40)
 LINE_LIFE = 72 * 3600.0
 """Seconds a line without a link is kept. This and the limit are the laptop's to change."""
+MOST_LIFE = 1e10
 ABSENCE = 8.0
 """Seconds without a byte after which a laptop is away, though its link stands: it says something every three."""
 FULL = 1.0
@@ -74,8 +75,8 @@ class Visitor(object):
         """How much is kept while this laptop is away, and for how long: its own word."""
         size, seconds = (words.get(key) for key in ("bytes", "seconds"))
         if isinstance(size, int):
-            self.line.limit = max(LEAST_LIMIT, size)
-        if isinstance(seconds, (int, float)) and seconds > 0:
+            self.line.limit = min(max(LIMITS[0], size), LIMITS[-1])
+        if isinstance(seconds, (int, float)) and 0 < seconds < MOST_LIFE:
             self.life = float(seconds)
         self.inform()
 
