@@ -4,19 +4,20 @@ import os
 import socket
 import sys
 
-from farlab.remote import frames
+from farlab.remote import codec, frames
 from farlab.remote.carrier import Carrier
 from farlab.remote.line import Line
 from farlab.remote.reactor import Reactor
-from farlab.remote.visitors import LINE_LIMIT, prepare
+from farlab.remote.visitors import LINE_LIMIT
+from farlab.remote.wire import Wire
 
 
 def main():
     """Join every stream that the laptop opens to a new connection to the socket."""
     brought = b""
-    while frames.read_hello(brought) is None:
+    while codec.read_hello(brought, frames.VERSION) is None:
         brought += os.read(0, 65536)
-    hello, rest = frames.read_hello(brought)
+    hello, rest = codec.read_hello(brought, frames.VERSION)
     loop = Reactor()
     line = Line(hello["line"], False, LINE_LIMIT)
 
@@ -28,9 +29,7 @@ def main():
             carrier.pump()
 
     carrier = Carrier(loop, line, happened, lambda reason: loop.stop())
-    for descriptor in (0, 1):
-        prepare(descriptor)
-    carrier.carry(line.accept(hello), 0, 1, rest)
+    carrier.carry(line.accept(hello, frames.VERSION), Wire(0, 1), rest)
     loop.run()
 
 

@@ -11,6 +11,7 @@ import sys
 from farlab.keeper.limits import Limits
 from farlab.remote.carrier import Carrier
 from farlab.remote.line import Line
+from farlab.remote.wire import Wire
 
 WIDE = 1 << 20
 
@@ -34,7 +35,7 @@ async def carry(argv: list[str]) -> None:
     line = Line(secrets.token_hex(16), True, Limits().laptop)
     carrier = Carrier(loop, line, lambda event: None, lambda reason: ended.set())
     process, descriptor = start_ssh(argv)
-    carrier.carry(line.attach(), descriptor, descriptor)
+    carrier.carry(line.attach(), Wire(descriptor, descriptor))
     listener = socket.create_server(("127.0.0.1", 0))
 
     def accept() -> None:

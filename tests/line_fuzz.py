@@ -8,14 +8,15 @@ import random
 import sys
 from collections import Counter
 
-from farlab.remote import frames
-from farlab.remote.frames import ProtocolError, encode, encode_text, read_hello
+from farlab.remote import codec, frames
+from farlab.remote.codec import read_hello
+from farlab.remote.frames import VERSION, ProtocolError, pack_text
 from farlab.remote.line import Line
 from line_side import Side
 
 ID = "0123456789abcdefghij"
 LIMIT = 2 << 20
-KINDS = (1, 2, 3, 4, 16, 17, 18, 19, 20, 21)
+KINDS = (1, 2, 3, 4, 5, 6, 16, 17, 18, 19, 20, 21)
 NUMBERS = (0, 1, 2, 3, 5, 255, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 63) - 1, (1 << 64) - 1)
 TEXTS = (
     b"", b"{}", b"[]", b"null", b"{", b'{"a":' * 3000, b"[" * 60000, b"9" * 5000, b"NaN", b'"\\ud800"', b"\xff\xfe",
@@ -27,15 +28,29 @@ TEXTS = (
 )  # fmt: skip
 
 
-def _talk():
+def maker(version, way):
+    """What makes frames as an end of the first link of the line would: 0 the anchor, 1 the keeper."""
+    return codec.Plain() if version == 1 else codec.Checked(0, codec.keys(ID, 1)[way])
+
+
+def bytes_of(version, way, said):
+    """Frames as bytes, numbered on from 1 where they are counted."""
+    packer, number, buffers = maker(version, way), 0, []
+    for kind, stream, payload in said:
+        number += kind in frames.COUNTED
+        buffers += packer.pack(kind, stream, number, payload)
+    return b"".join(buffers)
+
+
+def _talk(version):
     """What two honest ends say: the keeper's bytes and the anchor's, each from its HELLO on."""
     keeper, anchor = Line(ID, True, LIMIT), Line(ID, False, LIMIT)
-    here = keeper.attach()
+    here = keeper.attach(version)
     first = keeper.open("", b"GET / HTTP/1.1")
     keeper.message({"hello": "anchor"})
     out, back = b"".join(keeper.data_to_send(here)), b""
-    hello, rest = read_hello(out)
-    there = anchor.accept(hello)
+    hello, rest = read_hello(out, version)
+    there = anchor.accept(hello, version)
     anchor.receive(there, rest)
     for turn in range(4):
         stream = keeper.open("", b"x" * turn)
@@ -56,15 +71,20 @@ def _talk():
     return out, back
 
 
-OUT, BACK = _talk()
-HELLO, REST = read_hello(OUT)
+TALK = {version: _talk(version) for version in (1, VERSION)}
+HELLO, _ = read_hello(TALK[1][0], 1)
+
+
+def f(kind, stream, payload=b""):
+    """One frame in a list."""
+    return [(kind, stream, payload)]
 
 
 FLOODS = (
-    encode(frames.OPEN, 5, b"\x00") * 2, b"".join(encode(frames.OPEN, n, b"\x00") for n in range(10, 400)),
-    encode(frames.DATA, 1, bytes(1 << 18)) * 9, encode(frames.WINDOW, 1, b"\xff" * 4) * 3,
-    encode(frames.PING, 0, bytes(16)) * 1100, encode(frames.DATA, 1), encode(frames.EOF, 1) * 2,
-    encode(frames.RESET, 1) * 2 + encode(frames.DATA, 1, b"x"),
+    f(frames.OPEN, 5, b"\x00") * 2, [(frames.OPEN, n, b"\x00") for n in range(10, 400)],
+    f(frames.DATA, 1, bytes(1 << 18)) * 9, f(frames.WINDOW, 1, b"\xff" * 4) * 3,
+    f(frames.PING, 0, bytes(16)) * 1100, f(frames.PING, 0, bytes(24)) * 1100, f(frames.AGAIN, 0, bytes(12)) * 1100,
+    f(frames.DATA, 1), f(frames.EOF, 1) * 2, f(frames.RESET, 1) * 2 + f(frames.DATA, 1, b"x"),
 )  # fmt: skip
 """More of something than there may be."""
 
@@ -74,26 +94,28 @@ def _garbage(rng):
 
 
 def _frame(rng):
-    """A frame that could be one: its kind, stream, length or payload may be anything."""
+    """A frame that could be one: its kind, stream or payload may be anything."""
     kind = rng.choice(KINDS) if rng.random() < 0.95 else rng.randrange(256)
     stream = rng.choice((0, 1, 1, 2, 3, rng.choice(NUMBERS) & 0xFFFFFFFF))
+    count, mark = frames.COUNT.pack(rng.choice(NUMBERS) & (1 << 64) - 1), frames.BEAT.pack(rng.randrange(9), b"x" * 8)
     payload = rng.choice((
-        b"", rng.choice(TEXTS), bytes(rng.randrange(300)), frames.COUNT.pack(rng.choice(NUMBERS)),
+        b"", rng.choice(TEXTS), bytes(rng.randrange(300)), count, mark, mark + count,
         frames.CREDIT.pack(rng.choice(NUMBERS) & 0xFFFFFFFF),
-        frames.BEAT.pack(rng.choice(NUMBERS), b"x" * 8),
+        frames.MISSED.pack(rng.choice(NUMBERS) & (1 << 64) - 1, rng.randrange(4)),
         bytes((rng.randrange(256),)) + b"a\xff" * rng.randrange(200),
     ))  # fmt: skip
-    if rng.random() < 0.05:
-        length = rng.choice((len(payload) + 1, 1 << 18, (1 << 18) + 1, 0xFFFFFF))
-        return frames.head(kind, stream, length) + payload
-    return encode(kind, stream, payload)
+    return kind, stream, payload
 
 
-def _frames(rng):
-    return b"".join(_frame(rng) for _ in range(rng.randrange(1, 6)))
+def _frames(rng, version, way):
+    text = bytes_of(version, way, [_frame(rng) for _ in range(rng.randrange(1, 6))])
+    if version == 1 and rng.random() < 0.2:
+        length = rng.choice((1, 1 << 18, (1 << 18) + 1, 0xFFFFFF))
+        text += frames.HEAD.pack(rng.choice(KINDS) << 24 | length, 1)
+    return text
 
 
-def _changed(rng, text):
+def _changed(rng, text, version, way):
     """Honest talk with bytes changed, cut out, doubled or moved, or cut off."""
     text = bytearray(text)
     for _ in range(rng.choice((1, 1, 1, 2, 5))):
@@ -106,7 +128,7 @@ def _changed(rng, text):
         elif change == 2:
             text[at:at] = text[at : at + size]
         elif change == 3:
-            text[at:at] = _frame(rng)
+            text[at:at] = bytes_of(version, way, [_frame(rng)])
         elif change == 4:
             text[at : at + size] = text[:size]
         else:
@@ -114,68 +136,65 @@ def _changed(rng, text):
     return bytes(text)
 
 
-def _answered(link=1):
-    return encode_text(frames.HELLO, {"version": 1, "line": ID, "life": link, "received": 0})
-
-
-MESSAGE = encode(frames.MESSAGE, 0, b"{}")
+def _answered(version, link=1):
+    hello = {"version": version, "line": ID, "life": link, "received": 0}
+    return bytes_of(version, 0, f(frames.HELLO, 0, pack_text(hello)))
 
 
 def _talkative(line, token):
     """An end that has said more than honest talk acknowledges."""
     for _ in range(12):
-        line._out.order(MESSAGE)
+        line._out.order(frames.MESSAGE, 0, b"{}")
     line.data_to_send(token)
     return line, token
 
 
-def _anchor():
+def _anchor(version):
     line = Line(ID, False, LIMIT)
-    return _talkative(line, line.accept(HELLO))
+    return _talkative(line, line.accept(HELLO, version))
 
 
-def _keeper():
+def _keeper(version):
     line = Line(ID, True, LIMIT)
     for _ in range(5):
         line.open("", b"a question")
-    return _talkative(line, line.attach())
+    return _talkative(line, line.attach(version))
 
 
-def _known_keeper():
-    line, token = _keeper()
-    line.receive(token, _answered())
+def _known_keeper(version):
+    line, token = _keeper(version)
+    line.receive(token, _answered(version))
     return line, token
 
 
-def _keeper_again():
-    line, _ = _known_keeper()
+def _keeper_again(version):
+    line, _ = _known_keeper(version)
     line.open("", b"while there was no link")
-    return line, line.attach()
+    return line, line.attach(version)
 
 
-ENDS = ((_anchor, REST), (_keeper, BACK), (_known_keeper, BACK[len(_answered()) :]), (_keeper_again, BACK))
+ENDS = (_anchor, _keeper, _known_keeper, _keeper_again)
 
 
-def _input(rng, honest):
-    kind = rng.randrange(20)
+def _input(rng, version, way):
+    kind, honest = rng.randrange(20), TALK[version][0 if way else 1]
     if kind == 0:
         return _garbage(rng)
     if kind == 1:
-        return encode(frames.OPEN, 1, b"\x00") * rng.randrange(2) + rng.choice(FLOODS)
-    return _frames(rng) if kind < 10 else _changed(rng, honest)
+        return bytes_of(version, way, f(frames.OPEN, 1, b"\x00") * rng.randrange(2) + rng.choice(FLOODS))
+    return _frames(rng, version, way) if kind < 10 else _changed(rng, honest, version, way)
 
 
-def _try_hello(rng):
-    found = read_hello(_input(rng, OUT))
+def _try_hello(rng, version):
+    found = read_hello(_input(rng, version, 1), version)
     if found is not None:
-        line = rng.choice((Line(ID, False, LIMIT), _anchor()[0]))
-        line.receive(line.accept(found[0]), found[1])
+        line = rng.choice((Line(ID, False, LIMIT), _anchor(version)[0]))
+        line.receive(line.accept(found[0], version), found[1])
 
 
-def _try_line(rng):
-    make, honest = rng.choice(ENDS)
-    line, token = make()
-    text = _input(rng, honest)
+def _try_line(rng, version):
+    line, token = rng.choice(ENDS)(version)
+    text = _input(rng, version, 0 if line.opener else 1)
     cut = rng.randrange(len(text) + 1)
     try:
         line.receive(token, text[:cut])
@@ -184,7 +203,7 @@ def _try_line(rng):
         Side(line, 0).check()
         line.data_to_send(token)
         if line.opener:
-            line.data_to_send(line.attach())
+            line.data_to_send(line.attach(version))
 
 
 def attack(seed, count):
@@ -192,7 +211,7 @@ def attack(seed, count):
     rng, seen = random.Random(seed), Counter()
     for number in range(count):
         try:
-            (_try_line if number % 5 else _try_hello)(rng)
+            (_try_line if number % 5 else _try_hello)(rng, number // 5 % 2 + 1)
             seen["taken"] += 1
         except ProtocolError:
             seen["refused"] += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from farlab.remote import frames
+from farlab.remote import codec, frames
 from farlab.remote.line import Event, Line
 from line_world import LIMIT
 
@@ -11,23 +11,47 @@ ID = "0123456789abcdefghij"
 
 def hello_of(line: Line) -> dict:
     """What a keeper says on a new link that stays on its way."""
-    hello, _ = frames.read_hello(b"".join(line.data_to_send(line.attach()))) or ({}, b"")
+    hello, _ = codec.read_hello(b"".join(line.data_to_send(line.attach())), frames.VERSION) or ({}, b"")
     return hello
+
+
+def as_said_to(line: Line, *said: tuple[int, int, bytes]) -> bytes:
+    """Frames as the other end of the line's link would say them, counted on from what the line has received."""
+    link, number, buffers = line._end, line.received, []
+    keys = codec.keys(line.id, line._links)
+    other = codec.Plain() if link.version == 1 else codec.Checked(0, keys[0 if line.opener else 1])
+    for kind, stream, payload in said:
+        number += kind in frames.COUNTED
+        buffers += other.pack(kind, stream, number, payload)
+    return b"".join(buffers)
+
+
+def answer_to(line: Line, hello: dict) -> bytes:
+    """A HELLO as an anchor would say it on the keeper's present link."""
+    return as_said_to(line, (frames.HELLO, 0, frames.pack_text(hello)))
+
+
+def said_by(line: Line, data: bytes) -> list[tuple[int, int, bytes]]:
+    """What a line says over its link, as `(kind, stream, payload)`."""
+    keys = codec.keys(line.id, line._links)
+    reader = codec.Plain() if line._end.version == 1 else codec.Checked(keys[1 if line.opener else 0], 0)
+    return [(kind, stream, bytes(payload)) for kind, stream, _, payload in reader.feed(data)]
 
 
 class PairOfEnds:
     """`keeper` and `anchor` may be replaced at any time; `connect` then joins what is there."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = LIMIT, version: int = frames.VERSION) -> None:
+        self.version = version
         self.keeper, self.anchor = Line(ID, True, limit), Line(ID, False, limit)
         self.keeper_token = self.anchor_token = 0
         self._early: list[Event] = []
 
     def connect(self) -> None:
         """A new link, as far as the anchor's having accepted it."""
-        self.keeper_token = self.keeper.attach()
-        hello, rest = frames.read_hello(self.out()) or ({}, b"")
-        self.anchor_token = self.anchor.accept(hello)
+        self.keeper_token = self.keeper.attach(self.version)
+        hello, rest = codec.read_hello(self.out(), self.version) or ({}, b"")
+        self.anchor_token = self.anchor.accept(hello, self.version)
         self._early = self.anchor.receive(self.anchor_token, rest)
 
     def out(self, size: int = 1 << 24) -> bytes:

@@ -2,9 +2,8 @@
 
 import random
 
-from farlab.remote import frames
-from farlab.remote.line import UP
-from farlab.remote.streams import MAX_WINDOW
+from farlab.remote import frames, line
+from farlab.remote.streams import COST, MAX_WINDOW
 
 CHUNK = 64 * 1024
 LIMIT = 2 * 1024 * 1024
@@ -80,7 +79,7 @@ class Side:
                 self.heard = data["n"]
             elif kind == frames.PONG:
                 self.pings.remove(data)
-            elif kind != UP and not record.reset_out:
+            elif kind not in (line.UP, line.NOISE) and not record.reset_out:
                 self._of_stream(kind, stream_id, record, data, mate)
 
     def _of_stream(self, kind, stream_id, record, data, mate):
@@ -102,7 +101,7 @@ class Side:
     def check(self):
         """What holds at any moment."""
         line, out = self.line, self.line._out
-        held = sum(len(frame) for frame, _ in out._orders) + sum(size for size, _ in out._unacked)
+        held = sum(COST + len(payload) for *_, payload in [*out._orders.values(), *out._unacked])
         for stream in line.streams.values():
             assert stream.size == sum(map(len, stream.pending))
             held += stream.size

@@ -4,25 +4,30 @@ Everything that happens is one `step` with plain numbers, so that hypothesis (`p
 (`remote_selfcheck.py`) can drive it; after each step the world checks itself. Standard library, Python 3.6.
 """
 
-from farlab.remote import frames
-from farlab.remote.frames import ProtocolError
+from farlab.remote import codec
+from farlab.remote.frames import VERSION, ProtocolError
 from farlab.remote.line import Line
-from line_side import CHUNK, LIMIT, Record, Side, content
+from line_side import CHUNK, LIMIT, NOISE, Record, Side, content
 
 SPOILT = b"\xff" * 8
 SIZES = (1, 2, 7, 8, 9, 30, 60, 500, 5000, 20000, CHUNK, CHUNK + 1, 300000, 1 << 20, 3 << 20)
 STEPS = {
     "connect": 3, "pump": 14, "deliver": 16, "flow": 6, "cut": 2, "spoil": 1, "forget": 1, "open": 5, "send": 10,
-    "pour": 6, "read": 10, "eof": 6, "reset": 2, "message": 3, "ping": 2,
+    "pour": 6, "read": 10, "eof": 6, "reset": 2, "message": 3, "ping": 2, "foreign": 3, "eat": 1,
 }  # fmt: skip
+FOREIGN = (
+    b"x", b"2 updates are available: run `dotfiles update`\n", codec._MARK, codec._MARK[:1], codec._MARK * 30,
+    bytes(21), codec._MARK + NOISE[:40], NOISE[:300], b"NOTE: quota 93% used\r\n" * 4000, NOISE[:CHUNK],
+)  # fmt: skip
+"""What others may print into a link."""
 SCHEDULE = [name for name in STEPS for _ in range(STEPS[name])]
 
 
 class Link:
     """Bytes on their way, in both directions; each end may notice its end at another time."""
 
-    def __init__(self, keeper):
-        self.keeper, self.keeper_token = keeper, keeper.line.attach()
+    def __init__(self, keeper, version):
+        self.keeper, self.keeper_token = keeper, keeper.line.attach(version)
         self.anchor, self.anchor_token = None, None
         self.brought = b""
         self.out = self.back = b""
@@ -32,7 +37,8 @@ class Link:
 class World:
     """Keepers (each with its line), the anchor's lines by id, and every link that has not been forgotten."""
 
-    def __init__(self, keepers=1):
+    def __init__(self, keepers=1, version=VERSION):
+        self.version = version
         self.keepers = [Side(Line(f"keeper{n:010}", True, LIMIT), n + 1) for n in range(keepers)]
         self.anchors = {}
         self.links = []
@@ -48,7 +54,7 @@ class World:
         self._check_windows()
 
     def _connect(self, a, b):
-        self.links.append(Link(self.keepers[a % len(self.keepers)]))
+        self.links.append(Link(self.keepers[a % len(self.keepers)], self.version))
         if len(self.links) > 4:
             self._end(self.links.pop(0), True, True)
 
@@ -78,13 +84,30 @@ class World:
             self._end(link, b & 1, b & 2)
 
     def _spoil(self, a, b):
-        """Garbage after whole frames."""
-        if self.links:
+        """Garbage after whole frames: the end of a link of version 1."""
+        if self.links and self.version == 1:
             link = self.links[a % len(self.links)]
             if link.whole:
                 link.out += SPOILT
                 link.back += SPOILT
                 link.whole, link.spoilt = False, True
+
+    def _foreign(self, a, b):
+        """Others print into a link, between any two of its bytes."""
+        self._change(a, b, FOREIGN[b // 8 % len(FOREIGN)], 0)
+
+    def _eat(self, a, b):
+        """Others read of what was meant for one end."""
+        self._change(a, b, b"", SIZES[b // 8 % 6])
+
+    def _change(self, a, b, put, taken):
+        if not self.links or self.version == 1:
+            return
+        link = self.links[a % len(self.links)]
+        text = link.out if b & 1 else link.back
+        at = (a * 7919 + b) % (len(text) + 1)
+        text = text[:at] + put + text[at + taken :]
+        link.out, link.back = (text, link.back) if b & 1 else (link.out, text)
 
     def _forget(self, a, b):
         """The anchor starts anew and knows no line."""
@@ -186,7 +209,7 @@ class World:
         """The anchor's side of a new link, as a driver does it."""
         link.brought += data
         try:
-            found = frames.read_hello(link.brought)
+            found = codec.read_hello(link.brought, self.version)
         except ProtocolError:
             assert link.spoilt
             link.anchor_token = -1
@@ -199,7 +222,7 @@ class World:
             self._sides += 1
             side = self.anchors[hello["line"]] = Side(Line(hello["line"], False, LIMIT), self._sides)
         try:
-            link.anchor_token = side.line.accept(hello)
+            link.anchor_token = side.line.accept(hello, self.version)
         except ProtocolError:
             newer = self.links[self.links.index(link) + 1 :]
             assert any(each.keeper is link.keeper for each in newer), "the newest link was refused"
@@ -253,13 +276,24 @@ class World:
     def settle(self):
         """A last, good link for each keeper; then everything must have arrived, and nothing be held."""
         for keeper in self.keepers:
-            link = Link(keeper)
+            link = Link(keeper, self.version)
             self._run_dry(link)
             for side in (keeper, link.anchor):
                 side.pings.clear()
                 self._ping_from(side)
             self._run_dry(link)
             self._check_end(keeper, link.anchor)
+
+    def settle_here(self):
+        """Time passes on the only link there is: heartbeats alone bring back all that was lost on it."""
+        [link], [keeper] = self.links, self.keepers
+        for _ in range(30):
+            self._run_dry(link)
+            for side in (keeper, link.anchor):
+                side.pings.clear()
+                self._ping_from(side)
+        self._run_dry(link)
+        self._check_end(keeper, link.anchor)
 
     def _run_dry(self, link):
         """Everything is sent, delivered and read, until nothing moves."""

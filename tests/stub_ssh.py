@@ -3,7 +3,7 @@
 A stub is the real `ssh` for `ssh -G`, which asks no host; for a link it runs a few lines of Python that may use
 
     say(words)      one frame of the agent's, `raw(bytes)` bytes as they are, `complain(text)` text on stderr
-    hear()          the keeper's next request as a dict, with the bundle behind it read
+    hear()          the keeper's next request as a dict, without what it brings along
     NONCE, wait()   the mark of this link's frames; wait for the other side to leave
 """
 
@@ -15,7 +15,7 @@ import textwrap
 from bed import Laptop
 
 _HEAD = r"""
-import json, os, re, signal, sys
+import json, os, re, signal, sys, zlib
 if "-G" in sys.argv:
     os.execv("/usr/bin/ssh", sys.argv)
 NONCE = re.search(r'" ([0-9a-f]{16}) ', sys.argv[-1])[1].encode()
@@ -25,7 +25,7 @@ def raw(data):
         data = data[os.write(1, data):]
 
 def frame(body):
-    return b"\n%s:%08x%s" % (NONCE, len(body), body)
+    return b"\n%s:%08x%08x%s" % (NONCE, len(body), zlib.crc32(body), body)
 
 def say(words):
     raw(frame(json.dumps(words).encode()))
@@ -44,9 +44,10 @@ def read(size):
     return data
 
 def hear():
-    words = json.loads(read(int.from_bytes(read(4), "big")))
-    read(words.get("bundle", 0))
-    return words
+    while read(1) != NONCE[:1] or read(len(NONCE) - 1) != NONCE[1:]:
+        pass
+    size = int(read(17)[1:9], 16)
+    return json.loads(read(size).partition(b"\n")[0])
 
 def wait():
     while os.read(0, 65536):

@@ -10,8 +10,10 @@ import pytest
 
 from farlab.remote import visitors
 from farlab.remote.carrier import CHUNK, Carrier
+from farlab.remote.frames import VERSION
 from farlab.remote.line import Line
 from farlab.remote.reactor import Reactor
+from farlab.remote.wire import Wire
 
 MIB = 1 << 20
 
@@ -66,14 +68,15 @@ def test_what_waits_for_a_socket_is_forgotten_with_the_line() -> None:
     assert not carrier.is_expected(7)
 
 
+@pytest.mark.parametrize("version", [1, VERSION])
 def test_a_link_that_does_not_say_whose_it_is_is_closed_after_a_while(
-    pairs: Callable[[], tuple[socket.socket, socket.socket]], monkeypatch: pytest.MonkeyPatch
+    version: int, pairs: Callable[[], tuple[socket.socket, socket.socket]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(visitors, "GREETING_TIMEOUT", 0.05)
     loop, (link, laptop), (agent, far) = Reactor(), pairs(), pairs()
     fds = [link.detach()]
     fds.append(socket.dup(fds[0]))
-    visitors.Newcomer(types.SimpleNamespace(loop=loop), b"\x01\x00", fds, agent)
+    visitors.Newcomer(types.SimpleNamespace(loop=loop), b"\x01\x00", Wire(*fds), agent, version)
     laptop.settimeout(5)
     far.settimeout(5)
     turn(loop, 0.5)

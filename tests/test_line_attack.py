@@ -14,5 +14,5 @@ def test_nothing_but_the_protocols_own_error_comes_out_of_100000_hostile_inputs(
     seed = random.randrange(1 << 32) if "FARLAB_SOAK" in os.environ else 20261123
     print(f"seed {seed}")  # noqa: T201  pytest shows it where it fails
     seen = attack(seed, INPUTS)
-    assert seen["refused"] > INPUTS / 2
+    assert seen["refused"] > INPUTS / 4
     assert seen["taken"] > INPUTS / 20

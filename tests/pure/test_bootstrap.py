@@ -9,7 +9,7 @@ import pytest
 
 from farlab.remote import bootstrap
 
-PACKED = sorted({*bootstrap.AGENT, *bootstrap.ANCHOR})
+PACKED = sorted({*bootstrap.LOADER, *bootstrap.AGENT, *bootstrap.ANCHOR})
 FIRST_WINDOW = 10 * 1460
 """Bytes TCP sends before the first acknowledgement (RFC 6928)."""
 
@@ -35,8 +35,11 @@ def test_every_module_of_the_host_is_packed() -> None:
     assert found == set(PACKED)
 
 
-def test_the_command_line_fits_the_first_window() -> None:
-    assert len(bootstrap.command("0" * 16)) < 11_100 < FIRST_WINDOW
+def test_the_command_line_fits_every_server_and_the_agent_with_it_the_first_window() -> None:
+    """dropbear takes no string above 9,000 bytes."""
+    command = len(bootstrap.command("0" * 16))
+    assert command < 3000
+    assert command + len(bootstrap.agent()) < 11_000 < FIRST_WINDOW
 
 
 def test_the_command_line_is_safe_in_every_login_shell() -> None:

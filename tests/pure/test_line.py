@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from farlab.remote import frames
 from farlab.remote.frames import DATA, EOF, MESSAGE, OPEN, PONG, RESET, ProtocolError
-from farlab.remote.line import ACK_EVERY, MAX_CONTROL, MAX_STREAMS, UP, Event, Line
-from line_pair import ID, PairOfEnds, hello_of
+from farlab.remote.line import MAX_STREAMS, UP, Event, Line
+from farlab.remote.link_end import ACK_EVERY, MAX_CONTROL
+from line_pair import ID, PairOfEnds, as_said_to, hello_of, said_by
 from line_world import LIMIT, SCHEDULE, World
 
 SOAK = int(os.environ.get("FARLAB_SOAK", "1"))
@@ -20,6 +21,7 @@ numbers = st.integers(0, 1 << 20)
 one_step = st.tuples(st.sampled_from(SCHEDULE), numbers, numbers)
 steps = st.integers(5, 120).flatmap(lambda size: st.lists(one_step, min_size=size, max_size=size))
 """Of any length alike; a plain list would have ten steps on average, in which nothing goes wrong."""
+versions = st.sampled_from([1, frames.VERSION])
 often = settings(
     max_examples=300 * SOAK,
     derandomize=SOAK == 1,
@@ -29,10 +31,10 @@ often = settings(
 )
 
 
-@pytest.fixture
-def ends() -> PairOfEnds:
-    """A keeper's and an anchor's end, with a good link."""
-    ends = PairOfEnds()
+@pytest.fixture(params=[1, frames.VERSION])
+def ends(request: pytest.FixtureRequest) -> PairOfEnds:
+    """A keeper's and an anchor's end, with a good link, of either version."""
+    ends = PairOfEnds(version=request.param)
     ends.connect()
     ends.flow()
     return ends
@@ -40,9 +42,9 @@ def ends() -> PairOfEnds:
 
 @pytest.mark.timeout(0 if SOAK > 1 else 120)
 @often
-@given(steps, st.integers(1, 2))
-def test_every_stream_arrives_once_and_in_order_whatever_happens(steps: list, keepers: int) -> None:
-    world = World(keepers)
+@given(steps, st.integers(1, 2), versions)
+def test_every_stream_arrives_once_and_in_order_whatever_happens(steps: list, keepers: int, version: int) -> None:
+    world = World(keepers, version)
     for step in steps:
         world.step(*step)
     world.settle()
@@ -50,21 +52,35 @@ def test_every_stream_arrives_once_and_in_order_whatever_happens(steps: list, ke
 
 @pytest.mark.timeout(0 if SOAK > 1 else 120)
 @often
-@given(steps)
-def test_nothing_at_all_is_lost_while_the_anchor_remembers(steps: list) -> None:
-    world = World()
+@given(steps, versions)
+def test_nothing_at_all_is_lost_while_the_anchor_remembers(steps: list, version: int) -> None:
+    world = World(version=version)
     for step in steps:
         if step[0] != "forget":
             world.step(*step)
     world.settle()
 
 
+@pytest.mark.timeout(0 if SOAK > 1 else 120)
+@often
+@given(steps)
+def test_others_may_print_into_a_link_and_read_of_it_and_all_arrives_over_that_very_link(steps: list) -> None:
+    world = World()
+    world.step("connect", 0, 0)
+    world._send_out(world.links[0], 1 << 20)
+    world._bring_out(world.links[0], 1 << 20)
+    for step in steps:
+        if step[0] not in ("connect", "cut", "forget"):
+            world.step(*step)
+    world.settle_here()
+
+
 # cuts ----------------------------------------------------------------------------------------------------
 
 
-def _a_day_before(state: str) -> World:
+def _a_day_before(state: str, version: int) -> World:
     """A line that has lived: never linked, linked, or linked to an anchor that has forgotten it."""
-    world = World()
+    world = World(version=version)
     world.step("open", 0, 6)
     if state != "new":
         world.step("connect", 0, 0)
@@ -79,9 +95,10 @@ def _a_day_before(state: str) -> World:
 
 @pytest.mark.parametrize("state", ["new", "resumed", "forgotten"])
 @pytest.mark.parametrize("direction", [0, 1, 2], ids=["hello", "answer", "what follows"])
-def test_a_link_may_be_cut_at_every_byte(state: str, direction: int) -> None:
+@pytest.mark.parametrize("version", [1, frames.VERSION])
+def test_a_link_may_be_cut_at_every_byte(state: str, direction: int, version: int) -> None:
     for size in range(1000):
-        world = _a_day_before(state)
+        world = _a_day_before(state, version)
         world.step("connect", 0, 0)
         link = world.links[-1]
         ways = [(world._send_out, world._bring_out, "out"), (world._send_back, world._bring_back, "back")] * 2
@@ -105,7 +122,7 @@ def test_a_link_may_be_cut_at_every_byte(state: str, direction: int) -> None:
 def test_a_spoilt_link_costs_nothing(ends: PairOfEnds) -> None:
     stream = ends.open()
     ends.keeper.send(stream, b"before")
-    token, data = ends.anchor_token, ends.out() + b"\xff" * 8
+    token, data = ends.anchor_token, ends.out() + as_said_to(ends.anchor, (99, 0, b""))
     with pytest.raises(ProtocolError):
         ends.anchor.receive(token, data)
     assert not ends.anchor.linked
@@ -117,7 +134,7 @@ def test_a_spoilt_link_costs_nothing(ends: PairOfEnds) -> None:
 
 def test_a_frame_that_cannot_be_does_not_count(ends: PairOfEnds) -> None:
     with pytest.raises(ProtocolError):
-        ends.anchor.receive(ends.anchor_token, frames.encode(MESSAGE, 0, b"no json"))
+        ends.anchor.receive(ends.anchor_token, as_said_to(ends.anchor, (MESSAGE, 0, b"no json")))
     ends.keeper.message({"n": 1})
     ends.connect()
     assert Event(MESSAGE, 0, {"n": 1}) in ends.flow()[1]
@@ -139,7 +156,7 @@ def test_a_hello_that_was_overtaken_is_refused_and_disturbs_nothing(ends: PairOf
     ends.connect()
     ends.flow()
     with pytest.raises(ProtocolError):
-        ends.anchor.accept(late)
+        ends.anchor.accept(late, ends.version)
     ends.keeper.message({"n": 1})
     assert Event(MESSAGE, 0, {"n": 1}) in ends.flow()[1]
 
@@ -194,7 +211,7 @@ def test_an_answerer_that_began_from_a_late_hello_is_not_taken_for_another() -> 
     ends.flow()
     ends.open(b"to the second")
     ends.anchor = Line(ID, False, LIMIT)
-    ends.anchor.accept(late)
+    ends.anchor.accept(late, ends.version)
     ends.connect()
     assert [event.kind for event in ends.flow()[0]] == [RESET, UP]
 
@@ -202,7 +219,7 @@ def test_an_answerer_that_began_from_a_late_hello_is_not_taken_for_another() -> 
 def test_a_hello_for_another_line_is_refused() -> None:
     other = Line("another0123456789", True, LIMIT)
     with pytest.raises(ProtocolError):
-        Line(ID, False, LIMIT).accept(hello_of(other))
+        Line(ID, False, LIMIT).accept(hello_of(other), frames.VERSION)
 
 
 def test_up_says_whether_the_line_goes_on(ends: PairOfEnds) -> None:
@@ -290,7 +307,7 @@ def test_much_is_acknowledged_without_a_ping_once_for_all_that_came(ends: PairOf
     stream = ends.open()
     ends.keeper.send(stream, bytes(ACK_EVERY * 4))
     ends.anchor.receive(ends.anchor_token, ends.out())
-    assert ends.back() == frames.encode(frames.ACK, 0, frames.COUNT.pack(ends.anchor.received))
+    assert said_by(ends.anchor, ends.back()) == [(frames.ACK, 0, frames.COUNT.pack(ends.anchor.received))]
 
 
 def test_a_large_frame_that_takes_its_time_is_acknowledged_meanwhile_when_asked_for(ends: PairOfEnds) -> None:
@@ -303,14 +320,15 @@ def test_a_large_frame_that_takes_its_time_is_acknowledged_meanwhile_when_asked_
     assert not ends.back()
     ends.anchor.reassure()
     said = ends.back()
-    assert said == frames.encode(frames.ACK, 0, frames.COUNT.pack(ends.anchor.received))
+    assert said_by(ends.anchor, said) == [(frames.ACK, 0, frames.COUNT.pack(ends.anchor.received))]
     assert not ends.keeper.receive(ends.keeper_token, said)
     [came] = ends.anchor.receive(ends.anchor_token, frame[-1:])
     assert len(came.data) == ACK_EVERY * 4
 
 
 def test_a_flood_of_pings_that_nobody_reads_is_cut(ends: PairOfEnds) -> None:
-    ping = frames.encode(frames.PING, 0, frames.BEAT.pack(0, b"12345678"))
+    mark = frames.BEAT.pack(0, b"12345678") + (bytes(8) if ends.version > 1 else b"")
+    ping = as_said_to(ends.anchor, (frames.PING, 0, mark))
     ends.anchor.receive(ends.anchor_token, ping * MAX_CONTROL)
     with pytest.raises(ProtocolError):
         ends.anchor.receive(ends.anchor_token, ping)

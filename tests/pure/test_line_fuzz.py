@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farlab.remote.frames import ProtocolError, read_hello
+from farlab.remote.codec import read_hello
+from farlab.remote.frames import VERSION, ProtocolError
 from line_fuzz import ENDS, attack
 
 
@@ -16,13 +17,14 @@ def test_hostile_bytes_raise_nothing_but_the_protocols_own_error() -> None:
     assert attack(1, 5000)["refused"]
 
 
-@pytest.mark.parametrize(("make", "_"), ENDS, ids=lambda each: getattr(each, "__name__", ""))
+@pytest.mark.parametrize("make", ENDS, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("version", [1, VERSION])
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)
 @given(st.lists(st.binary(max_size=40)))
-def test_any_bytes_are_taken_or_refused(make, _, pieces: list[bytes]) -> None:
-    line, token = make()
+def test_any_bytes_are_taken_or_refused(make, version: int, pieces: list[bytes]) -> None:
+    line, token = make(version)
     with contextlib.suppress(ProtocolError):
         for piece in pieces:
             line.receive(token, piece)
     with contextlib.suppress(ProtocolError):
-        read_hello(b"".join(pieces))
+        read_hello(b"".join(pieces), version)

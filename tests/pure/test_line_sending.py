@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from farlab.remote import frames
-from farlab.remote.frames import DATA, FIRST_WINDOW, MAX_PAYLOAD, OPEN, RESET, WINDOW, Frames
-from farlab.remote.streams import CRUMB, MAX_WINDOW, SHARE, SMALL, TURN, Outbox, Stream
-from line_pair import PairOfEnds
+from farlab.remote import codec
+from farlab.remote.frames import DATA, FIRST_WINDOW, MAX_PAYLOAD, MESSAGE, OPEN, RESET, WINDOW
+from farlab.remote.line import Line
+from farlab.remote.streams import COST, CRUMB, MAX_WINDOW, SHARE, SMALL, TURN, Outbox, Stream
+from line_pair import PairOfEnds, said_by
 from line_world import LIMIT
 
 MIB = 1 << 20
@@ -22,9 +23,9 @@ def ends() -> PairOfEnds:
     return ends
 
 
-def sent(data: bytes) -> list[tuple[int, int, int]]:
-    """What goes over a link, as (kind, stream, length)."""
-    return [(kind, stream, len(payload)) for kind, stream, payload in Frames().feed(data)]
+def sent(line: Line, data: bytes) -> list[tuple[int, int, int]]:
+    """What a line says, as (kind, stream, length)."""
+    return [(kind, stream, len(payload)) for kind, stream, payload in said_by(line, data)]
 
 
 # order -----------------------------------------------------------------------------------------------------
@@ -34,7 +35,7 @@ def test_interactive_goes_before_bulk_that_was_there_first(ends: PairOfEnds) -> 
     bulk, keys = ends.open(), ends.open()
     ends.keeper.send(bulk, bytes(MIB))
     ends.keeper.send(keys, b"a key")
-    assert sent(ends.out())[0] == (DATA, keys, 5)
+    assert sent(ends.keeper, ends.out())[0] == (DATA, keys, 5)
 
 
 def test_what_steers_goes_before_all_data(ends: PairOfEnds) -> None:
@@ -43,7 +44,7 @@ def test_what_steers_goes_before_all_data(ends: PairOfEnds) -> None:
     ends.keeper.send(keys, b"a key")
     ends.keeper.reset(gone)
     new = ends.keeper.open("", b"a request")
-    assert sent(ends.out())[:2] == [(RESET, gone, 0), (OPEN, new, 10)]
+    assert sent(ends.keeper, ends.out())[:2] == [(RESET, gone, 0), (OPEN, new, 10)]
 
 
 def test_interactive_never_starves_bulk(ends: PairOfEnds) -> None:
@@ -52,7 +53,7 @@ def test_interactive_never_starves_bulk(ends: PairOfEnds) -> None:
     before_bulk = 0
     for _ in range(1000):
         ends.keeper.send(chatter, bytes(SMALL))
-        [(_, stream, size)] = sent(ends.out(1))
+        [(_, stream, size)] = sent(ends.keeper, ends.out(1))
         if stream == bulk:
             break
         before_bulk += size
@@ -63,22 +64,22 @@ def test_bulk_streams_take_turns(ends: PairOfEnds) -> None:
     streams = [ends.open() for _ in range(3)]
     for stream in streams:
         ends.keeper.send(stream, bytes(MIB))
-    assert [stream for _, stream, _ in sent(ends.out())[:6]] == streams * 2
+    assert [stream for _, stream, _ in sent(ends.keeper, ends.out())[:6]] == streams * 2
 
 
 def test_no_more_is_taken_than_asked_for_but_for_a_remnant(ends: PairOfEnds) -> None:
     stream = ends.open()
     ends.keeper.send(stream, bytes(MIB))
-    assert len(ends.out(64 * 1024)) <= 64 * 1024 + SMALL + frames.HEAD.size
+    assert len(ends.out(64 * 1024)) <= 64 * 1024 + SMALL + codec.SIZE
     ends.keeper.send(stream, b"the rest")
-    assert max(size for _, _, size in sent(ends.out())) <= MAX_PAYLOAD
+    assert max(size for _, _, size in sent(ends.keeper, ends.out())) <= MAX_PAYLOAD
 
 
 def test_what_came_with_open_is_data_like_any_other_beyond_a_little(ends: PairOfEnds) -> None:
     keys = ends.open()
     new = ends.keeper.open("", bytes(MIB))
     ends.keeper.send(keys, b"a key")
-    assert sent(ends.out())[:2] == [(OPEN, new, SMALL + 1), (DATA, keys, 5)]
+    assert sent(ends.keeper, ends.out())[:2] == [(OPEN, new, SMALL + 1), (DATA, keys, 5)]
 
 
 # how much is kept --------------------------------------------------------------------------------------------
@@ -207,7 +208,7 @@ def test_a_stream_whose_other_end_has_ended_gets_no_more_credit(ends: PairOfEnds
     ends.keeper.send_eof(stream)
     ends.flow()
     ends.anchor.consumed(stream, FIRST_WINDOW)
-    assert WINDOW not in [kind for kind, _, _ in sent(ends.back())]
+    assert WINDOW not in [kind for kind, _, _ in sent(ends.anchor, ends.back())]
 
 
 # the outbox alone ----------------------------------------------------------------------------------------------
@@ -217,13 +218,13 @@ def test_held_is_what_waits_and_what_is_not_acknowledged_to_the_byte() -> None:
     outbox = Outbox(LIMIT)
     stream = outbox.streams[1] = Stream(1, True)
     outbox.put(stream, b"x" * 100)
-    outbox.order(b"y" * 20)
-    assert outbox.held == 120
+    outbox.order(MESSAGE, 0, b"y" * 20)
+    assert outbox.held == 120 + COST
     while outbox.next(1 << 20):
         pass
-    assert outbox.held == 128
+    assert outbox.held == 120 + 2 * COST
     outbox.ack(1)
-    assert outbox.held == 108
+    assert outbox.held == 100 + COST
     outbox.drop(stream)
     outbox.ack(2)
     assert outbox.held == 0

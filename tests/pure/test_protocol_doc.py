@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from farlab.remote import frames, line, streams
-from farlab.remote.frames import Frames, encode
-from line_pair import PairOfEnds
+from farlab.remote import codec, frames, line, link_end, streams
+from farlab.remote.codec import Checked, Plain
+from farlab.remote.frames import BEAT, COUNT, CREDIT, MISSED, SERIAL
+from line_pair import ID, PairOfEnds
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/protocol.md").read_text("utf-8")
-NAMES = ("HELLO", "ACK", "PING", "PONG", "OPEN", "DATA", "EOF", "RESET", "WINDOW", "MESSAGE")
+NAMES = ("HELLO", "ACK", "PING", "PONG", "AGAIN", "BEGIN", "OPEN", "DATA", "EOF", "RESET", "WINDOW", "MESSAGE")
 Said = tuple[str, bytes]
 
 
@@ -29,9 +30,14 @@ def _said(text: str) -> Said:
     return words[1], bytes.fromhex(words[2]) + (words[3] or "").encode()
 
 
-def frames_of(who: str, data: bytes) -> list[Said]:
+def one_by_one(who: str, data: bytes) -> list[Said]:
     """What goes over the link at once, frame by frame."""
-    return [(who, encode(kind, stream, bytes(payload))) for kind, stream, payload in Frames().feed(data)]
+    said = []
+    while data:
+        end = codec.SIZE + (int.from_bytes(data[2:6], "big") & 0xFFFFFF)
+        said.append((who, data[:end]))
+        data = data[end:]
+    return said
 
 
 class Told(PairOfEnds):
@@ -43,17 +49,17 @@ class Told(PairOfEnds):
 
     def out(self, size: int = 1 << 24) -> bytes:
         data = super().out(size)
-        self.said += frames_of(">", data)
+        self.said += one_by_one(">", data)
         return data
 
     def back(self, _: object = None, size: int = 1 << 24) -> bytes:
         data = super().back(_, size)
-        self.said += frames_of("<", data)
+        self.said += one_by_one("<", data)
         return data
 
 
 def the_story() -> list[list[Said]]:
-    """What the page tells: a first link, a link that resumes, and an anchor that has forgotten."""
+    """What the page tells: a link, one that resumes and has text of others in it, an anchor that has forgotten."""
     ends = Told()
     stories = []
 
@@ -79,6 +85,11 @@ def the_story() -> list[list[Said]]:
     ends.keeper.ping(b"12345678")
     ends.flow()
     tell()
+    ends.anchor.message({"load": 0.6})
+    hit = ends.back()
+    ends.keeper.receive(ends.keeper_token, hit[:9] + b"updates!" + hit[9:])
+    ends.flow()
+    tell()
     ends.anchor = line.Line(ends.keeper.id, False, 1 << 21)
     ends.connect()
     ends.flow()
@@ -90,24 +101,47 @@ def test_the_examples_are_what_two_real_ends_say() -> None:
     assert blocks("wire") == the_story()
 
 
+SINGLE = (
+    (frames.ACK, 0, COUNT.pack(1000)),
+    (frames.PING, 0, BEAT.pack(1000, b"12345678")),
+    (frames.PONG, 0, BEAT.pack(2000, b"12345678")),
+    (frames.OPEN, 7, b"\x00GET "),
+    (frames.OPEN, 8, b"\x04shop"),
+    (frames.DATA, 7, b"/"),
+    (frames.EOF, 7, b""),
+    (frames.RESET, 7, b""),
+    (frames.WINDOW, 7, CREDIT.pack(1 << 20)),
+    (frames.MESSAGE, 0, frames.pack_text({"n": 1})),
+)
+ONLY_2 = ((frames.AGAIN, 0, MISSED.pack(1000, 1)), (frames.BEGIN, 0, SERIAL.pack(1)))
+
+
 def test_the_single_frames_are_as_the_code_makes_them() -> None:
-    assert [data for block in blocks("frame") for _, data in block] == [
-        encode(frames.ACK, 0, frames.COUNT.pack(1000)),
-        encode(frames.PING, 0, frames.BEAT.pack(1000, b"12345678")),
-        encode(frames.PONG, 0, frames.BEAT.pack(2000, b"12345678")),
-        encode(frames.OPEN, 7, b"\x00GET "),
-        encode(frames.OPEN, 8, b"\x04shop"),
-        encode(frames.DATA, 7, b"/"),
-        encode(frames.EOF, 7),
-        encode(frames.RESET, 7),
-        encode(frames.WINDOW, 7, frames.CREDIT.pack(1 << 20)),
-        frames.encode_text(frames.MESSAGE, {"n": 1}),
-    ]
+    to_keeper, to_anchor = codec.keys(ID, 1)
+    beats = (frames.PING, frames.PONG)
+    said, number = [], 0
+    for kind, stream, payload in SINGLE + ONLY_2:
+        number += kind in frames.COUNTED
+        key = to_keeper if kind in (frames.PONG, frames.RESET, frames.WINDOW, frames.BEGIN) else to_anchor
+        whole = payload + (COUNT.pack(5) if kind in beats else b"")
+        said.append(b"".join(Checked(0, key).pack(kind, stream, number if kind in frames.COUNTED else 0, whole)))
+    assert [data for block in blocks("frame") for _, data in block] == said
+
+
+def test_the_single_frames_of_version_1_are_as_the_code_makes_them() -> None:
+    made = [b"".join(Plain().pack(kind, stream, 0, payload)) for kind, stream, payload in SINGLE]
+    assert [data for block in blocks("plain") for _, data in block] == made
 
 
 def test_every_kind_has_its_row_with_its_number() -> None:
     rows = dict(re.findall(r"^\| `([A-Z]+)` \| (\d+) \|", PAGE, re.M))
     assert rows == {name: str(getattr(frames, name)) for name in NAMES}
+
+
+def test_the_keys_are_those_of_the_code() -> None:
+    to_keeper, to_anchor = codec.keys(ID, 1)
+    for key in (codec.FIRST_KEY, to_keeper, to_anchor):
+        assert f"`{key:08x}`" in PAGE
 
 
 def test_the_limits_are_those_of_the_code() -> None:
@@ -118,8 +152,9 @@ def test_the_limits_are_those_of_the_code() -> None:
         "first window of a stream, each way": frames.FIRST_WINDOW,
         "credit of a stream at any time": frames.MAX_CREDIT,
         "streams at a time": line.MAX_STREAMS,
-        "link frames waiting to be answered": line.MAX_CONTROL,
-        "bytes received after which an ACK is due": line.ACK_EVERY,
-        "what a frame adds to them": line.FRAME_COST,
+        "link frames waiting to be answered": link_end.MAX_CONTROL,
+        "bytes received after which an ACK is due": link_end.ACK_EVERY,
+        "what a frame adds to them": link_end.FRAME_COST,
+        "heartbeats that a BEGIN may take": link_end.PATIENCE,
         "largest window given": streams.MAX_WINDOW,
     }

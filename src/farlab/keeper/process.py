@@ -19,16 +19,17 @@ from ..errors import Authentication, CannotAsk, FarlabError, LinkLost, NoSession
 from ..model import State, Target
 from ..remote import frames
 from ..remote.carrier import Carrier
-from ..remote.line import UP, Event, Line
+from ..remote.line import NOISE, UP, Event, Line
 from ..spans import Moment
 from ..washing import shortened
-from . import check, states
+from . import check, noise, states
 from .limits import Limits
 from .links.dial import Dialed
 from .links.joining import join
 from .links.link import Link
 from .links.maker import LinkMaker
 from .liveness.keys import KeyWatch, agent_path
+from .liveness.outages import how_it_goes_on
 from .liveness.recovery import Recovery
 from .states import Happened
 from .told import FarEnd, Told, described, failure
@@ -167,12 +168,15 @@ class Keeper:
         words: Words = {"name": self.target.name, "wish": self.wish, "existing": not self._may_begin}
         is_likely_alive = self._was_up or self.trace.memory.is_known_alive
         try:
-            self.reused = await join(link, words, early, self.tell, is_likely_alive=is_likely_alive)
+            joined = await join(link, words, early, self.tell, is_likely_alive=is_likely_alive)
         except BaseException:
             if token is not None:
                 self.line.detach(token)
             raise
-        self._line_up(link, self.line.attach() if token is None else token, began)
+        self.reused = joined.reused
+        if token is None or joined.mux != frames.VERSION:
+            token = self.line.attach(joined.mux)
+        self._line_up(link, token, began)
 
     def _line_up(self, link: Link, token: int, began: float) -> None:
         """The agent has joined the link: it carries the line from here on."""
@@ -184,8 +188,7 @@ class Keeper:
         self.seconds.setdefault("link", round(time.monotonic() - began, 3))
         self._line_up_at, self.is_greeted = time.monotonic(), False
         self.recovery.linked()
-        descriptor, brought = link.release()
-        self.carrier.carry(token, descriptor, descriptor, brought)
+        self.carrier.carry(token, *link.release())
 
     def _lost(self, reason: str) -> None:
         """The link that carried the line has ended."""
@@ -264,7 +267,9 @@ class Keeper:
                 self.line.message({"laptop": laptop, **self.limits.message()})
             self.happened(Happened.LINE_UP)
             self.recovery.pulse.greeted()
-            self.recovery.outages.end(time.monotonic(), _how_it_goes_on(is_same=bool(event.data)))
+            self.recovery.outages.end(time.monotonic(), how_it_goes_on(is_same=bool(event.data)))
+        elif event.kind == NOISE:
+            self.notes += self.trace.tell_once(noise.words(self.target.host, event.data))
         elif event.kind == frames.PONG:
             self.recovery.answered(event.data)
         elif event.kind == frames.MESSAGE and "session" in event.data:
@@ -391,7 +396,3 @@ class Keeper:
         self.carrier.join(stream, sock)
         self.carrier.pump()
         return stream
-
-
-def _how_it_goes_on(*, is_same: bool) -> str:
-    return "connected again" + (", nothing was lost," if is_same else " to a new anchor, connections begin anew,")

@@ -20,6 +20,7 @@ class Trace:
         self._target, self._port = target, port
         self._story = Story(store.log_path(target))
         self._is_removed = False
+        self._told: set[str] = set()
 
     def tell(self, text: str) -> None:
         """One line of the log."""
@@ -29,6 +30,14 @@ class Trace:
     def trim(self) -> None:
         """Keep the log within its bounds."""
         self._story.trim()
+
+    def tell_once(self, text: str) -> tuple[str, ...]:
+        """One line of the log; the text where it was not told before, for whoever else should know."""
+        if text in self._told:
+            return ()
+        self._told.add(text)
+        self.tell(text)
+        return (text,)
 
     def remember(self, *, is_alive: bool) -> None:
         """The session is reached at this port, and whether it is alive."""

@@ -1,19 +1,14 @@
 """What a link runs first on the host: finds or starts the session, joins the link to it, and ends with the link.
 
-Rules: standard library, Python 3.6, small: it travels compressed in ssh's command line, with `host`, `session` and
+Rules: standard library, Python 3.6, small: it travels with each link's first request, with `host`, `session` and
 `chores`. It never trusts a path or a name unquoted and writes only below `~/.local/state/farlab` and the runtime
 directory.
-
-It talks in frames `\\n NONCE : LENGTH(8 hex) JSON`, so that what rc files print is skipped; it reads requests as
-`LENGTH(4 bytes) JSON`. `docs/protocol.md` describes both.
 """
 
 import array
 import errno
-import json
 import os
 import socket
-import sys
 from contextlib import suppress
 
 from farlab.remote import chores, host
@@ -21,39 +16,10 @@ from farlab.remote.host import Failure
 from farlab.remote.session import Session
 from farlab.remote.start import start
 
-MOST_REQUEST = 8 << 20
+MUX = 2
+"""The version of the mux that the laptop speaks. The anchor may be older."""
 ENDING = 0.5
 """Seconds from an anchor's last word to the end of its process."""
-
-
-class Link(object):
-    """The laptop, at the other end of standard input and output."""
-
-    def __init__(self, nonce):
-        self._nonce = nonce.encode()
-
-    def say(self, **words):
-        body = json.dumps(words).encode()
-        rest = b"\n%s:%08x%s" % (self._nonce, len(body), body)
-        while rest:
-            rest = rest[os.write(1, rest) :]
-
-    def hear(self):
-        """The next request as a dict; ends the agent where the link has ended."""
-        size = int.from_bytes(self.read(4), "big")
-        if size > MOST_REQUEST:
-            raise Failure("internal", "a request of %d bytes" % size)
-        return json.loads(self.read(size).decode())
-
-    def read(self, size):
-        parts = []
-        while size:
-            part = os.read(0, size)
-            if not part:
-                sys.exit(0)
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
 
 
 def rename(name):
@@ -81,18 +47,18 @@ def found_or_started(link, request, session):
 
 def ensure(link, request):
     """Find or start the session, and carry the line: ends with the link."""
-    request["brought"] = link.read(request.get("bundle", 0))  # needed or not: the line comes behind it
     session = Session(request["name"])
     reused = found_or_started(link, request, session)
     try:
-        sock, answer = session.ask(op="join")
+        sock, answer = session.ask(op="join", mux=MUX)
     except Failure:
         if not reused or not host.wait_until(lambda: session.look().state != "alive", ENDING):
             raise
         reused = found_or_started(link, request, session)  # it was about to end
-        sock, answer = session.ask(op="join")
-    link.say(joined=True, reused=reused, session=answer)
-    early = request["early"].encode() + b"\n"
+        sock, answer = session.ask(op="join", mux=MUX)
+    mux = answer.get("mux", 1)
+    link.say(joined=True, reused=reused, mux=mux, session=answer)
+    early = (request["early"] if mux == MUX else "").encode() + b"\n"
     sent = sock.sendmsg([early], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1]))])
     sock.sendall(early[sent:])
     sock.settimeout(None)
@@ -110,18 +76,16 @@ OPS = {
 }
 
 
-def main(nonce):
+def main(link, request):
     """Answer one request. Exit status 0: answered, be it with a failure."""
     rename("farlab-agent")
     umask = os.umask(0o077)
-    answer(Link(nonce), umask)
+    answer(link, dict(request, umask=umask))
 
 
-def answer(link, umask):
-    """Answer one request, whatever it is like. `umask`: the person's, for what is not ours."""
+def answer(link, request):
+    """Answer one request, whatever it is like. `umask` in it: the person's, for what is not ours."""
     try:
-        link.say(hello=sys.version.split()[0], node=os.uname().nodename)
-        request = dict(link.hear(), umask=umask)
         OPS[request["op"]](link, request)
     except Exception as error:
         with suppress(OSError):  # nobody hears it

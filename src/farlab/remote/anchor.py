@@ -16,11 +16,12 @@ import socket
 import time
 from contextlib import suppress
 
-from farlab.remote import callers, host
+from farlab.remote import callers, frames, host
 from farlab.remote.heap import Heap
 from farlab.remote.reactor import Faults, Reactor
 from farlab.remote.server import Server
 from farlab.remote.terminal import GRACE, Terminal
+from farlab.remote.wire import Wire
 
 FIRST_VISITOR = 30.0
 """Seconds within which the link that started the session must have been joined."""
@@ -270,7 +271,7 @@ class Anchor(object):
                 getattr(self.server, op)(**{key: words[key] for key in STEPS[op]})
             caller.say(wish=self.spec["wish"], token=self.token, session=self.spec["directory"])
         elif op == "join":
-            caller.say(**self.description())
+            caller.say(mux=frames.VERSION, **self.description())
         elif op == "status" and not self.server.answers:  # nor would it now
             self._kernels(caller, None, b"")
         elif op == "status":
@@ -290,9 +291,9 @@ class Anchor(object):
         else:
             self.server.ask("GET", "api/sessions", tell)
 
-    def link_came(self, brought, fds, agent):
-        """An agent has handed over a link."""
-        import_visitors().Newcomer(self, brought, fds, agent)
+    def link_came(self, brought, fds, agent, version):
+        """An agent has handed over a link, on which that version of the mux is spoken."""
+        import_visitors().Newcomer(self, brought, Wire(*fds), agent, version)
 
     def visitor(self, line_id):
         """The laptop whose line this is."""

@@ -1,4 +1,4 @@
-"""Packs what runs on the host: the agent into one command line, the anchor's program into one file.
+"""Packs what runs on the host: the loader into one command line, the agent and the anchor's program into one file each.
 
 The command line is safe in every login shell (sh, bash, zsh, dash, ksh, fish, tcsh): one line, without newline,
 `!`, backslash or a single quote inside single quotes.
@@ -12,8 +12,9 @@ import pkgutil
 import zlib
 
 AGENT = ("host", "session", "chores", "start", "agent")
+LOADER = ("loader",)
 ANCHOR = (
-    *("frames", "streams", "line", "carrier", "visitors"),
+    *("frames", "codec", "streams", "link_end", "line", "wire", "carrier", "visitors"),
     *("host", "reactor", "heap", "fetch", "upkeep", "server", "callers", "terminal", "anchor", "launch", "pythons"),
     *("overrides", "backlog", "kernels", "kernel_start", "keep_output"),
 )
@@ -43,10 +44,15 @@ sys.meta_path.insert(0, Sources())
 
 
 def command(nonce: str) -> str:
-    """The command for the host's login shell that runs the agent. `nonce`: letters and digits, marks its answers."""
-    code = base64.b64encode(_deflated(AGENT, "from farlab.remote.agent import main\nmain(sys.argv[1])\n")).decode()
+    """The command for the host's login shell that loads the agent. `nonce`: letters and digits, marks its answers."""
+    code = base64.b64encode(_deflated(LOADER, "from farlab.remote.loader import main\nmain(sys.argv[1])\n")).decode()
     words = {"none": NO_PYTHON, "old": OLD_PYTHON, "pythons": _PYTHONS, "check": _CHECK, "run": _RUN}
     return "exec sh -c '" + _SHELL.format(**words, nonce=nonce, code=code) + "'"
+
+
+def agent() -> bytes:
+    """The agent, deflated: it comes with a link's first request."""
+    return _deflated(AGENT, "from farlab.remote.agent import main\nmain(link, request)\n")
 
 
 def bundle() -> bytes:

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 
-from farlab.remote import host
+from farlab.remote import frames, host
 
 MOST_LINE = 8 << 20
 
@@ -43,6 +43,7 @@ class Caller(object):
     def __init__(self, anchor, sock):
         self._anchor, self._sock = anchor, sock
         self._said, self._fds = b"", []
+        self._mux = 1  # the version of the mux on the link that it may hand over
         sock.setblocking(False)
         anchor.loop.add_reader(sock.fileno(), self._read)
 
@@ -71,11 +72,13 @@ class Caller(object):
 
     def _obey(self, said):
         if not self._fds:
-            self._anchor.answer(dict(json.loads(said.decode())), self)
+            words = dict(json.loads(said.decode()))
+            self._mux = frames.VERSION if words.get("mux") == frames.VERSION else 1
+            self._anchor.answer(words, self)
         elif len(self._fds) == 2:
             brought = base64.b64decode(said)
             self._loose()
-            self._anchor.link_came(brought, self._fds, self._sock)
+            self._anchor.link_came(brought, self._fds, self._sock, self._mux)
         else:  # no descriptor was free for both of a link's two
             self.close()
 

@@ -6,8 +6,6 @@ is non-blocking and owned from the moment it is handed over. Back-pressure, not 
 the line wants more of its stream, and what a socket does not take keeps its window closed.
 """
 
-import errno
-import os
 import socket
 import struct
 import time
@@ -18,13 +16,12 @@ from contextlib import suppress
 from farlab.remote import frames
 from farlab.remote.frames import ProtocolError
 from farlab.remote.line import Event, Line
+from farlab.remote.wire import Wire
 
 CHUNK = 256 * 1024
 """Bytes read at once."""
 SAID_EVERY = 1.0
 """Seconds without a word of ours after which the other end, while it sends, is told that it is heard."""
-_MOST_BUFFERS = 64
-"""Buffers given to one `writev` (the limit is 1024 on Linux and macOS)."""
 _ABORT = struct.pack("ii", 1, 0)
 
 
@@ -44,7 +41,7 @@ class _End(object):
 class Carrier(object):
     """One line, its link's descriptors and its streams' sockets.
 
-    `on_event(event)` gets what is not the carrier's own affair: OPEN, MESSAGE, PONG and UP.
+    `on_event(event)` gets what is not the carrier's own affair: OPEN, MESSAGE, PONG, UP and NOISE.
     `on_lost(reason)` is called when the link ends or breaks the protocol; `reason` is a str.
     """
 
@@ -52,7 +49,8 @@ class Carrier(object):
         self.line = line
         self.on_turn = None  # type: Callable[[int, bytes], bytes] | None # a socket speaks again that has been answered
         self.bytes_in = self.bytes_out = 0  # over all links
-        self.heard_at = 0.0  # when the link began, or brought something last; monotonic
+        self.heard = 0  # the bytes among them that were the other end's, not others' output
+        self.heard_at = 0.0  # when the link began, or brought some of them last; monotonic
         self._loop = loop
         self._on_event = on_event
         self._on_lost = on_lost
@@ -61,7 +59,7 @@ class Carrier(object):
         self._paused = set()  # type: set[int]
         self._paused_at = 0.0
         self._token = None  # type: int | None
-        self._in = self._out = -1
+        self._wire = None  # type: Wire | None
         self._unwritten = []  # type: list[bytes | memoryview]
         self._blocked = False
         self._said_at = 0.0  # monotonic
@@ -73,23 +71,23 @@ class Carrier(object):
 
     # the link --------------------------------------------------------------------------------------------
 
-    def carry(self, token: int, read_fd: int, write_fd: int, brought: bytes = b"") -> None:
+    def carry(self, token: int, wire: Wire, brought: bytes = b"") -> None:
         """The link `token` of the line is on these descriptors from now on; `brought` came over it already."""
         self.drop()
-        self._token, self._in, self._out = token, read_fd, write_fd
-        self._loop.add_reader(read_fd, self._read_link)
+        self._token, self._wire, self.heard_at = token, wire, time.monotonic()
+        self._loop.add_reader(wire.read_fd, self._read_link)
         self._received(brought)
         self.pump()
 
     def drop(self) -> None:
         """Let go of the link's descriptors and close them."""
-        if self._token is None:
+        wire, self._wire = self._wire, None
+        if wire is None or self._token is None:
             return
-        self._loop.remove_reader(self._in)
+        self._loop.remove_reader(wire.read_fd)
         if self._blocked:
-            self._loop.remove_writer(self._out)
-        for fd in {self._in, self._out}:
-            os.close(fd)
+            self._loop.remove_writer(wire.write_fd)
+        wire.close()
         self.line.detach(self._token)
         self._token, self._unwritten, self._blocked = None, [], False
 
@@ -107,8 +105,10 @@ class Carrier(object):
             self.pump()  # without a link a stream may hold more
 
     def _read_link(self) -> None:
+        if self._wire is None:
+            return
         try:
-            data = os.read(self._in, CHUNK)
+            data = self._wire.read(CHUNK)
         except BlockingIOError:
             return
         except OSError as error:
@@ -124,26 +124,40 @@ class Carrier(object):
         if self._token is None:
             return
         self.bytes_in += len(data)
-        self.heard_at = time.monotonic()
+        before = self.line.heard
         try:
             events = self.line.receive(self._token, data)
         except ProtocolError as error:
             self._lost("protocol: %s" % error)
             return
-        if self.heard_at - self._said_at > SAID_EVERY:
+        if self.line.heard > before:
+            self.heard += self.line.heard - before
+            self.heard_at = time.monotonic()
+        if time.monotonic() - self._said_at > SAID_EVERY:
             self.line.reassure()
+        wrong = None
         for event in events:
-            if event.stream in self._ends:
-                self._happened(self._ends[event.stream], event)
-            elif event.stream in self._expected and event.kind in (frames.DATA, frames.EOF):
-                data = bytes(event.data)  # a copy: a view would keep the whole of what was read in memory
-                self._expected[event.stream].append(Event(event.kind, event.stream, data))
-            elif event.kind == frames.DATA:
-                self.line.reset(event.stream)
-            elif event.kind == frames.RESET:
-                self._expected.pop(event.stream, None)
-            elif event.kind != frames.EOF:
-                self._on_event(event)
+            try:
+                self._came(event)
+            except Exception as error:  # what came with it counts as received, and is not sent again
+                wrong = wrong or error
+        if wrong is not None:
+            self._lost("protocol: %s" % wrong)
+            if not isinstance(wrong, ProtocolError):
+                raise wrong
+
+    def _came(self, event: Event) -> None:
+        if event.stream in self._ends:
+            self._happened(self._ends[event.stream], event)
+        elif event.stream in self._expected and event.kind in (frames.DATA, frames.EOF):
+            data = bytes(event.data)  # a copy: a view would keep the whole of what was read in memory
+            self._expected[event.stream].append(Event(event.kind, event.stream, data))
+        elif event.kind == frames.DATA:
+            self.line.reset(event.stream)
+        elif event.kind == frames.RESET:
+            self._expected.pop(event.stream, None)
+        elif event.kind != frames.EOF:
+            self._on_event(event)
 
     def _happened(self, end: _End, event: Event) -> None:
         if event.kind == frames.DATA:
@@ -156,23 +170,23 @@ class Carrier(object):
 
     def pump(self) -> None:
         """Send what the line has, as far as the link takes it; then read sockets again that had to wait."""
-        while self._token is not None and not self._blocked:
+        while self._wire is not None and self._token is not None and not self._blocked:
             if not self._unwritten:
                 self._unwritten = self.line.data_to_send(self._token)
                 if not self._unwritten:
                     break
-            self._write_link()
+            self._write_link(self._wire)
         if self._paused:
             for stream_id in [each for each in self._paused if self.line.wants(each)]:
                 self._paused.discard(stream_id)
                 self._resume(self._ends[stream_id])
 
-    def _write_link(self) -> None:
+    def _write_link(self, wire: Wire) -> None:
         try:
-            size = os.writev(self._out, self._unwritten[:_MOST_BUFFERS])
+            size = wire.write(self._unwritten)
         except BlockingIOError:
             self._blocked = True
-            self._loop.add_writer(self._out, self._link_writable)
+            self._loop.add_writer(wire.write_fd, self._link_writable)
             return
         except OSError as error:
             self._lost(error.strerror or "the link broke")
@@ -190,7 +204,8 @@ class Carrier(object):
             self._unwritten[0] = memoryview(self._unwritten[0])[size:]
 
     def _link_writable(self) -> None:
-        self._loop.remove_writer(self._out)
+        if self._wire is not None:
+            self._loop.remove_writer(self._wire.write_fd)
         self._blocked = False
         self.pump()
 
@@ -338,11 +353,8 @@ class Carrier(object):
         if stream is None or stream.finished:
             self._close(end)
             return
-        try:
+        with suppress(OSError):  # the other end has gone already, which its reading or writing tells
             end.sock.shutdown(socket.SHUT_WR)
-        except OSError as error:
-            if error.errno != errno.ENOTCONN:
-                raise
 
     def _close(self, end: _End, abort: bool = False) -> None:
         sock = self._let_go(end)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import select
 import shutil
 from contextlib import suppress
 
@@ -56,7 +55,7 @@ def confirmed(link, session, request):
     busy = [kernel for kernel in kernels or () if kernel.get("state") == "busy"]
     if (busy or (request.get("asks") and kernels != [])) and not request.get("yes"):
         link.say(confirm=kernels)
-        if not link.hear().get("yes"):
+        if not link.hear(None).get("yes"):
             raise Failure("interrupted", "session `%s` goes on" % session.name)
     return None if hangs else len(kernels or ())
 
@@ -153,7 +152,8 @@ def logs(link, request):
         whole, rest = whole_lines(file.read()) if follows else (file.read(), b"")
         lines = lines_of(whole)
         link.say(lines=lines[max(0, len(lines) - request["lines"]) :])
-        while follows and not select.select([0], [], [], 0.5)[0]:
+        while follows:
+            link.more(0.5)
             size = os.fstat(file.fileno()).st_size
             if size < file.tell():  # it was shortened; what is kept has been said
                 file.seek(size)

@@ -11,25 +11,23 @@ acknowledged; a receiver skips what it had over an older link. When an answerer 
 reaches one answerer at most, so no two answerers ever mean the same life.
 """
 
-from collections import deque, namedtuple
+from collections import namedtuple
 
-from farlab.remote import frames
+from farlab.remote import codec, frames
+from farlab.remote.codec import BAD, Checked
 from farlab.remote.frames import ProtocolError
+from farlab.remote.link_end import DOUBT, LinkEnd
 from farlab.remote.streams import SMALL, Outbox, Stream
 
 UP = 32
 """Kind of the event that says: the line stands. Its `data` is True if resumed, False if it starts from nothing."""
-
+NOISE = 33
+"""Kind of the event that says, once for each link: others print into it. Its `data` is the first they printed."""
 MAX_STREAMS = 1 << 14
-ACK_EVERY = 64 * 1024
-"""Bytes after which a receiver says how far it came."""
-FRAME_COST = 256
-"""What each frame counts for that, beside its payload."""
-MAX_CONTROL = 1024
-"""Most link frames that wait to be sent; a peer that pings faster than it reads is cut."""
 
 Event = namedtuple("Event", "kind stream data")
-"""`kind`: OPEN (data: destination), DATA (bytes-like), EOF, RESET, MESSAGE (dict), PONG (8 bytes) or UP (bool)."""
+"""`kind`: OPEN (data: destination), DATA (bytes-like), EOF, RESET, MESSAGE (dict), PONG (8 bytes), UP (bool) or NOISE
+(bytes)."""
 
 
 class Line(object):
@@ -50,10 +48,11 @@ class Line(object):
         self._out = Outbox(limit)
         self.streams = self._out.streams
         self._last_id = 0
-        self._link = 0  # number of the newest link; the opener counts them
+        self._links = 0  # number of the newest link; the opener counts them
         self._token = 0  # the current link's; odd while one is attached
+        self._end = LinkEnd()
+        self._is_noisy = False  # its user was told that others print into the link
         self._events = []  # type: list[Event] # not told to the driver yet
-        self._new_link()
 
     @property
     def held(self) -> int:
@@ -76,25 +75,24 @@ class Line(object):
         """Whether a link is attached (it may not have said anything yet)."""
         return bool(self._token & 1)
 
-    def attach(self) -> int:
-        """Opener: a new link stands; it replaces any older one. Returns its token."""
-        self._link += 1
-        self._begin_link()
-        self._say_hello({"link": self._link})
+    def attach(self, version: int = frames.VERSION) -> int:
+        """Opener: a new link stands, on which `version` is spoken; it replaces any older one. Returns its token."""
+        self._links += 1
+        self._begin_link(version)
+        self._say_hello({"link": self._links})
         if not self.life:  # nothing was ever answered: all of it, from frame 1, without waiting
-            self._replay = self._out.unacked()
-            self._may_count = True
+            self._end.replay(self._out)
         return self._token
 
-    def accept(self, hello: "dict[str, object]") -> int:
-        """Answerer: a new link stands whose first frame was `hello`. Returns its token.
+    def accept(self, hello: "dict[str, object]", version: int) -> int:
+        """Answerer: a new link of that version stands whose first frame was `hello`. Returns its token.
 
         Raises `ProtocolError`, and leaves everything as it was, if the link cannot be: above all if a newer
         one of this line came before. Call `receive` at once, even with nothing: there may be events.
         """
         life, link, received = (frames.count_of(hello, key) for key in ("life", "link", "received"))
-        if hello.get("line") != self.id or link <= self._link:
-            raise ProtocolError("link %d of a line that has link %d" % (link, self._link))
+        if hello.get("line") != self.id or link <= self._links:
+            raise ProtocolError("link %d of a line that has link %d" % (link, self._links))
         resumed = 0 < life == self.life
         if resumed:
             self._out.ack(received)
@@ -102,37 +100,34 @@ class Line(object):
             self.life, self._life_before = link, life
             self._start_over(self._events)
             self._last_id = 0
-        self._link = link
-        self._begin_link()
-        self._replay = self._out.unacked()
-        self._incoming = self.received if resumed else 0
+        self._links = link
+        self._begin_link(version)
         self._say_hello({})
-        self._greeted = self._may_count = True
+        self._end.is_greeted = True
+        self._end.replay(self._out, 0 if resumed else self.received)
         return self._token
 
     def detach(self, token: int) -> None:
         """The link is gone (nothing happens if it was replaced already)."""
         if token == self._token and self.linked:
             self._token += 1
-            self._new_link()
+            self._end = LinkEnd()
 
-    def _begin_link(self) -> None:
+    def _begin_link(self, version: int) -> None:
         self._token += 2 if self.linked else 1
-        self._new_link()
-
-    def _new_link(self) -> None:
-        self._frames = frames.Frames()
-        self._control = []  # type: list[bytes | memoryview] # link frames to send
-        self._replay = deque()  # counted frames to send again
-        self._greeted = False  # their HELLO has come
-        self._may_count = False  # counted frames may be sent
-        self._incoming = 0  # number of the last counted frame on this link
-        self._unsaid = 0  # bytes received since the other end was told how far we are
-        self._is_silent = False  # the driver's word: nothing is heard over it
+        self._is_noisy = False
+        if version == 1:
+            self._end = LinkEnd()
+            return
+        to_opener, to_answerer = codec.keys(self.id, self._links)
+        if self.opener:
+            self._end = LinkEnd(Checked(to_opener, to_answerer), Checked(0, codec.FIRST_KEY))
+        else:
+            self._end = LinkEnd(Checked(to_answerer, to_opener))
 
     def _say_hello(self, more: "dict[str, int]") -> None:
-        hello = {"version": frames.VERSION, "line": self.id, "life": self.life, "received": self.received}
-        self._control.append(frames.encode_text(frames.HELLO, dict(hello, **more)))
+        hello = {"version": self._end.version, "line": self.id, "life": self.life, "received": self.received}
+        self._end.greet(dict(hello, **more))
 
     # what the driver calls -------------------------------------------------------------------------------
 
@@ -150,7 +145,7 @@ class Line(object):
         self._last_id += 1
         stream = self.streams[self._last_id] = Stream(self._last_id, False)
         stream.credit -= len(first[:SMALL])
-        self._out.order(frames.encode(frames.OPEN, stream.id, payload), stream)
+        self._out.order(frames.OPEN, stream.id, payload)
         self.send(stream.id, first[SMALL:])
         return stream.id
 
@@ -180,37 +175,41 @@ class Line(object):
             return
         self._out.drop(stream)
         if stream.announced:
-            self._out.order(frames.encode(frames.RESET, stream_id))
+            self._out.order(frames.RESET, stream_id)
 
     def message(self, value: "dict[str, object]") -> None:
         """Send one small JSON object to the other end, before any data. It waits if there is no link."""
-        self._out.order(frames.encode_text(frames.MESSAGE, value))
+        self._out.order(frames.MESSAGE, 0, frames.pack_text(value))
 
     def ping(self, mark: bytes) -> None:
-        """Ask the link for a sign of life; `mark` (8 bytes) comes back in a PONG event."""
-        if self._greeted:
-            self._beat(frames.PING, mark)
+        """Ask the link for a sign of life; `mark` (8 bytes, not all 0) comes back in a PONG event."""
+        if self._end.is_greeted:
+            self._end.ping(mark, self.received, self._out.sent)
+
+    @property
+    def heard(self) -> int:
+        """Bytes of the other end's frames that have come over this link, without what others print into it."""
+        return self._end.codec.heard
 
     def reassure(self) -> None:
         """Show that we hear, in the middle of a frame that takes its time; nothing happens where there is none."""
-        if self._greeted and self._frames.is_partial:
-            self._unsaid = ACK_EVERY
+        self._end.reassure()
 
     def silent(self) -> None:
         """Nothing is heard over the link: hold as much as without one, until it brings something."""
-        self._is_silent = True
+        self._end.is_silent = True
 
     def consumed(self, stream_id: int, size: int) -> None:
         """`size` delivered bytes have left for good (written to the socket): the other end may send more."""
         stream = self.streams.get(stream_id)
         credit = stream.grant(size) if stream is not None else 0
         if credit:
-            self._out.order(frames.encode(frames.WINDOW, stream_id, frames.CREDIT.pack(credit)))
+            self._out.order(frames.WINDOW, stream_id, frames.CREDIT.pack(credit))
 
     def wants(self, stream_id: int) -> bool:
         """Whether more may be queued on this stream now: the driver's word to read from its socket or not."""
         stream = self.streams.get(stream_id)
-        return stream is not None and self._out.wants(stream, self.linked and not self._is_silent)
+        return stream is not None and self._out.wants(stream, self.linked and not self._end.is_silent)
 
     def is_full(self, stream_id: int) -> bool:
         """Whether it is for want of room that no more may be queued, be there a link or not."""
@@ -219,19 +218,7 @@ class Line(object):
 
     def data_to_send(self, token: int, size: int = 1 << 20) -> "list[bytes | memoryview]":
         """Take what the link shall carry next: a list of buffers, of `size` bytes or a little more."""
-        if token != self._token:
-            return []
-        buffers, self._control = self._control, []
-        if self._unsaid >= ACK_EVERY:
-            buffers.append(frames.encode(frames.ACK, 0, frames.COUNT.pack(self.received)))
-            self._unsaid = 0
-        while size > 0 and self._may_count:
-            frame = self._replay.popleft() if self._replay else self._out.next(size)
-            if frame is None:
-                break
-            buffers += frame[1]
-            size -= frame[0]
-        return buffers
+        return self._end.take(self._out, self.received, size) if token == self._token else []
 
     def receive(self, token: int, data: bytes) -> "list[Event]":
         """Take what a link brought (immutable bytes); returns events.
@@ -241,64 +228,95 @@ class Line(object):
         """
         if token != self._token:
             return []
-        self._is_silent = False
-        events = self._events
+        events, end = self._events, self._end
+        heard = end.codec.heard
         try:
-            for kind, stream, payload in self._frames.feed(data):
+            for kind, stream, number, payload in end.codec.feed(data):
                 if kind in frames.COUNTED:
-                    self._counted(kind, stream, payload, events)
+                    if end.is_next(number, self.received):
+                        self._counted(kind, stream, payload, events)
+                elif kind == BAD:
+                    self._skipped(events)
                 else:
                     self._of_link(kind, stream, payload, events)
         except ProtocolError:
             self.detach(token)
             raise
+        end.is_silent = end.is_silent and end.codec.heard <= heard
         self._events = []
         return events
 
     # receiving -------------------------------------------------------------------------------------------
 
-    def _beat(self, kind: int, mark: bytes) -> None:
-        self._control.append(frames.encode(kind, 0, frames.BEAT.pack(self.received, mark)))
-        self._unsaid = 0
+    def _skipped(self, events: "list[Event]") -> None:
+        """Others have printed into the link."""
+        self._end.skipped(self.received, self._out.sent)
+        if not self._is_noisy:
+            self._is_noisy = True
+            events.append(Event(NOISE, 0, self._end.codec.skipped))
 
     def _of_link(self, kind: int, stream_id: int, payload: "bytes | memoryview", events: "list[Event]") -> None:
+        end = self._end
         if stream_id:
             raise ProtocolError("a link's frame on stream %d" % stream_id)
-        if kind == frames.HELLO and self.opener and not self._greeted:
+        if kind == frames.HELLO and self.opener and not end.is_greeted:
             self._answered(frames.check_hello(payload), events)
-        elif not self._greeted:
+        elif kind == frames.HELLO and self.opener and end.version > 1:
+            pass  # said twice, since the first seemed to be lost
+        elif not end.is_greeted and end.version > 1:
+            end.miss(self.received)
+        elif not end.is_greeted:
             raise ProtocolError("frame %d before the hello" % kind)
         elif kind == frames.ACK and len(payload) == frames.COUNT.size:
             self._out.ack(frames.COUNT.unpack(payload)[0])
-        elif kind in (frames.PING, frames.PONG) and len(payload) == frames.BEAT.size:
-            count, mark = frames.BEAT.unpack(payload)
-            self._out.ack(count)
-            if kind == frames.PONG:
-                events.append(Event(frames.PONG, 0, mark))
-            elif len(self._control) < MAX_CONTROL:
-                self._beat(frames.PONG, mark)
-            else:
-                raise ProtocolError("a flood of pings")
+        elif kind in (frames.PING, frames.PONG):
+            self._beat(kind, payload, events)
+        elif kind == frames.AGAIN and end.version > 1 and len(payload) == frames.MISSED.size:
+            self._missed(*frames.MISSED.unpack(payload))
+        elif kind == frames.BEGIN and end.version > 1 and len(payload) == frames.SERIAL.size:
+            end.begun(*frames.SERIAL.unpack(payload))
         else:
             raise ProtocolError("frame of kind %d and %d bytes" % (kind, len(payload)))
+
+    def _beat(self, kind: int, payload: "bytes | memoryview", events: "list[Event]") -> None:
+        size, end = frames.BEAT.size, self._end
+        if len(payload) != (size if end.version == 1 else size + frames.COUNT.size):
+            raise ProtocolError("a heartbeat of %d bytes" % len(payload))
+        count, mark = frames.BEAT.unpack_from(payload)
+        self._out.ack(count)
+        if end.version > 1:
+            end.has_beaten(frames.COUNT.unpack_from(payload, size)[0], self.received)
+        if kind == frames.PING:
+            end.pong(mark, self.received, self._out.sent)
+        elif end.version == 1 or mark != DOUBT:
+            events.append(Event(frames.PONG, 0, mark))
+
+    def _missed(self, count: int, serial: int) -> None:
+        """The other end misses what comes after `count`, or our HELLO."""
+        if count == frames.MISSED_HELLO and not self.opener:
+            self._end.begun()  # it hears no question of ours before that
+            self._say_hello({})
+        else:
+            self._out.lost(count)
+        self._end.say(frames.BEGIN, frames.SERIAL.pack(serial))
+        self._end.replay(self._out)
 
     def _answered(self, hello: "dict[str, object]", events: "list[Event]") -> None:
         """Opener: the answer has come; go on from there, or from nothing if the line is not known any more."""
         life, received = (frames.count_of(hello, key) for key in ("life", "received"))
-        if hello["line"] != self.id or not max(self.life, 1) <= life <= self._link:
+        if hello["line"] != self.id or not max(self.life, 1) <= life <= self._links:
             raise ProtocolError("an answer of another line, or of life %d after %d" % (life, self.life))
-        resumed = life == self.life
-        if resumed or not self.life:
+        resumed, is_first = life == self.life, not self.life
+        if resumed or is_first:
             self._out.ack(received)
         elif received:
             raise ProtocolError("a line that begins with %d frames" % received)
         else:
             self._start_over(events)
-        if resumed:
-            self._replay = self._out.unacked()
         self.life = life
-        self._incoming = self.received
-        self._greeted = self._may_count = True
+        self._end.is_greeted = True
+        if not is_first:  # else it is sent already
+            self._end.replay(self._out)
         events.append(Event(UP, 0, resumed))
 
     def _start_over(self, events: "list[Event]") -> None:
@@ -308,11 +326,6 @@ class Line(object):
 
     def _counted(self, kind: int, stream_id: int, payload: "bytes | memoryview", events: "list[Event]") -> None:
         """One counted frame; it counts only if it is in order, so that a spoilt link costs nothing."""
-        if not self._greeted:
-            raise ProtocolError("frame %d before the hello" % kind)
-        if self._incoming < self.received:
-            self._incoming += 1  # had it over an older link
-            return
         if kind == frames.MESSAGE and not stream_id:
             events.append(Event(frames.MESSAGE, 0, frames.parse_text(payload)))
         elif kind == frames.OPEN:
@@ -321,9 +334,8 @@ class Line(object):
             raise ProtocolError("frame %d on stream %d, never opened" % (kind, stream_id))
         elif stream_id in self.streams:  # else it was reset here meanwhile
             self._of_stream(kind, self.streams[stream_id], payload, events)
-        self._incoming += 1
         self.received += 1
-        self._unsaid += len(payload) + FRAME_COST
+        self._end.took(len(payload))
 
     def _opened(self, stream_id: int, payload: "bytes | memoryview", events: "list[Event]") -> None:
         if self.opener or stream_id <= self._last_id or len(self.streams) >= MAX_STREAMS:

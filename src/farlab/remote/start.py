@@ -32,7 +32,7 @@ def start(link, request, session):
     if not bundle:
         link.say(need="bundle")
         signal.alarm(BUNDLE_TIMEOUT)  # the laptop may be gone; who ends by that leaves a lock that is known to be stale
-        bundle = link.read(link.hear()["bundle"])
+        bundle = link.hear(BUNDLE_TIMEOUT / 4)["brought"]
         signal.alarm(0)
     link.say(progress="start", text="starting the session")
     runtime = adopt["runtime"] if adopt else os.path.join(host.runtime_base(), short(session.name))

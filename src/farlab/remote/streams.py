@@ -7,8 +7,7 @@ Order: first what steers (OPEN, RESET, WINDOW, MESSAGE), then streams with littl
 kind take turns, and bulk gets a turn after every `TURN` bytes of the others, so that nothing ever starves.
 """
 
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque, namedtuple
 
 from farlab.remote import frames
 from farlab.remote.frames import ProtocolError
@@ -22,8 +21,16 @@ TURN = 256 * 1024
 """Bytes that may go before bulk, while there is some, until bulk has a turn."""
 CRUMB = 2 * 1024
 """Pieces that wait are joined up to this size: many tiny ones would need far more memory than they count."""
-JOIN = 4 * 1024
-"""Head and payload of a frame up to this size become one buffer."""
+COST = 22
+"""Bytes that a frame counts for beside its payload: the head of the newest version."""
+LEAST = 4 * 1024
+"""Least size to which frames are cut where others print between them: what goes into a pipe at once, pipe(7)."""
+CALM = 8 * 1024 * 1024
+"""Bytes after which they may be twice as large again."""
+
+
+Frame = namedtuple("Frame", "kind stream payload")
+"""A counted frame; it counts as its payload and `COST`."""
 
 
 class Stream(object):
@@ -37,7 +44,7 @@ class Stream(object):
         self.announced = announced  # its OPEN has been sent
         self.pending = deque()  # type: deque[bytes | memoryview]
         self.size = 0  # bytes in `pending`
-        self.queue = None  # type: deque[Stream] | None # where it waits for its turn
+        self.queue = None  # type: OrderedDict[int, Stream] | None # where it waits for its turn
         self.credit = frames.FIRST_WINDOW  # what the other end still takes
         self.window = frames.FIRST_WINDOW  # what is open for the other end, when all has been consumed
         self.receivable = frames.FIRST_WINDOW  # what the other end may still send
@@ -72,11 +79,13 @@ class Outbox(object):
         self.streams = {}  # type: dict[int, Stream]
         self.held = 0
         self.sent = self.acked = 0  # counted frames
-        self._orders = deque()  # type: deque[tuple[bytes, Stream | None]]
-        self._small = deque()  # type: deque[Stream]
-        self._bulk = deque()  # type: deque[Stream]
+        self._orders = OrderedDict()  # type: OrderedDict[object, Frame] # by the stream that one opens
+        self._small = OrderedDict()  # type: OrderedDict[int, Stream]
+        self._bulk = OrderedDict()  # type: OrderedDict[int, Stream]
         self._turn = TURN  # bytes that may still go before bulk
-        self._unacked = deque()  # type: deque[tuple[int, tuple[bytes | memoryview, ...]]]
+        self._unacked = deque()  # type: deque[Frame]
+        self._largest = frames.MAX_PAYLOAD
+        self._calm = 0  # bytes acknowledged since frames were lost
 
     def wants(self, stream: Stream, linked: bool) -> bool:
         """Whether more may be put on a stream now. However many are full, there is room for one more."""
@@ -85,10 +94,10 @@ class Outbox(object):
 
     # in --------------------------------------------------------------------------------------------------
 
-    def order(self, frame: bytes, opens: "Stream | None" = None) -> None:
+    def order(self, kind: int, stream_id: int, payload: bytes = b"") -> None:
         """Queue a frame that goes before all data."""
-        self._orders.append((frame, opens))
-        self.held += len(frame)
+        self._orders[stream_id if kind == frames.OPEN else object()] = Frame(kind, stream_id, payload)
+        self.held += COST + len(payload)
 
     def put(self, stream: Stream, data: "bytes | memoryview") -> None:
         """Queue data on a stream."""
@@ -111,7 +120,7 @@ class Outbox(object):
         """Let a stream wait for its turn, if there is something that it may send."""
         if stream.queue is None and (stream.credit > 0 if stream.pending else stream.finished == "wanted"):
             stream.queue = self._small if stream.size <= SMALL else self._bulk
-            stream.queue.append(stream)
+            stream.queue[stream.id] = stream
 
     def drop(self, stream: Stream) -> None:
         """Forget a stream with all that waits on it; what was given out already stays."""
@@ -120,29 +129,24 @@ class Outbox(object):
         stream.size = 0
         stream.pending.clear()
         if stream.queue is not None:
-            stream.queue.remove(stream)
+            del stream.queue[stream.id]
             stream.queue = None
-        if not stream.announced:
-            self._keep_orders(lambda frame, opens: opens is not stream)
-
-    def _keep_orders(self, is_kept: "Callable[[bytes, Stream | None], bool]") -> None:
-        orders = self._orders
-        self._orders = deque(order for order in orders if is_kept(*order))
-        self.held += sum(len(frame) for frame, _ in self._orders) - sum(len(frame) for frame, _ in orders)
+        order = None if stream.announced else self._orders.pop(stream.id, None)
+        if order is not None:
+            self.held -= COST + len(order.payload)
 
     # out -------------------------------------------------------------------------------------------------
 
-    def next(self, room: int) -> "tuple[int, tuple[bytes | memoryview, ...]] | None":
-        """The next frame as its size and buffers, little more than `room` bytes; from now on it counts as sent."""
+    def next(self, room: int) -> "Frame | None":
+        """The next frame, little more than `room` bytes; from now on it counts as sent."""
         if self._orders:
-            order, opens = self._orders.popleft()
-            if opens is not None:
-                opens.announced = True
-            frame = (len(order), (order,))  # type: tuple[int, tuple[bytes | memoryview, ...]]
+            frame = self._orders.popitem(last=False)[1]  # type: Frame
+            if frame.kind == frames.OPEN:
+                self.streams[frame.stream].announced = True
         elif self._small or self._bulk:
             stream = self._next_stream()
             frame = self._cut(stream, room) if stream.pending else self._end(stream)
-            self.held += frames.HEAD.size
+            self.held += COST
         else:
             return None
         self.sent += 1
@@ -151,18 +155,18 @@ class Outbox(object):
 
     def _next_stream(self) -> Stream:
         if self._small and (self._turn > 0 or not self._bulk):
-            stream = self._small.popleft()
-            self._turn -= stream.size + frames.HEAD.size if self._bulk else 0
+            stream = self._small.popitem(last=False)[1]
+            self._turn -= stream.size + COST if self._bulk else 0
         else:
-            stream = self._bulk.popleft()
+            stream = self._bulk.popitem(last=False)[1]
             self._turn = TURN
         stream.queue = None
         return stream
 
-    def _cut(self, stream: Stream, room: int) -> "tuple[int, tuple[bytes | memoryview, ...]]":
+    def _cut(self, stream: Stream, room: int) -> "Frame":
         """One DATA frame from the front of a stream; no piece is cut so that only a little of it remains."""
         piece = stream.pending[0]
-        most = min(stream.credit, frames.MAX_PAYLOAD)
+        most = min(stream.credit, self._largest)
         if len(piece) > room + SMALL:
             most = min(most, max(room, SMALL))
         if len(piece) > most:
@@ -174,15 +178,14 @@ class Outbox(object):
         stream.size -= size
         stream.credit -= size
         self.ready(stream)
-        head = frames.head(frames.DATA, stream.id, size)
-        return frames.HEAD.size + size, ((head + piece,) if size <= JOIN else (head, piece))
+        return Frame(frames.DATA, stream.id, piece)
 
-    def _end(self, stream: Stream) -> "tuple[int, tuple[bytes | memoryview, ...]]":
+    def _end(self, stream: Stream) -> "Frame":
         """A stream's EOF; if the other end's has come before, that is the end of it."""
         stream.finished = "sent"
         if stream.ended:
             self.drop(stream)
-        return frames.HEAD.size, (frames.head(frames.EOF, stream.id, 0),)
+        return Frame(frames.EOF, stream.id, b"")
 
     # what has been sent ----------------------------------------------------------------------------------
 
@@ -194,13 +197,37 @@ class Outbox(object):
     def ack(self, count: int) -> None:
         """The other end has received `count` frames."""
         self.check(count)
+        held = self.held
         for _ in range(count - self.acked):
-            self.held -= self._unacked.popleft()[0]
+            self.held -= COST + len(self._unacked.popleft().payload)
         self.acked = count
+        self._calm += held - self.held
+        if self._calm > CALM and self._largest < frames.MAX_PAYLOAD:
+            self._largest, self._calm = 2 * self._largest, 0
 
-    def unacked(self) -> "deque[tuple[int, tuple[bytes | memoryview, ...]]]":
+    def unacked(self) -> "deque[Frame]":
         """The frames to be sent again on a new link."""
         return self._unacked.copy()
+
+    @property
+    def largest(self) -> int:
+        """Bytes of payload at most that frames are cut to now."""
+        return self._largest
+
+    def lost(self, count: int) -> None:
+        """Of what was sent over a link the other end has received `count` frames and misses the next.
+
+        What hit a large frame will hit it again: the rest is cut into smaller ones, which get other numbers.
+        """
+        self.ack(count)
+        self._largest, self._calm = max(self._largest // 16, LEAST), 0
+        again = deque()  # type: deque[Frame]
+        for kind, stream_id, payload in self._unacked:
+            whole = kind != frames.DATA or len(payload) <= self._largest
+            pieces = [payload] if whole else _pieces(memoryview(payload), self._largest)
+            again.extend(Frame(kind, stream_id, piece) for piece in pieces)
+        self.held += COST * (len(again) - len(self._unacked))
+        self._unacked, self.sent = again, count + len(again)
 
     def start_over(self) -> "list[int]":
         """The other end knows nothing any more: drop every stream it was told of; returns their ids.
@@ -210,7 +237,14 @@ class Outbox(object):
         lost = [stream for stream in self.streams.values() if stream.announced]
         for stream in lost:
             self.drop(stream)
-        self._keep_orders(lambda frame, opens: opens is not None or frame[0] == frames.MESSAGE)
+        for key, (kind, _, payload) in list(self._orders.items()):
+            if kind not in (frames.OPEN, frames.MESSAGE):
+                del self._orders[key]
+                self.held -= COST + len(payload)
         self.ack(self.sent)
         self.sent = self.acked = 0
         return [stream.id for stream in lost]
+
+
+def _pieces(payload: memoryview, size: int) -> "list[memoryview]":
+    return [payload[at : at + size] for at in range(0, len(payload), size)]

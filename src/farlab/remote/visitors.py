@@ -1,11 +1,9 @@
 """The laptops that visit a session: their lines, and the links that carry them for now. Python 3.6."""
 
-import os
 import time
 from collections import deque
-from contextlib import suppress
 
-from farlab.remote import frames
+from farlab.remote import codec, frames
 from farlab.remote.carrier import Carrier
 from farlab.remote.frames import ProtocolError
 from farlab.remote.line import Line
@@ -22,6 +20,8 @@ FULL = 1.0
 """Seconds without room that are worth telling."""
 GREETING_TIMEOUT = 60.0
 """Seconds within which a link must have said whose it is."""
+MOST_NOISE = 1 << 20
+"""Bytes that a link may bring before it says whose it is."""
 LINK_SILENCE = 1800.0
 """Seconds without a byte after which a link is taken for dead, so that its `sshd` does not stay for ever."""
 
@@ -41,14 +41,14 @@ class Visitor(object):
         self._anchor = anchor
         self._agent = None
 
-    def arrive(self, hello, rest, fds, agent):
+    def arrive(self, hello, rest, link):
         """A new link has come; the agent of the one before may go."""
         waits = self.carrier.waits_since  # before there is room again
-        token = self.line.accept(hello)  # or it raises, and nothing has changed
+        token = self.line.accept(hello, link.version)  # or it raises, and nothing has changed
         self._look_back(waits, time.monotonic())
         self._dismiss()
-        self._agent, self.left = agent, None
-        self.carrier.carry(token, fds[0], fds[1], rest)
+        self._agent, self.left = link.agent, None
+        self.carrier.carry(token, link.wire, rest)
         self.inform()
 
     def inform(self):
@@ -136,54 +136,43 @@ class Visitor(object):
 
 
 class Newcomer(object):
-    """A link that has been handed over, until it has said which line it carries."""
+    """A link that has been handed over, until it has said which line it carries. `version`: of the mux."""
 
-    def __init__(self, anchor, brought, fds, agent):
-        self._anchor, self._brought, self._fds, self._agent = anchor, brought, fds, agent
-        for fd in fds:
-            prepare(fd)
-        anchor.loop.add_reader(fds[0], self._read)
+    def __init__(self, anchor, brought, wire, agent, version):
+        self.wire, self.agent, self.version = wire, agent, version
+        self._anchor, self._brought = anchor, brought
+        anchor.loop.add_reader(wire.read_fd, self._read)
         self._patience = anchor.loop.call_later(GREETING_TIMEOUT, self._refuse)
         self._greet()
 
     def _read(self):
         try:
-            data = os.read(self._fds[0], 65536)
+            data = self.wire.read(65536)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         self._brought += data
-        if data:
+        if data and len(self._brought) <= MOST_NOISE:
             self._greet()
         else:
             self._refuse()
 
     def _greet(self):
         try:
-            greeting = frames.read_hello(self._brought)
+            greeting = codec.read_hello(self._brought, self.version)
             if greeting is None:
                 return
             self._let_go()
-            self._anchor.visitor(greeting[0]["line"]).arrive(greeting[0], greeting[1], self._fds, self._agent)
+            self._anchor.visitor(greeting[0]["line"]).arrive(greeting[0], greeting[1], self)
         except ProtocolError:
             self._refuse()
 
     def _let_go(self):
         self._patience.cancel()
-        self._anchor.loop.remove_reader(self._fds[0])
+        self._anchor.loop.remove_reader(self.wire.read_fd)
 
     def _refuse(self):
         self._let_go()
-        self._agent.close()
-        for fd in self._fds:
-            os.close(fd)
-
-
-def prepare(fd):
-    """Make a link's descriptor non-blocking, and wide where it is a pipe."""
-    import fcntl
-
-    os.set_blocking(fd, False)
-    with suppress(OSError):  # not a pipe, or not Linux, or the person's share of pipes is used up
-        fcntl.fcntl(fd, 1031, 1 << 20)  # F_SETPIPE_SZ, fcntl(2); Python names it from 3.10 on
+        self.agent.close()
+        self.wire.close()

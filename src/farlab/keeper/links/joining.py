@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from ...remote import bootstrap
+from ...remote import bootstrap, frames
 from .link import Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """A link that the agent has joined to the session. `mux`: the version of it that is spoken there."""
+
+    reused: bool
+    mux: int
 
 
 async def join(
     link: Link, words: dict[str, Any], early: bytes, tell: Callable[[str, str], None], *, is_likely_alive: bool
-) -> bool:
+) -> Joined:
     """Have the agent find or start the session and join the link to it, with `early` as the line's first bytes.
 
     `words` say which session and what it shall be; the anchor's program travels along where it is likely to be needed.
-    Returns whether the session was there already. Raises what the agent reports.
+    `early` counts as never sent where an older version of the mux is spoken. Raises what the agent reports.
     """
     bundle = bootstrap.bundle()
     request = {**words, "op": "ensure", "early": base64.b64encode(early).decode()}
@@ -28,4 +37,4 @@ async def join(
         elif "progress" in frame:
             tell(str(frame["progress"]), str(frame.get("text", "")))
         elif frame.get("joined"):
-            return bool(frame.get("reused"))
+            return Joined(reused=bool(frame.get("reused")), mux=1 if frame.get("mux") == 1 else frames.VERSION)

@@ -10,10 +10,13 @@ import asyncio
 import json
 import os
 import signal
+import zlib
 from contextlib import suppress
 from typing import IO, Any, cast
 
 from ...errors import FarlabError, LinkLost
+from ...remote import bootstrap
+from ...remote.wire import Wire
 from ...ssh import explain
 from ...washing import shortened
 from ..told import failure
@@ -23,6 +26,8 @@ MOST_NOISE = 1 << 20
 """Bytes of rc files' talk before a host is taken not to be ours."""
 MOST_FRAME = 64 << 10
 """Bytes of one frame, unless whoever asks expects more."""
+MOST_REPEATS = 10
+"""Times that a host may ask for a request again."""
 _KEPT_STDERR = 64 << 10
 _MOST_WORDS = 400
 _PATIENCE = 2.0
@@ -38,6 +43,7 @@ class Link:
         self.way, self.process, self.id = dialed.way, dialed.process, dialed.nonce
         self._sock, self._most_frame = dialed.sock, most_frame
         self._mark = f"\n{dialed.nonce}:".encode()
+        self._serial, self._request, self._repeats = 0, b"", 0
         self._buffer = b""
         self._noise = b""
         self._stderr = b""
@@ -46,27 +52,41 @@ class Link:
         os.set_blocking(self._pipe.fileno(), False)
         self._loop.add_reader(self._pipe.fileno(), self._read_stderr)
 
-    async def request(self, words: Words, bundle: bytes = b"") -> None:
-        """Send one request; `bundle` follows it at once."""
-        body = json.dumps({**words, "bundle": len(bundle)} if bundle else words).encode()
+    async def request(self, words: Words, brought: bytes = b"") -> None:
+        """Send one request, and bytes that it brings along; with the first one the agent that is to answer it."""
+        agent = b"" if self._serial else bootstrap.agent()
+        self._serial += 1
+        body = json.dumps({**words, "serial": self._serial, "agent": len(agent)}).encode() + b"\n" + agent + brought
+        # start-up files may read a few lines of their standard input
+        self._request = b"\n\n\n" + self._mark + b"%08x%08x" % (len(body), zlib.crc32(body)) + body
+        await self._send()
+
+    async def _send(self) -> None:
         with suppress(OSError):  # its end is seen, and explained, by whoever reads
-            await self._loop.sock_sendall(self._sock, len(body).to_bytes(4, "big") + body + bundle)
+            await self._loop.sock_sendall(self._sock, self._request)
 
     async def frame(self) -> Words:
         """The agent's next words. Raises the error that it reports, or what the end of `ssh` means."""
-        while (found := self._cut()) is None:
-            data = await self._receive()
-            if not data:
-                raise await self.explained()
-            self._buffer += data
-        if isinstance(found.get("error"), dict):
-            raise self._error(found["error"])
-        return found
+        while True:
+            while (found := self._cut()) is None:
+                data = await self._receive()
+                if not data:
+                    raise await self.explained()
+                self._buffer += data
+            if isinstance(found.get("error"), dict):
+                raise self._error(found["error"])
+            if found.get("need") != "request":
+                return found
+            self._repeats += 1
+            if self._repeats > MOST_REPEATS:
+                raise self._spoilt()
+            await self._send()  # a start-up file has read of it
 
-    def release(self) -> tuple[int, bytes]:
-        """Hand over the descriptor, and what came behind the last frame: the line begins."""
+    def release(self) -> tuple[Wire, bytes]:
+        """Hand over the descriptors, and what came behind the last frame: the line begins."""
         rest, self._buffer = self._buffer, b""
-        return self._sock.detach(), rest
+        descriptor = self._sock.detach()
+        return Wire(descriptor, descriptor), rest
 
     async def end(self) -> None:
         """End the `ssh` (a child of ours) and wait for it.
@@ -117,26 +137,32 @@ class Link:
                 raise LinkLost(message, detail=self._buffer[-500:].decode("utf-8", "replace"), hint=_QUIET)
             return None
         head = at + len(self._mark)
-        if len(self._buffer) < head + 8:
+        if len(self._buffer) < head + 16:
             return None
         try:
-            size = int(self._buffer[head : head + 8], 16)
+            size, check = int(self._buffer[head : head + 8], 16), int(self._buffer[head + 8 : head + 16], 16)
         except ValueError:
-            size = -1
+            size, check = -1, 0
         if not 0 <= size <= self._most_frame:
-            raise LinkLost(f"`{self.way.target.host}` answers what no agent of ours says")
-        end = head + 8 + size
+            raise self._spoilt()
+        end = head + 16 + size
         if len(self._buffer) < end:
             return None
         self._noise = (self._noise + self._buffer[:at])[-_KEPT_STDERR:]
-        body, self._buffer = self._buffer[head + 8 : end], self._buffer[end:]
+        body, self._buffer = self._buffer[head + 16 : end], self._buffer[end:]
+        if zlib.crc32(body) != check:
+            raise self._spoilt()
         try:
             words = json.loads(body)
         except (ValueError, RecursionError):
             words = None
         if not isinstance(words, dict):
-            raise LinkLost(f"`{self.way.target.host}` answers what no agent of ours says")
+            raise self._spoilt()
         return words
+
+    def _spoilt(self) -> LinkLost:
+        """The error for what no agent says, or what was printed into what one said."""
+        return LinkLost(f"`{self.way.target.host}` answers what no agent of ours says", hint=_QUIET)
 
     def _error(self, words: object) -> FarlabError:
         return failure(words, self.way.target.host)

@@ -55,3 +55,8 @@ class Outages:
         self.longest = max(self.longest, lasted)
         tries = f", {self._tries} failed tries" if self._tries > 1 else ""
         self._tell(f"{how} after {span(lasted)}{tries}")
+
+
+def how_it_goes_on(*, is_same: bool) -> str:
+    """What the end of an outage is called."""
+    return "connected again" + (", nothing was lost," if is_same else " to a new anchor, connections begin anew,")

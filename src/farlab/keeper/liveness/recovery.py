@@ -93,7 +93,7 @@ class Recovery:
 
     @property
     def bytes_in(self) -> int:
-        return self._keeper.carrier.bytes_in
+        return self._keeper.carrier.heard
 
     @property
     def is_sending(self) -> bool:

@@ -1,0 +1,17 @@
+"""What is said of programs that print into a link. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_PRINTABLE = re.compile(rb"[ -~]{4,60}")
+
+
+def words(host: str, sample: bytes) -> str:
+    """What the person is told, with a taste of what was printed, where it is text."""
+    found = _PRINTABLE.search(sample)
+    taste = f' ("{found[0].decode().strip()}")' if found else ""
+    return (
+        f"a start-up file on `{host}`, such as `~/.bashrc`, leaves a program in the background that prints into the "
+        f"connection{taste}; nothing is lost, but it takes time: append `>/dev/null 2>&1` to that line"
+    )

@@ -1,0 +1,206 @@
+"""Others print into a link, and read of it: nothing of theirs is the line's, and what is missed comes again."""
+
+from __future__ import annotations
+
+import pytest
+
+from farlab.remote import codec, frames
+from farlab.remote.frames import DATA, MESSAGE, OPEN
+from farlab.remote.line import NOISE, UP, Event
+from farlab.remote.link_end import PATIENCE
+from farlab.remote.streams import LEAST
+from line_pair import PairOfEnds, as_said_to
+
+TEXT = b"2 updates are available: run `dotfiles update`\n"
+MIB = 1 << 20
+
+
+@pytest.fixture
+def ends() -> PairOfEnds:
+    """A keeper's and an anchor's end, with a good link of version 2."""
+    ends = PairOfEnds(limit=64 * MIB)
+    ends.connect()
+    ends.flow()
+    return ends
+
+
+def messages(events: list[Event]) -> list[object]:
+    return [event.data["n"] for event in events if event.kind == MESSAGE]
+
+
+def to_anchor(ends: PairOfEnds, data: bytes) -> list[Event]:
+    return ends.anchor.receive(ends.anchor_token, data)
+
+
+def to_keeper(ends: PairOfEnds, data: bytes) -> list[Event]:
+    return ends.keeper.receive(ends.keeper_token, data)
+
+
+def spoilt(frame: bytes, at: int = 3) -> bytes:
+    return frame[:at] + TEXT + frame[at:]
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 21, 22, 23, 29])
+def test_text_anywhere_in_the_last_frame_costs_a_round_trip(ends: PairOfEnds, at: int) -> None:
+    ends.anchor.message({"n": 1})
+    first = to_keeper(ends, spoilt(ends.back(), at))
+    assert messages(first + ends.flow()[0]) == [1]
+
+
+def test_the_user_is_told_once_for_each_link_with_the_first_that_was_printed(ends: PairOfEnds) -> None:
+    assert to_keeper(ends, TEXT) == [Event(NOISE, 0, TEXT)]
+    assert to_keeper(ends, TEXT) == []
+    ends.connect()
+    ends.flow()
+    assert to_keeper(ends, b"again") == [Event(NOISE, 0, b"again")]
+
+
+def test_text_between_frames_is_no_reason_to_say_anything_again(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.anchor.send(stream, bytes(MIB))
+    sent = ends.back()
+    to_keeper(ends, TEXT + sent)
+    ends.flow()
+    assert ends.anchor._out.sent == ends.keeper.received
+    assert ends.anchor._out.largest == frames.MAX_PAYLOAD
+
+
+def test_a_frame_that_vanished_is_noticed_with_the_next_heartbeat(ends: PairOfEnds) -> None:
+    ends.anchor.message({"n": 1})
+    ends.back()
+    assert ends.flow() == ([], [])
+    ends.keeper.ping(b"the mark")
+    assert messages(ends.flow()[0]) == [1]
+
+
+def test_a_frame_that_vanished_is_noticed_with_the_next_one(ends: PairOfEnds) -> None:
+    for n in (1, 2, 3):
+        ends.anchor.message({"n": n})
+        sent = ends.back()
+        if n > 1:
+            assert to_keeper(ends, sent) == []
+    assert messages(ends.flow()[0]) == [1, 2, 3]
+
+
+def test_a_question_that_was_lost_is_put_again_after_a_few_heartbeats(ends: PairOfEnds) -> None:
+    ends.anchor.message({"n": 1})
+    ends.back()
+    ends.anchor.message({"n": 2})
+    to_keeper(ends, ends.back())
+    assert ends.out(), "it has asked"
+    seen = []
+    for _ in range(PATIENCE):
+        assert not seen
+        ends.keeper.ping(b"the mark")
+        seen = messages(ends.flow()[0])
+    assert seen == [1, 2]
+
+
+def test_an_answer_to_a_question_that_was_lost_is_asked_for_again(ends: PairOfEnds) -> None:
+    ends.anchor.message({"n": 1})
+    ends.back()
+    ends.anchor.message({"n": 2})
+    to_keeper(ends, ends.back())
+    to_anchor(ends, ends.out())
+    ends.back()  # BEGIN, and both messages
+    for _ in range(PATIENCE):
+        ends.keeper.ping(b"the mark")
+        seen = messages(ends.flow()[0])
+    assert seen == [1, 2]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "resumed"])
+def test_a_hello_that_was_spoilt_is_said_again(ends: PairOfEnds, again: bool) -> None:
+    ends = ends if again else PairOfEnds()
+    ends.connect()
+    ends.anchor.message({"n": 1})
+    to_keeper(ends, spoilt(ends.back()))
+    events = ends.flow()[0]
+    assert Event(UP, 0, again) in events
+    assert messages(events) == [1]
+
+
+def test_a_heartbeat_ahead_of_what_is_said_again_is_no_sign_of_loss(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.anchor.send(stream, bytes(4 * MIB // 2))
+    ends.back()  # lost with the link
+    ends.connect()
+    to_keeper(ends, ends.back(size=1))
+    ends.keeper.ping(b"the mark")
+    to_anchor(ends, ends.out())
+    to_keeper(ends, ends.back(size=1))  # the answer, and little of what is to come
+    ends.flow()
+    assert ends.anchor._out.largest == frames.MAX_PAYLOAD
+
+
+def test_what_hits_large_frames_does_not_hit_small_ones_for_ever(ends: PairOfEnds) -> None:
+    """Text after each 6,000 bytes: no frame of 256 KiB would ever come through."""
+    stream, data = ends.open(), bytes(range(256)) * 4096
+    ends.anchor.send(stream, data)
+    got, rounds = b"", 0
+    while len(got) < len(data):
+        back = ends.back(size=64 * 1024)
+        noisy = b"".join(back[at : at + 6000] + TEXT for at in range(0, len(back), 6000))
+        events = to_keeper(ends, noisy)
+        got += ends.text_at_anchor(events)
+        ends.keeper.consumed(stream, len(ends.text_at_anchor(events)))
+        ends.keeper.ping(b"the mark")
+        to_anchor(ends, ends.out())
+        rounds += 1
+        assert rounds < 5000
+    assert got == data
+    assert ends.anchor._out.largest == LEAST
+
+
+def test_frames_grow_again_when_nobody_prints_any_more(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.anchor._out.lost(ends.anchor._out.sent)
+    assert ends.anchor._out.largest < frames.MAX_PAYLOAD
+    for _ in range(100):
+        ends.anchor.send(stream, bytes(MIB // 2))
+        for event in ends.flow()[0]:
+            ends.keeper.consumed(stream, len(event.data) if event.kind == DATA else 0)
+        ends.keeper.ping(b"the mark")
+    assert ends.anchor._out.largest == frames.MAX_PAYLOAD
+
+
+def test_somebodys_data_is_never_taken_for_a_frame(ends: PairOfEnds) -> None:
+    """A file that holds what once went over a link, downloaded while others print."""
+    stream = ends.open()
+    recorded = b"".join(
+        b"".join(each.pack(MESSAGE, 0, number, b'{"n":666}'))
+        for each in (codec.Plain(), codec.Checked(0, 0), codec.Checked(0, codec.FIRST_KEY))
+        for number in range(1, 9)
+    )
+    older = as_said_to(ends.keeper, *[(MESSAGE, 0, b'{"n":666}')] * 60)
+    ends.connect()  # of an older link of this very line
+    ends.flow()
+    echo = as_said_to(ends.anchor, *[(MESSAGE, 0, b'{"n":666}')] * 60)  # of the other direction
+    data = (recorded + older + echo) * 3
+    ends.anchor.send(stream, data)
+    events = to_keeper(ends, spoilt(ends.back(), 40)) + ends.flow()[0]
+    assert messages(events) == []
+    assert ends.text_at_anchor(events) == data
+
+
+def test_what_others_print_is_no_sign_of_life(ends: PairOfEnds) -> None:
+    before = ends.keeper.heard
+    to_keeper(ends, TEXT * 1000)
+    assert ends.keeper.heard == before
+    ends.keeper.silent()
+    to_keeper(ends, TEXT)
+    assert ends.keeper._end.is_silent
+    ends.anchor.message({"n": 1})
+    to_keeper(ends, ends.back())
+    assert ends.keeper.heard > before
+    assert not ends.keeper._end.is_silent
+
+
+def test_thousands_that_give_up_before_they_were_heard_of_cost_little(ends: PairOfEnds) -> None:
+    ends.keeper.detach(ends.keeper_token)
+    streams = [ends.keeper.open("", b"GET /") for _ in range(16000)]
+    for stream in streams:
+        ends.keeper.reset(stream)
+    assert ends.keeper.held == 0
+    ends.connect()
+    assert [event for event in ends.flow()[1] if event.kind == OPEN] == []
