@@ -30,6 +30,17 @@ _CONFIG = "~/.ssh/config"
 _LONGEST_NAME = 32
 
 
+OF_HOSTS = {
+    "busy": "wait, then the same again: another farlab, perhaps another laptop's, starts or ends this session just now",
+    "owner": "`{ssh HOST 'ls -ld ~ ~/.local ~/.local/state /tmp/farlab-*'}` shows whose it is, who can remove it",
+    "limits": "`{ssh HOST 'ulimit -a; df -h ~ /tmp'}` shows what may be in the way",
+    "setup": "try the `--setup` lines one by one after `{ssh -t HOST}`",
+    "pages": "take `--app lab`, or leave `--keep-output` out",
+    "newer": "name an environment with a newer Python or JupyterLab with `--env`, or leave `--keep-output` out",
+}
+"""Hints that a host gives for errors of ours, by the word that it says: what to type is never in a host's own words."""
+
+
 class Named(Protocol):
     """Whatever says which session it is about: a `Target`, a status, a result."""
 

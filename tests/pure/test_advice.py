@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farlab import render, wording
-from farlab.advice import command, fill, free_name, naming, usual_name
+from farlab.advice import OF_HOSTS, command, fill, free_name, naming, usual_name
 from farlab.cli.verbs import ALIASES, VERBS
-from farlab.errors import FarlabError, every_error
+from farlab.errors import FarlabError, NotAnswering, every_error
 from farlab.keeper import check, notes
 from farlab.keeper.browser.pages import waiting_page
-from farlab.keeper.told import Told
+from farlab.keeper.told import Told, failure
 from farlab.model import NAME, Disconnected, SessionStatus, State, Target
 from farlab.ssh.explain import explain, explain_stage
 from farlab.ssh.words import SHELL, SSH
@@ -293,7 +293,41 @@ def test_a_command_that_is_written_elsewhere_is_found(wrong: str) -> None:
     assert stray(wrong)
 
 
-@pytest.mark.parametrize("path", sorted((SOURCE / "remote").glob("*.py")), ids=lambda path: path.name)
+HOST_SIDE = sorted((SOURCE / "remote").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", HOST_SIDE, ids=lambda path: path.name)
 def test_what_runs_on_the_host_names_no_command_of_the_laptops(path: Path) -> None:
     names = [text for _, text in texts(ast.parse(path.read_text())) if re.search(rf"farlab (?:{_VERB})\b|ssh -", text)]
     assert names == []
+
+
+def test_a_host_gives_a_hint_by_a_word_that_the_laptop_has_for_it() -> None:
+    given = {word for path in HOST_SIDE for word in hints(ast.parse(path.read_text()))}
+    assert given == set(OF_HOSTS)
+
+
+def hints(tree: ast.AST) -> Iterator[str]:
+    """The hints that a file gives with its errors, and what it says instead of a constant."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in FAILS:
+            values = [each.value for each in node.keywords if each.arg == "hint"] + node.args[3:4]
+            yield from (each.value if isinstance(each, ast.Constant) else ast.unparse(each) for each in values)
+
+
+FAILS = {"Failure", "CannotKeep", "fail"}
+
+
+@sessions
+@pytest.mark.parametrize("word", OF_HOSTS)
+def test_a_hosts_word_becomes_a_hint_for_its_session(word: str, session: Target) -> None:
+    error = failure({"code": "host-lacks", "message": "no", "hint": word}, session.host)
+    assert all(is_about(words, session) for words in typed(fill(error.hint, session)) if words[0] != "farlab")
+    assert error.hint == OF_HOSTS[word]
+    assert error.detail == ""
+
+
+def test_any_other_hint_of_a_hosts_is_among_its_own_words() -> None:
+    error = failure({"code": "not-answering", "message": "no", "hint": "`farlab terminate HOST` ends it"}, "gpu1")
+    assert error.hint == NotAnswering.default_hint
+    assert error.detail == "`farlab terminate HOST` ends it"

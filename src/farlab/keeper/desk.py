@@ -24,6 +24,7 @@ from .peers import Peer, Words
 from .process import Keeper
 
 _STOP_TIMEOUT = 30.0
+_NO_TMUX = "the host has no tmux, or none that could be used: the session runs detached"
 LOOK = 5.0
 """Seconds between two looks at the kernels for whoever follows."""
 _PASSING = frozenset(
@@ -226,7 +227,7 @@ class Desk:
         found += notes.unmet(keeper.target, session, wish, limit=keeper.far_end.limit, taken=taken)
         if not keeper.reused:
             found += notes.cost_of_kept_output(session) if wish.get("keep_output") else []
-            found += ["the host has no tmux: the session runs detached"] if session.launcher == "detached" else []
+            found += [_NO_TMUX] if session.launcher == "detached" else []
         if not keeper.trace.is_kept:
             where = f"`{paths.state_directory()}` cannot be written to: the session is not in `farlab list`"
             found.append(f"{where}, and its port may be another after a restart of this machine")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..advice import OF_HOSTS
 from ..errors import FarlabError, Internal, every_error
 from ..remote.frames import ProtocolError
 from ..remote.records import Flag, MaybeWhole, Number, Path, Record, Text, Texts, Whole, Word, Wrong
@@ -151,11 +152,12 @@ def described(words: Mapping[str, Any], now: float) -> tuple[Told, FarEnd]:
 
 
 def failure(words: object, host: str) -> FarlabError:
-    """The error that the host reports. What to type next is ours to say: a hint of the host's is among its words."""
+    """The error that the host reports. What to type next is ours to say: any other hint is among the host's words."""
     told = Failure.read_leniently(words)
     cls = {each.slug: each for each in every_error()}.get(told.code, Internal)
-    detail = "\n".join(filter(None, (told.detail.rstrip(), told.hint)))
-    return cls(f"{host}: {told.message}", detail=detail)
+    hint = OF_HOSTS.get(told.hint)
+    detail = "\n".join(filter(None, (told.detail.rstrip(), "" if hint else told.hint)))
+    return cls(f"{host}: {told.message}", detail=detail, hint=hint)
 
 
 def listed(value: object) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ INSTALL_TIMEOUT = 600.0
 
 
 class CannotKeep(Exception):
-    """`message`, `detail` (pip's own words) and `hint` for the person."""
+    """`message`, `detail` (pip's own words) and `hint`, a word for the laptop's."""
 
     def __init__(self, message, detail="", hint=None):
         Exception.__init__(self, message)
@@ -51,13 +51,13 @@ class CannotKeep(Exception):
 def prepare(app, tell_installing):
     """Make the extensions importable here. Returns the layer they are in, "" where the environment has them itself."""
     if app not in ("lab", "notebook"):
-        raise CannotKeep("`%s` shows no page that can" % app, hint="`--app lab`, or leave `--keep-output` out")
+        raise CannotKeep("`%s` shows no page that can" % app, hint="pages")
     if all(map(importlib.util.find_spec, MODULES)):
         return ""
     if sys.version_info < OLDEST:
         python = "Python %d.%d" % sys.version_info[:2]
-        hint = "name an environment that has Python %d.%d with `--env`, or leave `--keep-output` out" % OLDEST
-        raise CannotKeep("`%s` is %s, which is too old" % (sys.executable, python), hint=hint)
+        message = "`%s` is %s, and it takes %d.%d" % (sys.executable, python, *OLDEST)
+        raise CannotKeep(message, hint="newer")
     layer = place()
     if os.path.isdir(layer):
         refuse_unmet(layer)
@@ -151,7 +151,7 @@ def refuse_unmet(layer):
             if found is None or not need.specifier.contains(found.version, prereleases=True):
                 has = found.version if found else "none"
                 message = "%s needs %s, and `%s` has %s" % (each.metadata["Name"], need, sys.executable, has)
-                raise CannotKeep(message, hint="name a newer environment with `--env`, or leave `--keep-output` out")
+                raise CannotKeep(message, hint="newer")
 
 
 def show(layer):

@@ -212,7 +212,7 @@ class Server(object):
     def _watch_start(self):
         if time.monotonic() > self._deadline:
             if self._is_setting_up and not self.told:
-                self.fail("shell-stuck", "the `--setup` lines did not end within %d s" % START_TIMEOUT)
+                self.fail("shell-stuck", "the `--setup` lines did not end within %d s" % START_TIMEOUT, hint="setup")
             elif not self.told:
                 message = "your login shell did not come to our command within %d s" % SHELL_TIMEOUT
                 self.fail("shell-stuck", message)
@@ -257,7 +257,7 @@ class Server(object):
         elif self._stopping:
             self.fail("terminated", "the session was terminated", detail="")
         elif self.state == "starting" and self._is_setting_up and not self.told:
-            self.fail("shell-failed", "a `--setup` line failed (%s)" % how(status))
+            self.fail("shell-failed", "a `--setup` line failed (%s)" % how(status), hint="setup")
         elif self.state == "starting" and not self.told:
             if self._interactive:  # an rc file for terminals ended it: once more without one
                 self._interactive = False

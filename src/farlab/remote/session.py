@@ -63,7 +63,7 @@ class Lock(object):
                 if self._is_stale(self._path, mine):
                     self._take_away(mine)
                 elif time.monotonic() > end:
-                    raise Failure("not-answering", "another farlab holds `%s`" % self._path) from None
+                    raise Failure("not-answering", "another farlab holds `%s`" % self._path, hint="busy") from None
                 else:
                     if not told:
                         self._link.say(progress="lock", text="waiting for another farlab on this host")
@@ -183,7 +183,7 @@ class Session(object):
         if self.state == "elsewhere":
             here, there = os.uname().nodename, self.record["node"]
             message = "session `%s` runs on node `%s`, this is `%s`" % (self.name, there, here)
-            raise Failure("elsewhere", message, hint="use `%s` as the host, or `--name OTHER` for one here" % there)
+            raise Failure("elsewhere", message)
 
     def sweep(self):
         """Remove what an ended session left. Nothing of it runs any more."""

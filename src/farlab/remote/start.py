@@ -57,7 +57,7 @@ def await_anchor(session, runtime):
         return (os.path.exists(place) and session.read().state == "alive") or os.path.exists(crash)
 
     if not host.wait_until(has_come, START_TIMEOUT) or os.path.exists(crash):
-        raise Failure("server-failed", "the session's first process did not start", host.tail(crash))
+        raise Failure("server-failed", "the session's first process did not start", host.tail(crash), "limits")
 
 
 def lay_out(session, runtime, bundle, spec):
