@@ -32,7 +32,7 @@ _LONGEST_NAME = 32
 
 OF_HOSTS = {
     "busy": "wait, then the same again: another farlab, perhaps another laptop's, starts or ends this session just now",
-    "owner": "`{ssh HOST 'ls -ld ~ ~/.local ~/.local/state /tmp/farlab-*'}` shows whose it is, who can remove it",
+    "owner": "`{ssh HOST 'ls -ld ~ ~/.local ~/.local/state; ls -la /tmp | grep farlab'}` shows who can remove it",
     "limits": "`{ssh HOST 'ulimit -a; df -h ~ /tmp'}` shows what may be in the way",
     "setup": "try the `--setup` lines one by one after `{ssh -t HOST}`",
     "pages": "take `--app lab`, or leave `--keep-output` out",

@@ -223,15 +223,16 @@ def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, wish: Wish, 
     None where it ended without a word of why: it was about to end when we came, or was killed.
     """
     unlocked = {key: os.environ[key] for key in options.UNLOCKED if key in os.environ}
-    left, waiting_for = wish.timeout, f"for {target.host}"
+    left, stage = wish.timeout, "connecting"
     channel.say(op="connect", wish=asdict(wish), may_ask=ask is not None, environment=unlocked)
     while True:
         began = time.monotonic()
         try:
             words = channel.hear(max(0.0, left))
         except TimeoutError:
-            message = f"`{target.host}` was not connected within {wish.timeout:g} s, waiting {waiting_for}"
-            raise TimedOut(message, hint="`--timeout SECONDS` waits longer") from None
+            message = f"`{target.host}` was not connected within {wish.timeout:g} s; it was at: {stage}"
+            hint = f"`{command(target, 'connect', '--timeout', f'{5 * wish.timeout:g}')}` waits longer"
+            raise TimedOut(message, hint=hint) from None
         left -= time.monotonic() - began
         if words is None:
             return None
@@ -244,7 +245,7 @@ def _converse(channel: Channel, ask: Ask | None, tell: Tell | None, wish: Wish, 
             answer = ask(Question(prompt=question["prompt"], kind=QuestionKind(question["kind"]))) if ask else None
             channel.say(id=question["id"], answer=answer)
         elif "progress" in words:
-            waiting_for = words["progress"]["text"]
+            stage = words["progress"]["text"]
             if tell:
                 tell(Progress(**words["progress"]))
 

@@ -168,7 +168,7 @@ class NoDirectory(FarlabError):
     slug = "no-directory"
     exit_status = 6
     default_hint = (
-        "`{ssh HOST 'ls -d */'}` lists those in your home there; `--dir` names one on the host, "
+        "`{ssh HOST 'ls -l | grep ^d'}` lists those in your home there; `--dir` names one on the host, "
         "and begins at that home without a leading `/`"
     )
 
@@ -192,8 +192,8 @@ class ShellFailed(FarlabError):
     slug = "shell-failed"
     exit_status = 7
     default_hint = (
-        "`{ssh HOST '$SHELL -lic true; echo $?'}` should print `0`; what ends it earlier is in your start-up files "
-        "there (`.profile`, `.bashrc`, `.zshrc` …)"
+        "`{ssh HOST '$SHELL -lic true && echo it works'}` should print `it works`; what ends it earlier "
+        "is in your start-up files there (`.profile`, `.bashrc`, `.zshrc` …)"
     )
 
 
