@@ -35,6 +35,13 @@ OF_HOSTS = {
     "owner": "`{ssh HOST 'ls -ld ~ ~/.local ~/.local/state; ls -la /tmp | grep farlab'}` shows who can remove it",
     "limits": "`{ssh HOST 'ulimit -a; df -h ~ /tmp'}` shows what may be in the way",
     "setup": "try the `--setup` lines one by one after `{ssh -t HOST}`",
+    "opaque": "name the Python or the environment behind it with `--env`",
+    "not-python": "`--env` names a directory with `bin/python` in it, or a Python; `./NAME` begins at your home there",
+    "old": "name another environment with `--env`, or upgrade this one there: `pip install --upgrade jupyterlab`",
+    "login": (
+        "take out what changes this in the Jupyter configuration there, such as `~/.jupyter/jupyter_server_config.py`, "
+        "or the server extension that does"
+    ),
     "pages": "take `--app lab`, or leave `--keep-output` out",
     "newer": "name an environment with a newer Python or JupyterLab with `--env`, or leave `--keep-output` out",
 }

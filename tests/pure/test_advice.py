@@ -304,7 +304,7 @@ def test_what_runs_on_the_host_names_no_command_of_the_laptops(path: Path) -> No
 
 def test_a_host_gives_a_hint_by_a_word_that_the_laptop_has_for_it() -> None:
     given = {word for path in HOST_SIDE for word in hints(ast.parse(path.read_text()))}
-    assert given == set(OF_HOSTS)
+    assert given - {"error.hint"} == set(OF_HOSTS)  # what `CannotKeep` has is passed on
 
 
 def hints(tree: ast.AST) -> Iterator[str]:

@@ -37,8 +37,7 @@ class Overrides(object):
         missing = [step for step in STEPS if not callable(getattr(ServerApp, step, None))]
         if missing or "sock" not in ServerApp.class_trait_names():
             message = "this Jupyter Server cannot listen on a private socket"
-            hint = "upgrade it there: `python3 -m pip install --upgrade jupyter_server`"
-            raise Failure("no-jupyter", message, detail=" ".join(missing), hint=hint)
+            raise Failure("no-jupyter", message, detail=" ".join(missing), hint="old")
         for step in STEPS:
             setattr(ServerApp, step, self._around(getattr(self, step), getattr(ServerApp, step)))
 

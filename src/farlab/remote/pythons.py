@@ -62,12 +62,11 @@ def find(wanted):
         reasons += [(python, reason)] if reason else []
     if reasons:
         raise too_old(*reasons[0])
-    hint = "install it there (`python3 -m pip install jupyterlab`), or name its environment with `--env` or `--setup`"
     message = "no %s in the environment of your login shell" % TITLES[wanted or "lab"]
     if opaque:
         message += "; `%s` does not say which Python it runs" % opaque[0]
-        hint = "name the Python or the environment behind it with `--env`"
-    raise Failure("no-jupyter", message, detail="", hint=hint)
+        raise Failure("no-jupyter", message, detail="", hint="opaque")
+    raise Failure("no-jupyter", message, detail="")
 
 
 def of_environment(environment, wanted):
@@ -76,7 +75,7 @@ def of_environment(environment, wanted):
     found = ask(python)
     if found is None:
         message = "`%s` is no Python that farlab can use (3.6 or later)" % python
-        raise Failure("no-environment", message, detail="", hint="name a directory with `bin/python`, or a Python")
+        raise Failure("no-environment", message, detail="", hint="not-python")
     app, title, reason = choice(found, wanted)
     if reason:
         raise too_old(python, reason)
@@ -86,8 +85,7 @@ def of_environment(environment, wanted):
 
 
 def too_old(python, reason):
-    hint = "upgrade it there (`python3 -m pip install --upgrade jupyterlab`), or name another environment with `--env`"
-    return Failure("no-jupyter", "`%s` has %s" % (python, reason), detail="", hint=hint)
+    return Failure("no-jupyter", "`%s` has %s" % (python, reason), detail="", hint="old")
 
 
 def choice(found, wanted):
@@ -233,8 +231,7 @@ def python_of(environment):
             os.environ["CONDA_PREFIX" if os.path.isdir(os.path.join(place, "conda-meta")) else "VIRTUAL_ENV"] = place
             os.environ["PATH"] = os.path.join(place, "bin") + os.pathsep + os.environ.get("PATH", os.defpath)
             return python
-    hint = "give its directory as the host names it: `--env envs/NAME` starts from your home there"
-    raise Failure("no-environment", "no environment `%s`" % environment, hint=hint, detail="")
+    raise Failure("no-environment", "no environment `%s`" % environment, detail="")
 
 
 def named_environments(name, home):

@@ -39,10 +39,6 @@ STEP = (
 """A step of the launcher as every login shell reads it alike: the paths, whatever they are, stand in variables."""
 REFUSALS = (301, 302, 303, 307, 308, 401, 403)
 """Answers to a question without token that it answers with one: to a log-in page at most."""
-DOORKEEPER = (
-    "take out what changes this in the Jupyter configuration there, "
-    "such as `~/.jupyter/jupyter_server_config.py`, or the server extension that does"
-)
 LOST = 1 << 16
 """Stands for the exit status of an adopted server, which only its parent could see."""
 _NO_TERMINAL = (": Inappropriate ioctl for device", ": no job control in this shell")
@@ -234,7 +230,7 @@ class Server(object):
             self._asking = False
         else:
             message = "the server does not accept farlab's token (it answers %d): %s"
-            self.fail("server-failed", message % (status, self._doorkeeper()), hint=DOORKEEPER)
+            self.fail("server-failed", message % (status, self._doorkeeper()), hint="login")
 
     def _refused_others(self, status, body):
         self._asking = False
@@ -242,7 +238,7 @@ class Server(object):
             return
         if status not in REFUSALS:
             message = "the server lets in whoever asks, without the token: %s"
-            self.fail("server-failed", message % self._doorkeeper(), hint=DOORKEEPER)
+            self.fail("server-failed", message % self._doorkeeper(), hint="login")
         elif self.state == "starting":
             self.told["base_url"] = self._place["base_url"]
             self._enter("up", "")
