@@ -18,7 +18,7 @@ import pytest
 
 from bed import wait_for
 from farlab.keeper.browser.listening import listen
-from farlab.keeper.browser.owner import Owners
+from farlab.keeper.browser.owner import NOBODY, Kernel, Owners, owner_in_table
 from farlab.keeper.browser.passes import LIFETIME
 from farlab.keeper.browser.relay import Relay
 
@@ -158,6 +158,30 @@ def test_this_system_tells(running: Running) -> None:
     with contextlib.ExitStack() as stack:
         for listener in listen(0):
             assert Owners(stack.enter_context(listener)).are_known
+
+
+@pytest.mark.parametrize("ask", [Kernel().owner, owner_in_table], ids=["netlink", "table"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_the_owner_of_a_living_socket_is_told_and_of_no_other(
+    ask: Callable[[tuple[str, int], tuple[str, int]], int], address: str
+) -> None:
+    """A request whose sender has gone already can still be read, and older kernels say that it was root's."""
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(each) for each in listen(0)]
+        listener = listeners[address == "::1"]
+        for end, expected in (
+            (lambda sock: None, os.getuid()),
+            (lambda sock: sock.shutdown(socket.SHUT_WR), os.getuid()),
+            (lambda sock: sock.close(), NOBODY),
+            (lambda sock: (sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET), sock.close()), NOBODY),
+        ):
+            theirs = stack.enter_context(socket.create_connection((address, listener.getsockname()[1]), 9))
+            theirs.send(b"GET /")
+            end(theirs)
+            ours, peer = listener.accept()
+            with ours:
+                assert ask(peer[:2], ours.getsockname()[:2]) == expected
+                assert ours.recv(9) == b"GET /"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])

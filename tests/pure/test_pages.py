@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import pytest
@@ -63,6 +64,14 @@ def test_no_two_sessions_have_the_same_name_for_a_browser() -> None:
     assert len(set(labels)) == len(TWINS)
     for each in labels:
         assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", each)
+
+
+def test_an_alias_of_another_ssh_config_is_another_host() -> None:
+    """Without `-F` names are what they always were: people have bookmarks."""
+    targets = [Target(host="gpu1", name="main", ssh_config=file) for file in (None, "/a", "/b")]
+    assert len({label(each) for each in targets}) == 3
+    assert label(targets[0]) == "gpu1-main"
+    assert label(Target(host="a.b", name="main")) == "a-b-main-" + hashlib.sha256(b"a.b\0main").hexdigest()[:6]
 
 
 def test_a_notebook_is_opened_by_the_app_of_the_session() -> None:

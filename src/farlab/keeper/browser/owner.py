@@ -34,7 +34,7 @@ _MAPPED = bytes(10) + b"\xff\xff"
 _IS_WSL = "microsoft" in os.uname().release.lower()
 """Where a browser of Windows may be at the other end, of whose sockets Linux knows nothing."""
 
-_Ask = Callable[[Address, Address], int]
+Ask = Callable[[Address, Address], int]
 """The user whose socket has the first address and is connected to the second, or NOBODY. Raises OSError."""
 
 
@@ -54,14 +54,14 @@ class Owners:
         try:
             owner = self._ask(*ends)
         except OSError:  # the kernel is short of memory
-            owner = _owner_in_table(*ends)
+            owner = owner_in_table(*ends)
         return owner not in (0, os.getuid()) and not (owner == NOBODY and _IS_WSL)
 
 
-def _choose(listener: Address) -> _Ask | None:
+def _choose(listener: Address) -> Ask | None:
     """The way to ask that knows our own listening socket."""
     none = ("::" if ":" in listener[0] else "0.0.0.0", 0)  # noqa: S104 - no address: what a listening socket's peer is
-    ways: list[Callable[[], _Ask]] = [lambda: _Kernel().owner, lambda: _owner_in_table]
+    ways: list[Callable[[], Ask]] = [lambda: Kernel().owner, lambda: owner_in_table]
     for way in ways:
         with suppress(OSError, AttributeError):  # not Linux; forbidden by a container
             ask = way()
@@ -70,7 +70,7 @@ def _choose(listener: Address) -> _Ask | None:
     return None
 
 
-class _Kernel:
+class Kernel:
     """Asks the kernel by a socket of its own."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class _Kernel:
         self._number = 0
 
     def owner(self, theirs: Address, ours: Address) -> int:
-        """See `_Ask`."""
+        """As `Ask`."""
         self._number = (self._number + 1) % _ANY
         question = _question(theirs, ours)
         header = _HEADER.pack(_HEADER.size + len(question), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, self._number, 0)
@@ -111,8 +111,8 @@ def _owner_said(answer: bytes, theirs: int, ours: int) -> int:
     return int(user) if is_it and inode else NOBODY
 
 
-def _owner_in_table(theirs: Address, ours: Address) -> int:
-    """See `_Ask`. Takes long where there are many sockets: some 10 µs for each."""
+def owner_in_table(theirs: Address, ours: Address) -> int:
+    """As `Ask`. Takes long where there are many sockets: some 10 µs for each."""
     wanted = [_column(theirs), _column(ours)]
     for row in _rows():
         if row[1:3] == wanted:

@@ -114,4 +114,4 @@ def with_login(head: bytes, target: str, token: str) -> bytes:
     first, newline, rest = head.lstrip(b"\r\n").partition(b"\n")
     method, _, version = first.split(b" ")
     line = b" ".join((method, target.encode("latin-1"), version))
-    return line + newline + f"Authorization: token {token}\r\n".encode() + rest
+    return line + newline + b"Authorization: token " + token.encode("ascii", "replace") + b"\r\n" + rest
