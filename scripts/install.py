@@ -3,7 +3,8 @@
 
     packages   Debian packages of the test bed (root)
     lab        a virtual environment with JupyterLab by the system's Python, for the bed's hosts (root), with a
-               folder of what `--keep-output` installs there: they reach no network
+               folder of what `--keep-output` installs there, and kernels of other kinds (100 MB, 45 of them to
+               download, most of it Deno): they reach no network
     dev, demo  this checkout's `.venv`, with those extras
 
 Standard library only: this runs before anything is installed. pip and apt follow their own files and variables.
@@ -27,6 +28,8 @@ VENV = REPOSITORY / ".venv"
 LAB = Path(os.environ.get("FARLAB_BED_LAB", "/opt/farlab-bed/lab"))
 SYSTEM_PYTHON = "/usr/bin/python3"
 POLICY = Path("/usr/sbin/policy-rc.d")
+KERNELS = ("bash_kernel==0.10.0", "filetype==1.2.0", "deno==2.9.8", "xeus-python==0.19.0", "xeus-python-shell==0.8.1")
+"""An ipykernel of another language, and two that know TCP only."""
 PACKAGES = (REPOSITORY / "scripts/debian-packages.txt").read_text().split()
 
 
@@ -86,6 +89,11 @@ def lab() -> None:
         run(LAB / "bin/python", "-m", "pip", *words, *wheels)
         run("chmod", "-R", "a+rX", LAB / "wheels")
         _stamp(LAB, "wheels", repr(wheels))
+    if not _is_stamped(LAB, "kernels", repr(KERNELS)):
+        words = ["install", "-q", "--upgrade", "--no-deps", "--only-binary", ":all:", "--target", LAB / "kernels"]
+        run(LAB / "bin/python", "-m", "pip", *words, *KERNELS)
+        run("chmod", "-R", "a+rX", LAB / "kernels")
+        _stamp(LAB, "kernels", repr(KERNELS))
 
 
 def venv(extra: str) -> None:

@@ -226,7 +226,9 @@ async def has_come(manager):
 
 def install(runtime, start_code, only_private, tell_open):
     """`start_code`: what starts an ipykernel. `tell_open(name)`: a kernel runs that others on the host can read."""
-    ways = Ways(Start(runtime, start_code), only_private, tell_open)
+    start = Start(runtime, start_code)
+    start.path()
+    ways = Ways(start, only_private, tell_open)
     with contextlib.suppress(ImportError, AttributeError):
         patch_managers(ways)
     with contextlib.suppress(ImportError, AttributeError):
