@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import PurePath
 
 from .errors import Usage
-from .model import NAME, App, Wish
+from .model import NAME, App, Kernels, Wish
 
 Value = str | int | float | bool | tuple[str, ...]
 
@@ -32,6 +32,7 @@ class Kind(StrEnum):
     SIZE = "a size such as 64M, 1M or more"
     HOURS = "a number of hours above 0"
     APP = "one of lab, notebook, nbclassic, server"
+    KERNELS = "one of any, private"
     LINES = "a text or a list of texts"
 
 
@@ -47,6 +48,7 @@ KEYS: Mapping[str, Kind] = {
     "no-browser": Kind.FLAG,
     "copy": Kind.FLAG,
     "timeout": Kind.SECONDS,
+    "kernels": Kind.KERNELS,
     "keep-output": Kind.FLAG,
     "keep-host": Kind.SIZE,
     "keep-laptop": Kind.SIZE,
@@ -178,7 +180,7 @@ def resolve(keys: Iterable[str], *, words: Mapping[str, Value], environ: Mapping
 
 def wish(settings: Settings) -> Wish:
     """What these settings want a session to be."""
-    app = settings.text("app")
+    app, kernels = settings.text("app"), settings.text("kernels")
     return Wish(
         directory=settings.text("dir"),
         environment=settings.text("env"),
@@ -187,6 +189,7 @@ def wish(settings: Settings) -> Wish:
         notebook=settings.text("notebook"),
         port=settings.whole("port"),
         timeout=settings.number("timeout") or Wish().timeout,
+        kernels=Kernels(kernels) if kernels else None,
         keep_output=settings.flag("keep-output"),
         keep_host=settings.whole("keep-host"),
         keep_laptop=settings.whole("keep-laptop"),
@@ -360,6 +363,12 @@ def _read_app(text: str) -> str:
     return text
 
 
+def _read_kernels(text: str) -> str:
+    if text not in list(Kernels):
+        raise ValueError
+    return text
+
+
 def _read_lines(text: str) -> tuple[str, ...]:
     return tuple(_read_text(line) for line in text.splitlines() if line.strip())
 
@@ -376,5 +385,6 @@ _READERS: Mapping[Kind, Callable[[str], Value]] = {
     Kind.SIZE: _read_size,
     Kind.HOURS: _read_hours,
     Kind.APP: _read_app,
+    Kind.KERNELS: _read_kernels,
     Kind.LINES: _read_lines,
 }

@@ -20,6 +20,14 @@ class App(StrEnum):
     SERVER = "server"
 
 
+class Kernels(StrEnum):
+    """Which kernels may run; `connect --kernels`."""
+
+    ANY = "any"
+    PRIVATE = "private"
+    """Those alone that nobody else on the host can read."""
+
+
 class State(StrEnum):
     """The keeper's states, ARCHITECTURE section 7."""
 
@@ -85,6 +93,8 @@ class Wish:
     timeout: float = 120.0
     keep_output: bool = False
     """Output survives its tab; belongs to the session from its start."""
+    kernels: Kernels | None = None
+    """Which may run; belongs to the session from its start, too."""
     keep_host: int | None = None
     """Bytes kept on the host while this laptop is away; this and the next two are the keeper's, not the session's."""
     keep_laptop: int | None = None
@@ -137,6 +147,8 @@ class Kernel:
     state: str
     notebook: str
     last_activity: str
+    private: bool | None = None
+    """Whether nobody else on the host can read what it says; None where nobody knows, as in an older session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from . import api
 from .api import Ask, Confirm, Tell
 from .config import Setting, Settings, from_value, wish
 from .errors import NoSession, Usage
-from .model import App, Connected, Disconnected, SessionStatus, Target, Terminated
+from .model import App, Connected, Disconnected, Kernels, SessionStatus, Target, Terminated
 from .paths import absolute
 
 
@@ -82,6 +82,7 @@ def connect(
     notebook: str | PurePath | None = None,
     port: int | None = None,
     timeout: float = 120.0,
+    kernels: Kernels | str | None = None,
     keep_output: bool = False,
     keep_host: int | str | None = None,
     keep_laptop: int | str | None = None,
@@ -99,7 +100,7 @@ def connect(
     target = _target(host, name, ssh_config)
     words = {"dir": dir, "env": env, "setup": setup, "app": app, "notebook": notebook, "port": port, "timeout": timeout}
     kept = {"keep_output": keep_output, "keep_host": keep_host, "keep_laptop": keep_laptop, "keep_hours": keep_hours}
-    given = _checked(**words, **kept)
+    given = _checked(**words, kernels=kernels, **kept)
     connected = api.connect(target, wish(given), ask=ask, tell=tell)
     return Session(target=target, connected=connected, terminate_on_exit=terminate_on_exit)
 

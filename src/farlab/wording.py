@@ -209,7 +209,8 @@ def _heard(session: SessionStatus) -> str:
 
 def kernel_text(kernel: Kernel) -> str:
     """One kernel: the notebook it belongs to, or its kind, and what it does."""
-    return f"{kernel.notebook or kernel.name} ({kernel.state})"
+    is_open = ", others on the host can read it" if kernel.private is False else ""
+    return f"{kernel.notebook or kernel.name} ({kernel.state}{is_open})"
 
 
 def loss_text(session: Named | None, kernels: tuple[Kernel, ...]) -> str:

@@ -208,6 +208,7 @@ def unmet(session: Target, **wish: object) -> list[str]:
         ({"environment": "second"}, ["--name", "second-2", "--env", "second"]),
         ({"app": "notebook"}, ["--name", "notebook", "--app", "notebook"]),
         ({"keep_output": True}, ["--name", "second-2", "--keep-output"]),
+        ({"kernels": "private"}, ["--name", "second-2", "--kernels", "private"]),
         (
             {"directory": "/b's", "app": "lab", "setup": ["module load x", "y"], "keep_host": 1 << 26},
             [

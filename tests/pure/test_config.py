@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import farlab
 from farlab.config import KEYS, Config, Kind, Settings, Value, from_text, from_value, parse, resolve, variable
 from farlab.errors import Usage
-from farlab.model import App
+from farlab.model import App, Kernels
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILE = "/home/ada/.config/farlab/config.toml"
@@ -30,6 +30,7 @@ GOOD = {
     Kind.SECONDS: ("2.5", 2.5),
     Kind.SIZE: ("64M", 64 << 20),
     Kind.HOURS: ("0.5", 0.5),
+    Kind.KERNELS: ("private", "private"),
     Kind.APP: ("notebook", "notebook"),
     Kind.LINES: ("module load cuda\nulimit -n 4096\n", ("module load cuda", "ulimit -n 4096")),
 }
@@ -226,6 +227,7 @@ WRONG: dict[str, list[object]] = {
     "ssh-config": [7, "a\0"],
     "setup": [7, [7], ["a", None], "a\0", ["a\0"], {"a": 1}],
     "app": [7, "x", ""],
+    "kernels": [7, "x", "", True],
     "port": [0, -1, 70000, "8888", 8888.0, True, 1 << 70],
     "timeout": ["5", 0, -1, float("nan"), float("inf"), 1e30, True, None, []],
     "keep-output": ["yes", 1, 0, None],
@@ -251,6 +253,7 @@ def test_a_value_of_another_type_or_range_is_refused_and_named(key: str, value: 
         ("setup", ("a", "b"), ("a", "b")),
         ("setup", [], ()),
         ("app", App.LAB, "lab"),
+        ("kernels", Kernels.PRIVATE, "private"),
         ("port", 65535, 65535),
         ("timeout", 1, 1.0),
         ("timeout", 0.1, 0.1),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from farlab.keeper import requests
 from farlab.keeper.limits import Limits
-from farlab.model import App, Wish
+from farlab.model import App, Kernels, Wish
 from farlab.remote.records import Wrong
 from farlab.ssh.options import UNLOCKED
 
@@ -33,7 +33,15 @@ def test_every_part_of_a_wish_is_declared() -> None:
     [
         Wish(),
         Wish(directory="~/a b\udc80", environment="ml", setup=("module load x", "é"), app=App.LAB, notebook="a.ipynb"),
-        Wish(port=65535, timeout=0.5, keep_output=True, keep_host=1 << 20, keep_laptop=1 << 40, keep_hours=0.1),
+        Wish(
+            port=65535,
+            timeout=0.5,
+            kernels=Kernels.PRIVATE,
+            keep_output=True,
+            keep_host=1 << 20,
+            keep_laptop=1 << 40,
+            keep_hours=0.1,
+        ),
     ],
 )
 def test_a_wish_arrives_as_it_was_said(wish: Wish) -> None:

@@ -24,7 +24,7 @@ EXAMPLES = (
 
 @verb(
     *("host", "dir", "env", "setup", "app", "notebook", "port", "no-browser", "copy", "timeout"),
-    *("keep-output", "keep-host", "keep-laptop", "keep-hours"),
+    *("kernels", "keep-output", "keep-host", "keep-laptop", "keep-hours"),
     examples=EXAMPLES,
 )
 def connect(call: Call) -> Connected:

@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from .. import render
 from ..config import KEYS, Kind, Value, from_text
-from ..model import App
+from ..model import App, Kernels
 from .call import Call, settle
 from .verbs import help_option
 from .voice import Voice
@@ -43,6 +43,9 @@ WORDS: Mapping[str, Word] = {
     "no-browser": Word(help="print the address and open nothing"),
     "copy": Word(help="put the address on the clipboard"),
     "timeout": Word(metavar="S", help="seconds to wait for the server, apart from your answers; 120 unless given"),
+    "kernels": Word(
+        metavar="KIND", help="any, or private: those that nobody else on the host can read; any unless given"
+    ),
     "keep-output": Word(help="install what keeps output while no tab shows it; ipywidgets end with a reload then"),
     "keep-host": Word(metavar="SIZE", help="how much the host keeps while this machine is away; 64M unless given"),
     "keep-laptop": Word(metavar="SIZE", help="how much this machine keeps while the host is away; 16M unless given"),
@@ -75,6 +78,8 @@ class Key(click.ParamType):  # type: ignore[type-arg]  # generic only in newer v
 
         if KEYS[self.key] is Kind.APP:
             return [CompletionItem(app) for app in App if app.startswith(incomplete)]
+        if KEYS[self.key] is Kind.KERNELS:
+            return [CompletionItem(kind) for kind in Kernels if kind.startswith(incomplete)]
         if KEYS[self.key] is Kind.FILE:
             return [CompletionItem(incomplete, type="file")]
         if self.key == "name":

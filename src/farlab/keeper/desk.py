@@ -44,6 +44,7 @@ class Desk:
         self._askable: list[Peer] = []
         self._watching = 0
         self._was_visited = False
+        self._said_open: set[str] = set()
         self._answers: dict[int, tuple[Peer, asyncio.Future[str | None]]] = {}
         self._numbers = itertools.count(1)
 
@@ -225,6 +226,8 @@ class Desk:
         found, keeper.notes = list(keeper.notes), ()  # said once
         taken = {memory.name for memory in store.recall_all() if memory.host == host}
         found += notes.unmet(keeper.target, session, wish, limit=keeper.far_end.limit, taken=taken)
+        found += notes.open_kernels(set(session.open_kernels) - self._said_open)
+        self._said_open |= set(session.open_kernels)
         if not keeper.reused:
             found += notes.cost_of_kept_output(session) if wish.get("keep_output") else []
             found += [_NO_TMUX] if session.launcher == "detached" else []

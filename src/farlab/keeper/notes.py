@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..advice import command, free_name
-from ..model import Target
+from ..model import Kernels, Target
 from .told import Told
 
 Words = Mapping[str, Any]
@@ -16,6 +16,7 @@ _OPTIONS = {
     "--dir": "directory",
     "--env": "environment",
     "--app": "app",
+    "--kernels": "kernels",
     "--keep-host": "keep_host",
     "--keep-laptop": "keep_laptop",
     "--keep-hours": "keep_hours",
@@ -48,6 +49,16 @@ def another(target: Target, wish: Words, taken: Collection[str]) -> str:
     return command(target, "connect", "--name", name, *words)
 
 
+def open_kernels(names: Collection[str]) -> list[str]:
+    """That some kinds of kernels have no private way to talk."""
+    if not names:
+        return []
+    kinds = ", ".join(f"`{name}`" for name in sorted(names))
+    return [
+        f"others on the host can read what kernels of {kinds} say: they talk over TCP; `--kernels private` bars them"
+    ]
+
+
 def cost_of_kept_output(session: Told) -> list[str]:
     """What `--keep-output` costs, said when the session starts."""
     if not session.keep_output:
@@ -66,6 +77,9 @@ def _differences(session: Told, wish: Words) -> list[str]:
         found.append(f"the session runs in {own}, not in `{environment}`")
     if app and app != session.app:
         found.append(f"the session runs {session.server}, not `{app}`")
+    kernels = Kernels.PRIVATE if session.which_kernels == Kernels.PRIVATE else Kernels.ANY
+    if wish.get("kernels") and wish["kernels"] != kernels:
+        found.append(f"the session runs with `--kernels {kernels}`")
     if wish.get("keep_output") and not session.keep_output:
         found.append("the session runs without `--keep-output`")
     return found

@@ -24,6 +24,7 @@ class Wished(Record):
     notebook = Path(_MOST_PATH)
     port = MaybeWhole(1, 65535)
     timeout = MaybeNumber(0, 1e9)
+    kernels = Text(40)
     keep_output = Flag()
     keep_host = MaybeWhole(1 << 20, 1 << 62)
     keep_laptop = MaybeWhole(1 << 20, 1 << 62)

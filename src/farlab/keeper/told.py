@@ -13,7 +13,7 @@ from typing import Any
 from ..advice import OF_HOSTS
 from ..errors import FarlabError, Internal, every_error
 from ..remote.frames import ProtocolError
-from ..remote.records import Flag, MaybeWhole, Number, Path, Record, Text, Texts, Whole, Word, Wrong
+from ..remote.records import Flag, MaybeFlag, MaybeWhole, Number, Path, Record, Text, Texts, Whole, Word, Wrong
 
 MOST_LISTED = 1000
 """Sessions, servers or kernels in one list; what is beyond is left out."""
@@ -48,6 +48,10 @@ class Told(Record):
     answers = Flag(default=True)
     """Whether the server did when the anchor asked it last."""
     keep_output = Flag()
+    which_kernels = Text(40)
+    """Those that may run (`model.Kernels`)."""
+    open_kernels = Texts(Text(100, cut=True), 20, cut=True)
+    """Kinds of kernels that have run here and that others on the host could read."""
     names = Texts(Word(32), MOST_LISTED, cut=True)
     """Of the person's sessions that this host knows."""
 
@@ -120,6 +124,7 @@ class KernelTold(Record):
     state = Text(40, cut=True)
     notebook = Text(1024, cut=True)
     last_activity = Text(40, cut=True)
+    private = MaybeFlag()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

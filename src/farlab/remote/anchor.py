@@ -223,7 +223,17 @@ class Anchor(object):
         words.update(state=server.state, stage=server.stage, pid=(server.process or {}).get("pid"))
         words.update(
             (key, server.told.get(key))
-            for key in ("app", "server", "python", "directory", "home", "base_url", "keep_output", "open_kernels")
+            for key in (
+                "app",
+                "server",
+                "python",
+                "directory",
+                "home",
+                "base_url",
+                "keep_output",
+                "which_kernels",
+                "open_kernels",
+            )
         )
         words["answers"] = server.answers
         words["names"] = names_beside(self.spec["directory"])

@@ -143,6 +143,16 @@ class Flag(Field):
         return value
 
 
+class MaybeFlag(Flag):
+    """True or false, or None where neither was said."""
+
+    def __init__(self) -> None:
+        self.default = None
+
+    def __get__(self, record: object, owner: type) -> "bool | None":  # type: ignore[override]
+        return None
+
+
 class Texts(Field):
     """A list of at most `most` texts, as a tuple; with `cut`, the first of a longer one."""
 

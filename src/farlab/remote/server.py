@@ -132,7 +132,8 @@ class Server(object):
 
     def in_python(self, **told):
         """The launcher has become the chosen Python, and is to be the server: app, server, python, directory."""
-        self.told.update(told, keep_output=bool(self._spec["wish"].get("keep_output")))
+        wish = self._spec["wish"]
+        self.told.update(told, keep_output=bool(wish.get("keep_output")), which_kernels=wish.get("kernels"))
         self._step("starting " + told["server"])
 
     def _step(self, stage, timeout=START_TIMEOUT):

@@ -15,7 +15,11 @@ from .pages import base_path
 _TIMEOUT = 5.0
 _MOST = 512 << 10
 """Bytes of one answer: a thousand kernels and more. What JSON is read into may take twenty times as much."""
-_NAMES = {"id": "id", "name": "name", "state": "execution_state", "last_activity": "last_activity"}
+_NAMES = {
+    **{name: name for name in ("id", "name", "last_activity")},
+    "state": "execution_state",
+    "private": "farlab_private",
+}
 """What we call things, and what the server does."""
 
 
