@@ -76,10 +76,11 @@ def test_output_that_has_no_room_waits_in_jupyter_and_comes_in_order(laptop: Lap
         messages = kernel.messages(kernel.start(PRINT))
         assert "ready" in next(text for text in map(text_of, messages) if text)
         before = [pid_of(host, words) for words in OURS]
+        kept = memory(before[0])
         with out_of_reach(bed, laptop):
             (home / "go").touch()
             wait_for("all of it printed", (home / "printed").exists, timeout=120)
-            assert memory(before[0]) < 20 + 1
+            assert memory(before[0]) < kept + 12  # MiB, where 48 were printed
         lines = "".join(map(text_of, messages)).split()
         assert [int(line[:9]) for line in lines] == list(range(LINES))
         assert [pid_of(host, words) for words in OURS] == before
@@ -121,7 +122,7 @@ def test_a_link_that_is_dead_but_stands_is_no_reason_to_keep_less(laptop: Laptop
         steps.kill(steps.links(laptop)[0])  # so that the next one has a new link; the host does not hear of it
         (home / "go").touch()
         wait_for("all of it printed", (home / "printed").exists, timeout=120)
-        wait_for("it to be kept", lambda: memory(anchor) > before + 9, timeout=40)
+        wait_for("it to be kept", lambda: memory(anchor) > before + 9, timeout=120)
         assert agents(host) == 1
         bed.wan.blackhole("off")
         lines = "".join(map(text_of, messages)).split()

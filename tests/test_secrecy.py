@@ -8,6 +8,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,10 @@ class Watch:
         self._over.set()
         self._thread.join()
 
+    def has_seen(self, word: bytes) -> bool:
+        """Whether a command line on a host had that word."""
+        return any(word in each for each in self.on_hosts.copy())
+
     def _look(self) -> None:
         while not self._over.wait(0.002):
             for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -91,9 +96,15 @@ def test_no_command_line_and_no_environment_ever_holds_the_token(bed: Bed, host:
 def test_no_command_line_on_the_host_ever_holds_a_setup_line(bed: Bed, host: Host, laptop: Laptop, person: str) -> None:
     word = "hush" + uuid.uuid4().hex
     line = {"tess": f"setenv SECRET {word}", "finn": f"set -gx SECRET {word}"}.get(person, f"export SECRET={word}")
-    with Watch(bed, laptop) as watch, session(laptop, person, "--setup", line) as address, address.kernel() as kernel:
-        assert kernel.run("import os; print(os.environ['SECRET'])") == word + "\n"
-    assert any(b" -c" in each.replace(b"\0", b" ") for each in watch.on_hosts)
+    seen = host.home(person) / "seen"
+    setup = ("--setup", line, "--setup", "sh -c 'until test -e ~/seen; do sleep 0.05; done'")
+    with Watch(bed, laptop) as watch, ThreadPoolExecutor() as aside:
+        looking = aside.submit(wait_for, "a look at the shell", lambda: watch.has_seen(b"eval"), timeout=PATIENCE)
+        looking.add_done_callback(lambda _: seen.touch())
+        with session(laptop, person, *setup) as address, address.kernel() as kernel:
+            assert kernel.run("import os; print(os.environ['SECRET'])") == word + "\n"
+    seen.unlink()
+    assert looking.result()
     assert [each for each in watch.on_hosts if word.encode() in each] == []
 
 
