@@ -50,8 +50,14 @@ def host(bed: Bed) -> Host:
 
 
 @pytest.fixture
-def small_jupyter(host: Host, bed: Bed) -> Iterator[None]:
-    """For tests that are not about Jupyter: what `login` has in its place starts at once, and runs no kernels."""
+def small_jupyter(request: pytest.FixtureRequest, host: Host, bed: Bed) -> Iterator[None]:
+    """For tests that are not about Jupyter: what `login` has in its place starts at once, and runs no kernels.
+
+    Where a whole file asks for it, `@pytest.mark.jupyter` gives one test the real one.
+    """
+    if request.node.get_closest_marker("jupyter"):
+        yield
+        return
     with host.small_jupyter():
         yield
         bed.mend()

@@ -16,6 +16,8 @@ import stub_ssh
 from bed import ONE_TIME_SECRET, PASSPHRASE, PASSWORD, Bed, Host, Laptop, wait_for
 from keeper_files import age, runtime
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 YES_NO = r"\(yes/no"
 HAL_CODE = r"One-time password \(OATH\) for `hal': "
 WRONG = "not-the-secret"

@@ -13,6 +13,8 @@ import pytest
 import steps
 from bed import Bed, Host, Laptop, wait_for
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 MANY = 20
 
 
@@ -31,6 +33,7 @@ def servers(host: Host, person: str) -> list[Any]:
     return [it for it in host.processes(person) if "serve" in it.argv or "farlab.remote.launch" in it.argv]
 
 
+@pytest.mark.jupyter
 @pytest.mark.parametrize("is_there", [False, True], ids=["that is to be started", "that runs already"])
 def test_twenty_connects_at_once_are_one_keeper_and_one_session(is_there: bool, laptop: Laptop, host: Host) -> None:
     if is_there:
@@ -67,6 +70,7 @@ def test_twenty_disconnects_at_once_end_one_keeper(laptop: Laptop) -> None:
     steps.terminate(laptop, "alice")
 
 
+@pytest.mark.jupyter
 def test_sessions_of_several_names_start_at_once(laptop: Laptop, host: Host) -> None:
     names = ("one", "two", "three")
     argv = [laptop.farlab_argv("connect", "alice", "--name", name, "--no-browser", "--json") for name in names]
@@ -81,6 +85,7 @@ def test_sessions_of_several_names_start_at_once(laptop: Laptop, host: Host) -> 
     wait_for("the end of the sessions", lambda: not host.processes("alice"))
 
 
+@pytest.mark.jupyter
 def test_connect_and_terminate_at_once_leave_one_truth(laptop: Laptop, host: Host) -> None:
     steps.connect(laptop, "alice")
     ending = laptop.popen(*laptop.farlab_argv("terminate", "alice", "--yes", "--json"), stdout=subprocess.PIPE)

@@ -18,6 +18,8 @@ import steps
 from bed import PASSWORD, Bed, Host, Laptop, processes, wait_for
 from keeper_files import ROUND, age, assert_one, dialled, known, memory, runtime, state
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 # killed in the middle of a write ----------------------------------------------------------------------------
 
 
@@ -68,6 +70,7 @@ def test_a_first_connect_whose_keepers_are_killed_says_so_and_the_next_works(lap
 # two at once ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.jupyter
 def test_twenty_connects_while_keepers_are_killed_end_with_one(laptop: Laptop, elsewhere: Any) -> None:
     first = steps.connect(laptop, "alice")
     argv = laptop.farlab_argv("connect", "alice", "--no-browser", "--json")

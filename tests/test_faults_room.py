@@ -17,6 +17,8 @@ import steps
 from bed import Bed, Laptop, wait_for
 from keeper_files import ROUND, assert_one, known, state
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 # no room ----------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,8 @@ import pytest
 import steps
 from bed import Bed, Host, Laptop, processes, wait_for
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 
 class Listener:
     """A program of somebody else's that listens on a port of the laptops."""

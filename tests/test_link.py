@@ -12,6 +12,8 @@ import steps
 from bed import Bed, Host, Laptop, wait_for
 from bed.network import PLACES
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 LAN = PLACES["login"].lan
 WAYS = {
     "another port": ("login2222", ""),
@@ -166,6 +168,7 @@ def test_a_master_that_gives_no_second_session_is_gone_around(
     taken.communicate(timeout=10)
 
 
+@pytest.mark.jupyter
 def test_a_home_of_a_hundred_characters_is_no_hindrance(laptop: Laptop, host: Host) -> None:
     connected = steps.connect(laptop, "lena")
     assert len(connected["dir"]) >= 100

@@ -20,6 +20,8 @@ PLACE = "/tmp/farlab-2001"
 CAUGHT = "/tmp/caught"
 TRAP = f"""
 import os, selectors, socket
+
+pytestmark = pytest.mark.usefixtures("small_jupyter")
 os.umask(0)
 os.makedirs("{PLACE}/main")
 caught = open("{CAUGHT}", "wb", 0)
