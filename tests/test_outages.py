@@ -10,12 +10,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import steps
 from bed import Bed, Host, Laptop, wait_for
 from farlab.keeper.story import MOST_BYTES, Story
 from farlab.model import Target
 from farlab.store import key_of
 from keeper_files import state
+
+pytestmark = pytest.mark.usefixtures("small_jupyter")
 
 MANY = 3
 """Each takes twice as long as the one before: links that end at once are made ever more slowly."""

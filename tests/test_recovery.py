@@ -14,6 +14,8 @@ import pytest
 import steps
 from bed import Bed, Host, Laptop, wait_for
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 PATIENCE = 60.0
 
 

@@ -16,6 +16,8 @@ import stub_ssh
 from address import Address, session
 from bed import Bed, Host, Laptop, processes, wait_for
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 PATIENCE = 60.0
 SETTLED = 6.0
 """Seconds after which a link counts as one that works, and a little."""
@@ -127,6 +129,7 @@ def test_a_host_that_lacks_something_for_a_while_is_tried_again(laptop: Laptop, 
         assert address.ask("GET", "/api/status")[0] == 200
 
 
+@pytest.mark.jupyter
 def test_follow_tells_what_is_new_and_nothing_twice(laptop: Laptop, host: Host, bed: Bed) -> None:
     """A kernel that prints is no news; that the host has fallen silent is, also while the server is being asked."""
     with session(laptop, "alice") as address, address.kernel() as kernel:
@@ -148,6 +151,7 @@ def test_follow_tells_what_is_new_and_nothing_twice(laptop: Laptop, host: Host, 
         wait_until_up(address)
 
 
+@pytest.mark.jupyter
 def test_follow_tells_that_the_last_kernel_has_ended(laptop: Laptop, host: Host) -> None:
     with session(laptop, "alice") as address:
         with address.kernel() as kernel:

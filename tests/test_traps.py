@@ -16,12 +16,12 @@ from address import connect
 from bed import Host, Laptop, processes, wait_for
 from host_parts import anchor_of
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 PLACE = "/tmp/farlab-2001"
 CAUGHT = "/tmp/caught"
 TRAP = f"""
 import os, selectors, socket
-
-pytestmark = pytest.mark.usefixtures("small_jupyter")
 os.umask(0)
 os.makedirs("{PLACE}/main")
 caught = open("{CAUGHT}", "wb", 0)
