@@ -235,6 +235,13 @@ def test_a_one_time_address_leads_into_the_session_once(bed: Bed, shared: Addres
     assert shared.token.encode() not in said + again
 
 
+def test_jupyters_own_login_leads_on_whoever_brings_the_token(bed: Bed, shared: Address) -> None:
+    """That is what a one-time address becomes where the system does not tell whose a connection is."""
+    said = shared.say(asks_for("alice-main.localhost", "/login?next=/lab/tree/a%2520b.ipynb", shared))
+    assert location(said) == "/lab/tree/a%20b.ipynb"
+    assert re.search(rb"\r\nSet-Cookie: username-alice-main-localhost-", said)
+
+
 def test_a_wrong_one_time_address_is_refused_here(bed: Bed, shared: Address) -> None:
     name, path = one_time_address(shared)
     for wrong in (path[:-1], path + "x", path.rpartition("/")[0] + "/", "/farlab/open/never-was-one"):
