@@ -122,6 +122,37 @@ def see_it_hang(laptop: Laptop, host: Host) -> None:
         assert advised(hint, verb).endswith(f" --name second -F {shlex.quote(str(laptop.home / SECOND[-1]))}")
 
 
+def test_in_an_outage_the_page_the_log_and_connect_are_about_that_very_session(laptop: Laptop, host: Host) -> None:
+    """And a session that was seen is told apart from one that nobody knows of."""
+    file = file_for(laptop, "alice", "cfg")
+    words = (ALIAS, "--name", "second", "-F", "cfg")
+    told = f"farlab connect {ALIAS} --name second -F {file}"
+    connected = steps.connect(laptop, *words)
+    with host.without_logins():
+        host.ends_connections()
+        wait_for("the outage", lambda: steps.status(laptop, *words)["state"] == "down")
+        error = steps.refused(laptop, "connect", *words)[1]
+        assert error["code"] == "unreachable"
+        assert re.search(r"the session was heard .* ago, and farlab tries to reach it until it can$", error["hint"])
+        assert f"`ssh -v -F {file} {ALIAS}`" in error["hint"] or f"`ssh -F {file} -v {ALIAS}`" in error["hint"]
+        assert f"<code>{told}</code>" in wait_for("the page", lambda: page_of(laptop, connected["port"]), timeout=60)
+        never = steps.refused(laptop, "connect", ALIAS, "--name", "third", "-F", "cfg")[1]["hint"]
+        assert "was heard" not in never
+    wait_for("the end of the outage", lambda: steps.status(laptop, *words)["state"] == "up", timeout=60)
+    (laptop.home / ".ssh/id_ed25519").rename(laptop.home / "key")
+    steps.kill(next(each for each in steps.links(laptop) if "-T" in each.argv))
+    wait_for("the need of a person", lambda: steps.status(laptop, *words)["state"] == "blocked", timeout=60)
+    assert f"`{told}` in a terminal" in steps.done(laptop, "logs", *words, "--keeper").out
+    assert f"`{told}`" in steps.done(laptop, "status", *words).out
+    (laptop.home / "key").rename(laptop.home / ".ssh/id_ed25519")
+    steps.terminate(laptop, *words)
+
+
+def page_of(laptop: Laptop, port: int) -> str:
+    shown = steps.page(laptop, port)
+    return shown if "cannot be reached" in shown else ""
+
+
 def test_a_session_that_nobody_reached_is_not_said_to_go_on(laptop: Laptop) -> None:
     stub_ssh.write(laptop, "wait()")
     waiting = laptop.popen(*laptop.farlab_argv("connect", "alice", "--name", "second", "--no-browser"))

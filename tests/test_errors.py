@@ -212,7 +212,7 @@ def check_text(text: str, out: str, error: dict[str, str]) -> None:
 @pytest.mark.parametrize("words", [("connect",), ("terminate", "--yes"), ("logs",), ("list", "--host")])
 @pytest.mark.parametrize("file", ["", "my config"])
 def test_a_hint_names_the_session_whoever_gives_it(words: tuple[str, ...], file: str, laptop: Laptop) -> None:
-    stub_ssh.write(laptop, r'hear(); raw(b"\n" + NONCE + b":no size!")')
+    stub_ssh.write(laptop, r'hear(); raw(b"\n" + NONCE + b":no size and no check!")')
     shutil.copy(laptop.home / ".ssh/config", laptop.home / "my config")
     config = shlex.join(["-F", str(laptop.home / file)]) if file else ""
     told = (f"alice {config}".strip(), " ".join(filter(None, ("alice --name second", config))))

@@ -162,7 +162,7 @@ class Link:
 
     def _spoilt(self) -> LinkLost:
         """The error for what no agent says, or what was printed into what one said."""
-        return LinkLost(f"`{self.way.target.host}` answers what no agent of ours says", hint=_QUIET)
+        return LinkLost(f"`{self.way.target.host}` answers what no agent of ours says")
 
     def _error(self, words: object) -> FarlabError:
         return failure(words, self.way.target.host)
