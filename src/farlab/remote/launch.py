@@ -77,7 +77,7 @@ def enter_directory(directory):
         os.chdir(in_home(directory or "~"))
     except OSError as error:
         message = "cannot enter `%s`: %s" % (directory or "~", error.strerror)
-        raise Failure("no-directory", message, detail="") from None
+        raise Failure("no-directory", message) from None
 
 
 # the second step: the server -----------------------------------------------------------------------------

@@ -32,11 +32,6 @@ HUNG_PATIENCE = 3.0
 """The same for the first sign of having heard, and for all the rest where there was none."""
 SETUP = "FARLAB_SETUP_"
 """What the variables begin with in which the person's `--setup` lines are handed to their shell."""
-STEP = (
-    '/bin/sh -c \'exec "$FARLAB_LAUNCH_PYTHON" -I -S "$FARLAB_LAUNCH_RUNTIME/farlab-anchor" '
-    'farlab.remote.launch %s "$FARLAB_LAUNCH_RUNTIME"\''
-)
-"""A step of the launcher as every login shell reads it alike: the paths, whatever they are, stand in variables."""
 REFUSALS = (301, 302, 303, 307, 308, 401, 403)
 """Answers to a question without token that it answers with one: to a log-in page at most."""
 LOST = 1 << 16
@@ -70,8 +65,8 @@ class Server(object):
     def start(self):
         shell = login_shell(self._spec["env"])
         lines = {SETUP + str(number): line for number, line in enumerate(self._spec["wish"].get("setup") or ())}
-        steps = [STEP % "setup", *('eval "$%s"' % name for name in lines)] if lines else []
-        steps.append("exec " + STEP % "launch")
+        steps = [step("setup"), *('eval "$%s"' % name for name in lines)] if lines else []
+        steps.append("exec " + step("launch"))
         words = ["-" + os.path.basename(shell)] + (["-i"] if self._interactive else []) + ["-c", " && ".join(steps)]
         env = self._environment(lines)
         log = os.open(self._log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
@@ -97,7 +92,7 @@ class Server(object):
         env = dict(self._spec["env"], JUPYTER_RUNTIME_DIR=runtime)
         env.update((key, os.environ[key]) for key in ("TMUX", "TMUX_PANE", "TERM") if key in os.environ)
         env.setdefault("TMUX", "none,0,0")  # rc files that `exec tmux` unless they are in one must not
-        env.update(FARLAB_LAUNCH_PYTHON=sys.executable, FARLAB_LAUNCH_RUNTIME=runtime)
+        env.update(FARLAB_LAUNCH_PYTHON=plain(sys.executable), FARLAB_LAUNCH_RUNTIME=plain(runtime))
         # others can read a command line; and an old Python in a C locale would raise
         env.update((name, line.encode("utf-8", "surrogateescape")) for name, line in lines.items())
         return env
@@ -231,7 +226,7 @@ class Server(object):
             self._asking = False
         else:
             message = "the server does not accept farlab's token (it answers %d): %s"
-            self.fail("server-failed", message % (status, self._doorkeeper()), hint="login")
+            self.fail("server-failed", message % (status, self._doorkeeper()), "", "login")
 
     def _refused_others(self, status, body):
         self._asking = False
@@ -239,7 +234,7 @@ class Server(object):
             return
         if status not in REFUSALS:
             message = "the server lets in whoever asks, without the token: %s"
-            self.fail("server-failed", message % self._doorkeeper(), hint="login")
+            self.fail("server-failed", message % self._doorkeeper(), "", "login")
         elif self.state == "starting":
             self.told["base_url"] = self._place["base_url"]
             self._enter("up", "")
@@ -324,6 +319,20 @@ class Server(object):
     def _kill(self, number):
         if host.is_same(self.process):
             host.signal_group(self.process["pid"], number)
+
+
+def step(name):
+    """The shell's words for a step of the launcher. Every login shell reads them alike: the paths, whatever they are,
+    stand in variables, and sh takes them from there."""
+    python, runtime = ('"$(printf %%b "$FARLAB_LAUNCH_%s")"' % each for each in ("PYTHON", "RUNTIME"))
+    words = 'r=%s; exec %s -I -S "$r/farlab-anchor" farlab.remote.launch %s "$r"' % (runtime, python, name)
+    return "/bin/sh -c '%s'" % words
+
+
+def plain(path):
+    """A path in letters that no shell changes, as printf(1) has them: fish writes others anew by its locale."""
+    plains = b"/._-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return "".join(chr(each) if each in plains else "\\0%03o" % each for each in os.fsencode(path))
 
 
 def login_shell(env):

@@ -1,0 +1,171 @@
+"""What may become the server is asked first: a Python says what it has, and nothing else is ever given our program."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from farlab.remote import pythons
+from farlab.remote.host import Failure
+from test_pythons import PYTHONS
+
+
+def program(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def package(site: Path, name: str, version: str, **files: str) -> None:
+    """A distribution as pip leaves one: its metadata, and modules of these texts."""
+    (site / f"{name}-{version}.dist-info").mkdir(parents=True)
+    for file, text in {"__init__": "raise SystemExit('imported')", **files}.items():
+        (site / name).mkdir(exist_ok=True)
+        (site / name / f"{file}.py").write_text(text)
+
+
+def python_with(site: Path, path: Path) -> Path:
+    """A Python that sees `site` and no other packages."""
+    return program(path, f'#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} -S "$@"\n')
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:relative:.::{tmp_path / 'missing'}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return folder
+
+
+def refused(wanted: str | None = None, environment: str | None = None) -> dict[str, str]:
+    with pytest.raises(Failure) as failure:
+        pythons.of_environment(environment, wanted) if environment else pythons.find(wanted)
+    words: dict[str, str] = failure.value.words
+    return words
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_every_python_answers(version: str, tmp_path: Path) -> None:
+    package(tmp_path, "jupyter_server", "2.21.1", serverapp="    sock = Unicode(u'', config=True)")
+    python = program(tmp_path / "python", f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {PYTHONS[version]} -S "$@"\n')
+    found = pythons.ask(str(python))
+    assert pythons.choice(found, None) == ("server", "Jupyter Server 2.21.1", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#!/bin/bash\ntouch ran-by-$$; exit 0\n",
+        "#!/bin/sh\necho 'farlab-python 3.9'; echo '{'\n",
+        "#!/bin/sh\necho; echo 'farlab-python 2.7'; echo '{}'\n",
+        "#!/bin/sh\nexit 3\n",
+        "#!/bin/cat\n",
+        "no program at all",
+    ],
+)
+def test_what_does_not_answer_as_a_python_is_none(path: Path, text: str) -> None:
+    assert pythons.ask(str(program(path / "python3", text))) is None
+
+
+def test_a_script_of_the_shell_is_not_run_as_a_python_and_is_named(path: Path, tmp_path: Path) -> None:
+    wrapper = program(path / "jupyter-lab", f"#!/bin/bash\ntouch {tmp_path}/ran\nexec /opt/jupyter/bin/jupyter-lab\n")
+    words = refused()
+    assert words["code"] == "no-jupyter"
+    assert f"`{wrapper}`" in words["message"]
+    assert not (tmp_path / "ran").exists()
+    words = refused(environment=str(wrapper))
+    assert words["code"] == "no-environment"
+
+
+def test_a_python_that_is_mentioned_in_a_script_is_found_however_it_is_written(path: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    package(site, "jupyter_server", "2.1.0", serverapp=" sock = Unicode(")
+    package(site, "jupyterlab", "4.1.0")
+    python = python_with(site, tmp_path / "my env's" / "bin" / "python3.11")
+    beside = python_with(site, tmp_path / "venv" / "bin" / "python")
+    os.symlink(python, path / "python3.11")
+    heads = {
+        f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n": str(python),
+        f"#!{path}/python3.11 -s\n": f"{path}/python3.11",
+        "#!/usr/bin/env python3.11\n": f"{path}/python3.11",
+        "#!/usr/bin/env -S python3.11 -I\n": f"{path}/python3.11",
+    }
+    for head, expected in heads.items():
+        program(path / "jupyter-lab", head)
+        assert pythons.find(None) == (expected, "lab", "JupyterLab 4.1.0")
+    program(beside.with_name("jupyter-lab"), "#!/bin/sh\n'''exec' \"$(dirname \"$0\")/python\" \"$0\" \"$@\"\n' '''\n")
+    (path / "jupyter-lab").unlink()
+    os.symlink(beside.with_name("jupyter-lab"), path / "jupyter-lab")
+    assert pythons.find(None) == (str(beside), "lab", "JupyterLab 4.1.0")
+
+
+def test_the_python_beside_a_script_is_asked_and_the_next_on_path_taken(path: Path, tmp_path: Path) -> None:
+    """As with the shims of pyenv, where two versions are chosen."""
+    program(path / "jupyter-lab", "#!/usr/bin/env bash\nexec pyenv exec jupyter-lab\n")
+    python_with(tmp_path / "empty", path / "python")
+    package(tmp_path / "site", "jupyter_server", "2.1.0", serverapp=" sock = Unicode(")
+    found = python_with(tmp_path / "site", path / "python3")
+    assert pythons.find(None) == (str(found), "server", "Jupyter Server 2.1.0")
+
+
+OLD = [
+    ({"jupyterlab": "3.0.14", "jupyter_server": "1.4.1"}, None, "JupyterLab 3.0.14 with Jupyter Server 1.4.1"),
+    ({"jupyterlab": "2.2.6", "notebook": "6.1.4"}, None, "JupyterLab 2.2.6 without Jupyter Server"),
+    ({"notebook": "6.1.4"}, None, "Jupyter Notebook 6.1.4 without Jupyter Server"),
+    ({"jupyter_server": "1.8.0"}, None, "Jupyter Server 1.8.0, which is too old"),
+    ({"notebook": "6.1.4", "jupyter_server": "1.24.0"}, "notebook", "Jupyter Notebook 6.1.4, which is too old"),
+]
+
+
+@pytest.mark.parametrize(("packages", "wanted", "said"), OLD)
+def test_a_jupyter_that_is_too_old_is_refused_by_its_version(
+    path: Path, tmp_path: Path, packages: dict[str, str], wanted: str | None, said: str
+) -> None:
+    for name, version in packages.items():
+        package(tmp_path / "site", name, version)
+    python = python_with(tmp_path / "site", path / "python3")
+    program(path / "jupyter-lab", f"#!{python}\n")
+    for words in (refused(wanted), refused(wanted, str(python))):
+        assert words["code"] == "no-jupyter"
+        assert f"`{python}` has {said}" in words["message"]
+        assert "or later" in words["message"]
+
+
+def test_a_server_without_a_version_is_judged_by_what_is_in_it(path: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    (site / "jupyter_server").mkdir(parents=True)
+    (site / "jupyter_server/__init__.py").touch()
+    python_with(site, path / "python3")
+    for text, is_one in (("port = Integer(", False), ("    sock = Unicode(", True)):
+        (site / "jupyter_server/serverapp.py").write_text(text)
+        assert (pythons.choice(pythons.ask(str(path / "python3")), None)[0] == "server") is is_one
+
+
+def test_what_an_upgrade_left_behind_does_not_count() -> None:
+    server = {"versions": ["1.4.1", "2.14.2"], "app": False, "knows_sock": None}
+    assert pythons.choice({"jupyter_server": server}, None)[0] == "server"
+    assert pythons.numbers("1.10.0rc1") > pythons.numbers("1.9") > pythons.numbers("1.8.9")
+
+
+def test_nothing_of_the_working_directory_is_imported_when_a_python_is_asked(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "theirs"
+    for name in ("importlib", "json", "re", "sys", "jupyterlab", "encodings"):
+        package(theirs, name, "9")
+        (theirs / name / "__init__.py").write_text(f"open('{tmp_path}/owned', 'w')")
+    program(theirs / "python3", f"#!/bin/sh\ntouch {tmp_path}/owned\n")
+    os.symlink(sys.executable, path / "python3")
+    monkeypatch.chdir(theirs)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    for value in ("", ":", f":{tmp_path}/nothing"):
+        monkeypatch.setenv("PYTHONPATH", value)
+        assert pythons.ask(str(path / "python3")) is not None
+    assert [each for each in pythons.candidates() if "theirs" in each[0]] == []
+    assert not (tmp_path / "owned").exists()
