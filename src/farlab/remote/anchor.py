@@ -303,7 +303,9 @@ class Anchor(object):
 
     def link_came(self, brought, fds, agent, version):
         """An agent has handed over a link, on which that version of the mux is spoken."""
-        import_visitors().Newcomer(self, brought, Wire(*fds), agent, version)
+        newcomer = import_visitors().Newcomer(self, brought, Wire(*fds), agent, version)
+        if not self.loop.call(newcomer.begin):
+            newcomer.failed()
 
     def visitor(self, line_id):
         """The laptop whose line this is."""

@@ -78,7 +78,8 @@ class Caller(object):
         elif len(self._fds) == 2:
             brought = base64.b64decode(said)
             self._loose()
-            self._anchor.link_came(brought, self._fds, self._sock, self._mux)
+            (sock, self._sock), (fds, self._fds) = (self._sock, None), (self._fds, [])  # they are another's now
+            self._anchor.link_came(brought, fds, sock, self._mux)
         else:  # no descriptor was free for both of a link's two
             self.close()
 

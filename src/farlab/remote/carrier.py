@@ -98,6 +98,13 @@ class Carrier(object):
         for end in list(self._ends.values()):
             self._close(end)
 
+    def failed(self, end: "_End | None" = None) -> None:
+        """A callback did not come to its end: what it was about, a stream or the link, is given up."""
+        if end is None:
+            self._lost("a fault of its own")
+        else:
+            self.give_up(end.id)
+
     def _lost(self, reason: str) -> None:
         if self._token is not None:
             self.drop()

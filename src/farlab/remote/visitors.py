@@ -141,9 +141,19 @@ class Newcomer(object):
     def __init__(self, anchor, brought, wire, agent, version):
         self.wire, self.agent, self.version = wire, agent, version
         self._anchor, self._brought = anchor, brought
-        anchor.loop.add_reader(wire.read_fd, self._read)
         self._patience = anchor.loop.call_later(GREETING_TIMEOUT, self._refuse)
+
+    def begin(self):
+        """Listen to what it says."""
+        self._anchor.loop.add_reader(self.wire.read_fd, self._read)
         self._greet()
+
+    def failed(self):
+        """Something of ours went wrong: the link ends with its agent, whoever has it by now."""
+        if self._patience.call is None:
+            self.agent.close()
+        else:
+            self._refuse()
 
     def _read(self):
         try:
