@@ -55,6 +55,11 @@ def wait():
 """
 
 
+def source(body: str) -> str:
+    """A program for the place of `ssh` that does what `body` says."""
+    return f"#!{sys.executable} -IS\n" + _HEAD + textwrap.dedent(body)
+
+
 def write(laptop: Laptop, body: str) -> None:
-    """Make `ssh` of that laptop a program that does what `body` says."""
-    laptop.write_stub("ssh", f"#!{sys.executable} -IS\n" + _HEAD + textwrap.dedent(body))
+    """Make `ssh` of that laptop such a program."""
+    laptop.write_stub("ssh", source(body))
