@@ -30,7 +30,7 @@ def served(host: Host, alias: str) -> Iterator[Served]:
     """A server for the time of a block. With `host.noise` a second `ssh -L` stands in farlab's place."""
     with contextlib.ExitStack() as stack:
         if host.noise:
-            place, token = stack.enter_context(_plain_server(host))
+            place, token = stack.enter_context(plain_server(host))
             first = stack.enter_context(peers.forward(host, alias, place))
         else:
             session = stack.enter_context(Farlab(host).session(alias))
@@ -40,10 +40,10 @@ def served(host: Host, alias: str) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def _plain_server(host: Host) -> Iterator[tuple[Path, str]]:
+def plain_server(host: Host, options: str = "") -> Iterator[tuple[Path, str]]:
     """JupyterLab on a Unix socket, started by one `ssh`, as somebody who knows Jupyter would."""
     place, token = host.home / "plain.sock", secrets.token_hex(16)
-    options = f"--ServerApp.sock={place} --ServerApp.port=8888 --IdentityProvider.token={token}"
+    options += f" --ServerApp.sock={place} --ServerApp.port=8888 --IdentityProvider.token={token}"
     argv = host.ssh(host.alias(), command=f"bash -lic 'jupyter lab --no-browser {options}'")
     with subprocess.Popen(argv, stdin=peers.QUIET, stdout=peers.QUIET, stderr=peers.QUIET, env=host.local_env()) as ssh:
         try:

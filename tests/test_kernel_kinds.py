@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import pytest
 
 from address import Address, Kernel, session
 from bed import LAB, Bed, Host, Laptop
+from farlab.remote import kernels
 
+SOURCE = Path(kernels.__file__).parents[1]
 PYTHON, FOLDER = f"{LAB}/bin/python", f"{LAB}/kernels"
 MODULE = {"PYTHONPATH": FOLDER}
 FILE = ["-f", "{connection_file}"]
@@ -138,8 +141,8 @@ def test_who_connects_hears_once_which_kernels_others_can_read_and_status_shows_
         assert any("others on the host can read" in note and "`deno`" in note for note in notes)
         again = laptop.farlab("connect", "alice", "--json", "--no-browser").json["notes"]
         assert not any("others on the host" in note for note in again)
-        kernels = laptop.farlab("status", "alice", "--json").json["kernels"]
-        assert {each["name"]: each["private"] for each in kernels} == {"deno": False, "python3": True}
+        shown = laptop.farlab("status", "alice", "--json").json["kernels"]
+        assert {each["name"]: each["private"] for each in shown} == {"deno": False, "python3": True}
         text = laptop.farlab("status", "alice").out
         assert text.count("others on the host can read it") == 1
 
@@ -156,6 +159,20 @@ def test_a_session_of_private_kernels_starts_no_other(laptop: Laptop, host: Host
         words = ("--name", "closed", "--kernels", "any")
         notes = laptop.farlab("connect", "alice", "--json", "--no-browser", *words).json["notes"]
         assert any("`--kernels private`" in note and "--kernels any`" in note for note in notes)
+
+
+@pytest.mark.parametrize("options", [[], ["-P"], ["-u", "-X", "dev"]])
+def test_a_module_is_started_as_python_starts_it(tmp_path: Path, options: list[str]) -> None:
+    code = (SOURCE / "remote/kernel_start.py").read_text()
+    (tmp_path / "facts.py").write_text("import sys; print(sys.path, sys.argv, sys.orig_argv, __name__, __spec__.name)")
+    (tmp_path / "runtime").mkdir()
+    start = kernels.Start(str(tmp_path / "runtime"), code).path()
+    python, env = [sys.executable, *options], {"PYTHONPATH": str(tmp_path)}
+    by_hand, ours = (
+        subprocess.run([*python, *words, "-f", "x"], cwd="/", env=env, capture_output=True, text=True, check=True)
+        for words in (["-m", "facts"], [start, "facts"])
+    )
+    assert by_hand.stdout == ours.stdout != ""
 
 
 CHILD = """

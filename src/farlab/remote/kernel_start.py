@@ -29,7 +29,9 @@ PATIENCE = 10.0
 
 def main(module):
     """Run `module` as `python -m` does, the kernel's app mended."""
-    first = sys.path.pop(0)  # the directory of this file
+    has_ours = os.path.realpath(sys.path[0]) == os.path.realpath(os.path.dirname(sys.argv[0]))  # not with -P, -I
+    if has_ours:
+        del sys.path[0]
     try:
         from ipykernel.iostream import IOPubThread
         from ipykernel.kernelapp import IPKernelApp
@@ -40,12 +42,17 @@ def main(module):
     if hasattr(sys, "orig_argv"):
         at = sys.orig_argv.index(module) - 1
         sys.orig_argv[at] = "-m"
-    try:
-        first = os.getcwd()
-    except OSError:
-        first = ""
-    sys.path.insert(0, first)
+    if has_ours:
+        sys.path.insert(0, working_directory())
     runpy._run_module_as_main(module)  # type: ignore[attr-defined]
+
+
+def working_directory():
+    """As `-m` has it first among the places of modules."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def mend(app, thread):
@@ -66,13 +73,16 @@ def mend_sockets(app, thread, outlet, zmq):
             outlet.prepare(sock, "ipc://%s-f" % self.ip if self.transport == "ipc" else None)
         return bind(self, sock, port)
 
+    def bind_inbox(sock, address, *args, **kwargs):
+        """A private socket, instead of the port that anybody on the host could flood: there is no port then."""
+        sock.bind(outlet.inbox)
+        return 0
+
     def _setup_pipe_in(self):
         if outlet.inbox is None:
             setup_pipe_in(self)
             return
-        by_port = zmq.Socket.bind_to_random_port
-        # a private socket instead of the port that anybody on the host could flood
-        zmq.Socket.bind_to_random_port = lambda sock, *_, **__: sock.bind(outlet.inbox)
+        by_port, zmq.Socket.bind_to_random_port = zmq.Socket.bind_to_random_port, bind_inbox
         try:
             setup_pipe_in(self)
         finally:
