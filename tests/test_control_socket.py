@@ -140,7 +140,7 @@ async def keeping() -> AsyncIterator[tuple[Keeper, Relay, Front]]:
     listener.setblocking(False)
     keeper = Keeper(Target(host="far"), listener.getsockname()[1], "/nowhere")
     front = Front(keeper)
-    relay = Relay(listener, front)
+    relay = Relay([listener], front)
     try:
         yield keeper, relay, front
     finally:
