@@ -1,4 +1,4 @@
-"""The line's far end without the anchor, packed like the anchor: `python3 PACKED SOCKET`, on its standard streams."""
+"""The line's far end without the anchor, packed like the anchor: `python3 PACKED SOCKET VERSION`, on its standard streams."""
 
 import os
 import socket
@@ -14,10 +14,10 @@ from farlab.remote.wire import Wire
 
 def main():
     """Join every stream that the laptop opens to a new connection to the socket."""
-    brought = b""
-    while codec.read_hello(brought, frames.VERSION) is None:
+    brought, version = b"", int(sys.argv[2])
+    while codec.read_hello(brought, version) is None:
         brought += os.read(0, 65536)
-    hello, rest = codec.read_hello(brought, frames.VERSION)
+    hello, rest = codec.read_hello(brought, version)
     loop = Reactor()
     line = Line(hello["line"], False, LINE_LIMIT)
 
@@ -29,7 +29,7 @@ def main():
             carrier.pump()
 
     carrier = Carrier(loop, line, happened, lambda reason: loop.stop())
-    carrier.carry(line.accept(hello, frames.VERSION), Wire(0, 1), rest)
+    carrier.carry(line.accept(hello, version), Wire(0, 1), rest)
     loop.run()
 
 

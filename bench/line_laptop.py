@@ -1,4 +1,4 @@
-"""The near end without the keeper: `python line_laptop.py SSH_ARGV...` prints its port, carries until stdin ends."""
+"""The near end without the keeper: `python line_laptop.py VERSION SSH_ARGV...` prints its port, carries until stdin ends."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def start_ssh(argv: list[str]) -> tuple[subprocess.Popen[bytes], int]:
     return process, ours.detach()
 
 
-async def carry(argv: list[str]) -> None:
+async def carry(version: int, argv: list[str]) -> None:
     """Give each connection to the port a stream of the line."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     line = Line(secrets.token_hex(16), True, Limits().laptop)
     carrier = Carrier(loop, line, lambda event: None, lambda reason: ended.set())
     process, descriptor = start_ssh(argv)
-    carrier.carry(line.attach(), Wire(descriptor, descriptor))
+    carrier.carry(line.attach(version), Wire(descriptor, descriptor))
     listener = socket.create_server(("127.0.0.1", 0))
 
     def accept() -> None:
@@ -54,4 +54,4 @@ async def carry(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(carry(sys.argv[1:]))
+    asyncio.run(carry(int(sys.argv[1]), sys.argv[2:]))
