@@ -1,4 +1,4 @@
-"""The near end without the keeper: `python line_laptop.py VERSION SSH_ARGV...` prints its port, carries until stdin ends."""
+"""The near end without the keeper: `python line_laptop.py VERSION SSH_ARGV...` prints its port, carries until told."""
 
 from __future__ import annotations
 
