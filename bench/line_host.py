@@ -1,4 +1,4 @@
-"""The far end of a line without the anchor, packed like it: `python3 PACKED SOCKET VERSION`, on its standard streams."""
+"""The far end of a line without the anchor, packed like it: `python3 PACKED SOCKET VERSION`, on standard streams."""
 
 import os
 import socket

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-_PRINTABLE = re.compile(rb"[ -~]{4,60}")
+_PLAIN = re.compile(rb"[A-Za-z0-9 ,.:;!?()%/_-]{4,60}")
+"""Of what was printed: no backtick or quote, which could look like something to type."""
 
 
 def words(host: str, sample: bytes) -> str:
     """What the person is told, with a taste of what was printed, where it is text."""
-    found = _PRINTABLE.search(sample)
+    found = _PLAIN.search(sample)
     taste = f' ("{found[0].decode().strip()}")' if found else ""
     return (
         f"a start-up file on `{host}`, such as `~/.bashrc`, leaves a program in the background that prints into the "

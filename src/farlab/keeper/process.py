@@ -269,7 +269,7 @@ class Keeper:
             self.recovery.pulse.greeted()
             self.recovery.outages.end(time.monotonic(), how_it_goes_on(is_same=bool(event.data)))
         elif event.kind == NOISE:
-            self.notes += self.trace.tell_once(noise.words(self.target.host, event.data))
+            self.notes += self.trace.tell_once("noise", noise.words(self.target.host, event.data))
         elif event.kind == frames.PONG:
             self.recovery.answered(event.data)
         elif event.kind == frames.MESSAGE and "session" in event.data:

@@ -31,11 +31,11 @@ class Trace:
         """Keep the log within its bounds."""
         self._story.trim()
 
-    def tell_once(self, text: str) -> tuple[str, ...]:
-        """One line of the log; the text where it was not told before, for whoever else should know."""
-        if text in self._told:
+    def tell_once(self, what: str, text: str) -> tuple[str, ...]:
+        """One line of the log; the text where nothing was told of that before, for whoever else should know."""
+        if what in self._told:
             return ()
-        self._told.add(text)
+        self._told.add(what)
         self.tell(text)
         return (text,)
 
