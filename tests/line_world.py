@@ -98,7 +98,7 @@ class World:
 
     def _eat(self, a, b):
         """Others read of what was meant for one end."""
-        self._change(a, b, b"", SIZES[b // 8 % 6])
+        self._change(a, b, b"", SIZES[b // 8 % len(SIZES)])
 
     def _change(self, a, b, put, taken):
         if not self.links or self.version == 1:

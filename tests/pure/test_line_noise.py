@@ -110,6 +110,65 @@ def test_an_answer_to_a_question_that_was_lost_is_asked_for_again(ends: PairOfEn
     assert seen == [1, 2]
 
 
+def test_a_question_is_put_anew_only_when_the_one_before_cannot_be_answered_any_more(ends: PairOfEnds) -> None:
+    """Much is on its way, heartbeats among it: else the answer to the first question meets the second cut."""
+    stream, data = ends.open(), b"".join(bytes([number]) * 4096 for number in range(128))
+    ends.anchor.send(stream, data)
+    ends.back(size=1000)  # a frame that vanishes
+    late = ends.back()
+    for number in range(PATIENCE):
+        ends.keeper.ping(b"before %d" % number)
+        to_anchor(ends, ends.out())
+    late += ends.back()
+    events = to_keeper(ends, late[:300_000])  # it has asked
+    for number in range(PATIENCE):
+        ends.keeper.ping(b"after  %d" % number)
+    to_anchor(ends, ends.out())
+    answer = b"".join(ends.back(size=20_000) for _ in range(3))
+    events += to_keeper(ends, late[300_000:])
+    asked = ends.out()
+    events += to_keeper(ends, answer)
+    to_anchor(ends, asked)
+    for _ in range(3 * PATIENCE):
+        events += ends.flow()[0]
+        ends.keeper.ping(b"the mark")
+    assert ends.text_at_anchor(events) == data
+
+
+def test_a_frame_of_which_others_have_read_is_given_up_with_the_next_heartbeat(ends: PairOfEnds) -> None:
+    """It lacks more than an hour of heartbeats would make up for; and each is answered, so that no link is in doubt."""
+    stream, data = ends.open(), bytes(range(256)) * 800
+    ends.keeper.send(stream, data)
+    sent = ends.out()
+    got = ends.text_at_anchor(to_anchor(ends, sent[:60_000] + sent[130_000:]))
+    ends.keeper.ping(b"the mark")
+    assert got + ends.text_at_anchor(ends.flow()[1]) == data
+
+
+def test_many_questions_at_once_are_answered_with_one_cut(ends: PairOfEnds) -> None:
+    stream = ends.open()
+    ends.anchor.send(stream, bytes(MIB))
+    ends.back()
+    said = [(frames.AGAIN, 0, frames.MISSED.pack(ends.keeper.received, number)) for number in range(1, 900)]
+    to_anchor(ends, as_said_to(ends.anchor, *said))
+    ends.back()
+    assert ends.anchor._out.largest == frames.MAX_PAYLOAD // 16
+
+
+def test_whoever_prints_and_does_not_read_is_not_asked_without_end(ends: PairOfEnds) -> None:
+    calm = (frames.PONG, 0, frames.BEAT.pack(0, bytes(8)) + frames.COUNT.pack(0))
+    with pytest.raises(frames.ProtocolError):
+        to_keeper(ends, (b"x" + as_said_to(ends.keeper, calm)) * 2000)
+
+
+def test_a_hello_that_was_spoilt_before_thousands_of_small_frames_costs_no_link(ends: PairOfEnds) -> None:
+    for n in range(3000):
+        ends.anchor.message({"n": n})
+    ends.back()  # lost with the link
+    ends.connect()
+    assert messages(to_keeper(ends, spoilt(ends.back())) + ends.flow()[0]) == list(range(3000))
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["first", "resumed"])
 def test_a_hello_that_was_spoilt_is_said_again(ends: PairOfEnds, again: bool) -> None:
     ends = ends if again else PairOfEnds()

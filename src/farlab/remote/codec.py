@@ -120,15 +120,17 @@ class Checked(object):
 
     def feed(self, data: bytes) -> "Iterator[tuple[int, int, int | None, bytes | memoryview]]":
         """Yield `(kind, stream, number, payload)` for each frame completed by `data`, `(BAD, 0, 0, b"")` for a gap."""
+        whole = self._size + len(data)
+        late = whole - len(data) if self.is_partial and len(data) <= JOIN and self._holds_head(data) else 0
         self._parts.append(data)
-        self._size += len(data)
-        if self._size < self._need:
+        self._size = whole
+        if whole < self._need and not late:
             return
         text = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         view, at, size, begun = memoryview(text), 0, len(text), 0
         while True:
             self._need, frame = self.look(view, at)
-            if self._need > size - at:
+            if self._need > size - at and at >= late:
                 break
             if frame is None:
                 at = _next_mark(text, at + 1)
@@ -161,6 +163,18 @@ class Checked(object):
         if self._check(payload) != check:
             return 1, None
         return SIZE + length, (word >> 24, stream, number, payload)
+
+    def _holds_head(self, data: bytes) -> bool:
+        """Whether a frame begins in `data`: then one that began before and is not whole yet never will be.
+
+        Others have read of it. Without this it would wait for as many bytes, and swallow one heartbeat after another.
+        """
+        view, at = memoryview(data), data.find(_MARK)
+        while 0 <= at <= len(data) - SIZE:
+            if self.look(view, at)[0] >= SIZE:
+                return True
+            at = data.find(_MARK, at + 1)
+        return False
 
     def _check(self, data: memoryview) -> int:
         return zlib.crc32(data, self._key_in)

@@ -182,7 +182,7 @@ class Line(object):
         self._out.order(frames.MESSAGE, 0, frames.pack_text(value))
 
     def ping(self, mark: bytes) -> None:
-        """Ask the link for a sign of life; `mark` (8 bytes, not all 0) comes back in a PONG event."""
+        """Ask the link for a sign of life; `mark` (8 bytes, the first four not all 0) comes back in a PONG event."""
         if self._end.is_greeted:
             self._end.ping(mark, self.received, self._out.sent)
 
@@ -285,21 +285,23 @@ class Line(object):
         count, mark = frames.BEAT.unpack_from(payload)
         self._out.ack(count)
         if end.version > 1:
-            end.has_beaten(frames.COUNT.unpack_from(payload, size)[0], self.received)
+            sent = frames.COUNT.unpack_from(payload, size)[0]
+            if end.has_beaten(sent, self.received, mark if kind == frames.PONG else b""):
+                end.doubt(self.received, self._out.sent)
         if kind == frames.PING:
             end.pong(mark, self.received, self._out.sent)
-        elif end.version == 1 or mark != DOUBT:
+        elif end.version == 1 or not mark.startswith(DOUBT):
             events.append(Event(frames.PONG, 0, mark))
 
     def _missed(self, count: int, serial: int) -> None:
         """The other end misses what comes after `count`, or our HELLO."""
-        if count == frames.MISSED_HELLO and not self.opener:
+        is_hello = count == frames.MISSED_HELLO and not self.opener
+        if is_hello:
             self._end.begun()  # it hears no question of ours before that
             self._say_hello({})
         else:
-            self._out.lost(count)
-        self._end.say(frames.BEGIN, frames.SERIAL.pack(serial))
-        self._end.replay(self._out)
+            self._out.ack(count)
+        self._end.say_again(self._out, serial, smaller=not is_hello)
 
     def _answered(self, hello: "dict[str, object]", events: "list[Event]") -> None:
         """Opener: the answer has come; go on from there, or from nothing if the line is not known any more."""

@@ -3,7 +3,9 @@
 Rules: as for the line, whose part this is: pure, Python 3.6. On a link of version 1 counted frames follow one another
 without gaps. On one of version 2 each has its number, and where one is missing the end that misses it says AGAIN; the
 other answers BEGIN, and goes on from there. Neither must arrive, since others may print into the link: PING and PONG
-tell how much was sent, and after `PATIENCE` of them without a BEGIN the question is put anew.
+tell how much was sent, and after `PATIENCE` of them without a BEGIN a PING asks whether the question was heard. What is
+said comes in the order in which it was said: its PONG without a BEGIN before means no, and then, never earlier, the
+question is put anew. So there are never two of which the other end answers one and this end expects the other.
 """
 
 from collections import deque
@@ -20,9 +22,9 @@ FRAME_COST = 256
 MAX_CONTROL = 1024
 """Most link frames that wait to be sent; a peer that asks faster than it reads is cut."""
 PATIENCE = 3
-"""Heartbeats that a BEGIN may take."""
-DOUBT = bytes(8)
-"""The mark of a PING that asks, after foreign bytes, how much was sent."""
+"""Heartbeats that a BEGIN may take until it is asked for."""
+DOUBT = bytes(4)
+"""Begins the mark of a PING that asks how much was sent, or whether a question was heard: its number follows."""
 
 
 class LinkEnd(object):
@@ -38,7 +40,9 @@ class LinkEnd(object):
         self._replay: "deque[Frame]" = deque()  # to send again before others
         self._skips = 0  # counted frames that version 1 says again and this end has had
         self._unsaid = 0  # bytes received since the other end was told how far we are
+        self._is_recut_due = False  # what is to be said again is to be cut smaller before
         self._serial = 0  # of our last AGAIN
+        self._is_asking = False  # it waits to be sent
         self._beats = -1  # heartbeats since then; negative while nothing is missed
         self._is_doubtful = False  # foreign bytes came, and nobody has said since how much was sent
 
@@ -61,6 +65,12 @@ class LinkEnd(object):
     def replay(self, outbox: Outbox, skips: int = 0) -> None:
         """Counted frames may go, first what is not acknowledged; of those to come, `skips` were had before."""
         self._is_open, self._replay, self._skips = True, outbox.unacked(), skips
+
+    def say_again(self, outbox: Outbox, serial: int, smaller: bool) -> None:
+        """Answer the question of that number. It is cut anew only when it goes out: many questions may come at once."""
+        self.say(frames.BEGIN, frames.SERIAL.pack(serial))
+        self.replay(outbox)
+        self._is_recut_due = self._is_recut_due or smaller
 
     def ping(self, mark: bytes, received: int, sent: int) -> None:
         """Say PING. `sent`: counted frames given out so far."""
@@ -88,7 +98,10 @@ class LinkEnd(object):
 
     def take(self, outbox: Outbox, received: int, size: int) -> "list[bytes | memoryview]":
         """What the link shall carry next, of `size` bytes or a little more."""
-        buffers, self._control = self._control, []
+        buffers, self._control, self._is_asking = self._control, [], False
+        if self._is_recut_due:
+            outbox.lost(outbox.acked)
+            self._replay, self._is_recut_due = outbox.unacked(), False
         if self._unsaid >= ACK_EVERY:
             buffers.extend(self._codec.pack(frames.ACK, 0, 0, frames.COUNT.pack(received)))
             self._unsaid = 0
@@ -128,11 +141,11 @@ class LinkEnd(object):
 
     def miss(self, received: int) -> None:
         """Ask for all after `received` again, if that has not been asked."""
-        if self._beats < 0 or not self.is_greeted:
-            self._serial, self._beats = self._serial + 1, 0
-            self.say(
-                frames.AGAIN, frames.MISSED.pack(received if self.is_greeted else frames.MISSED_HELLO, self._serial)
-            )
+        if self._is_asking or (self._beats >= 0 and self.is_greeted):
+            return
+        self._serial, self._beats, self._is_asking = self._serial + 1, 0, True
+        count = received if self.is_greeted else frames.MISSED_HELLO
+        self.say(frames.AGAIN, frames.MISSED.pack(count, self._serial))
 
     def skipped(self, received: int, sent: int) -> None:
         """Foreign bytes came: find out whether they took a frame with them."""
@@ -140,20 +153,27 @@ class LinkEnd(object):
             self.miss(received)
         elif not self._is_doubtful:
             self._is_doubtful = True
-            self.ping(DOUBT, received, sent)
+            self.doubt(received, sent)
+
+    def doubt(self, received: int, sent: int) -> None:
+        """Ask how much was sent, and with it whether our last question was heard."""
+        self.say(frames.PING, self._beat(DOUBT + frames.SERIAL.pack(self._serial), received, sent))
 
     def begun(self, serial: "int | None" = None) -> None:
         """A BEGIN: what follows is what was asked for. None: whatever that was, it is void."""
         if serial in (None, self._serial):
             self._beats = -1
 
-    def has_beaten(self, sent: int, received: int) -> None:
-        """A PING or PONG said how much was sent before it."""
+    def has_beaten(self, sent: int, received: int, answered: bytes) -> bool:
+        """A PING or PONG (to the mark `answered`) said how much was sent before it. Whether it is time to `doubt`."""
         self._is_doubtful = False
-        if self._beats >= 0:
-            self._beats += 1
-            if self._beats < PATIENCE:
-                return
+        if self._beats < 0:
+            if sent > received:
+                self.miss(received)
+            return False
+        if answered == DOUBT + frames.SERIAL.pack(self._serial):
             self._beats = -1  # the question, or the answer to it, was lost
-        if sent > received:
             self.miss(received)
+            return False
+        self._beats += 1
+        return self._beats % PATIENCE == 0
