@@ -241,6 +241,14 @@ def test_the_configuration_can_be_another_file(farlab: Farlabs, home: Path) -> N
     assert gone.stderr == f"error: `FARLAB_CONFIG` in the environment: there is no file `{home}/gone.toml`\n"
 
 
+def test_a_configuration_that_nobody_named_is_a_file_and_none_is_endless(farlab: Farlabs, home: Path) -> None:
+    file = configure(home, "")
+    file.unlink()
+    os.mkfifo(file)
+    assert farlab("list").stderr == f"error: `{file}` is not a file\n"
+    assert "too long" in farlab("list", FARLAB_CONFIG="/dev/zero").stderr
+
+
 def test_what_was_typed_is_looked_at_before_the_environment(farlab: Farlabs) -> None:
     assert farlab("logs", "--lines", "x", FARLAB_HOST="-x").stderr.startswith("error: `--lines`: `x` is not ")
 

@@ -162,6 +162,19 @@ def make_private(path: Path) -> Path:
     return path
 
 
+def open_ours(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a file that we alone make, without waiting for anybody. Raises OSError where something else lies there.
+
+    A link, a pipe or another's file in its place could make us wait for ever, or write what is not ours.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid():
+        return descriptor
+    os.close(descriptor)
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Says what it means where this machine does not let us read at `path`. Raises Internal."""

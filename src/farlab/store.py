@@ -14,12 +14,16 @@ from . import paths
 from .errors import FarlabError
 from .model import NAME, Target
 
+_MOST_BYTES = 64 << 10
+"""How long a file of ours may be: far longer than one ever is."""
+
 
 def key_of(target: Target) -> str:
     """A short name for files and sockets that stands for this host, name and `ssh_config`."""
     plain = re.sub(r"[^a-z0-9]+", "-", target.host.lower()).strip("-")[:12]
     exact = "\0".join((target.host, target.name, target.ssh_config or ""))
-    return f"{plain}-{hashlib.sha256(exact.encode()).hexdigest()[:10]}"
+    mark = hashlib.sha256(exact.encode("utf-8", "surrogatepass")).hexdigest()[:10]  # a file has any bytes for a name
+    return f"{plain}-{mark}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,8 @@ def _path(target: Target) -> Path:
 def _read(path: Path) -> Memory | None:
     known = {each.name for each in fields(Memory)}
     try:
-        words = json.loads(path.read_bytes())
+        with open(paths.open_ours(path), "rb") as file:
+            words = json.loads(file.read(_MOST_BYTES))
         memory = Memory(**{key: value for key, value in words.items() if key in known})
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from farlab import paths, store
 from farlab.errors import Internal
-from farlab.keeper.story import MOST_LINE, Story
+from farlab.keeper.browser.pages import label
+from farlab.keeper.story import MOST_BYTES, MOST_LINE, Story
 from farlab.keeper.trace import Trace
 from farlab.model import Target
 
@@ -86,3 +88,60 @@ def test_a_line_of_the_log_is_one_line_of_a_bounded_length(tmp_path: Path) -> No
     [line] = (tmp_path / "log").read_text().splitlines()
     assert "a bxxx" in line
     assert len(line) < MOST_LINE + 30
+
+
+def a_pipe(path: Path, elsewhere: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_link_to_another_file(path: Path, elsewhere: Path) -> None:
+    path.symlink_to(elsewhere)
+
+
+def a_link_without_end(path: Path, elsewhere: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def a_long_file(path: Path, elsewhere: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+ODD = [a_pipe, a_link_to_another_file, a_link_without_end, a_long_file]
+
+
+@pytest.mark.parametrize("make", ODD, ids=lambda make: make.__name__)
+def test_what_is_no_file_of_ours_is_not_remembered_and_holds_nobody_up(
+    make: Callable[[Path, Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    memory = store.Memory(host="far", name="main", ssh_config=None, port=8888)
+    assert store.remember(memory)
+    [ours] = paths.state_directory().glob("*.json")
+    elsewhere = tmp_path / "elsewhere"
+    ours.rename(elsewhere)
+    make(ours, elsewhere)
+    assert store.recall(TARGET) is None
+    assert store.recall_all(must_read=True) == []
+
+
+@pytest.mark.parametrize("make", ODD[:3], ids=lambda make: make.__name__)
+def test_the_log_goes_nowhere_but_into_a_file_of_ours(make: Callable[[Path, Path], None], tmp_path: Path) -> None:
+    """A keeper that opened a pipe would wait for ever; by a link it would cut, or add to, any file of its person's."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"x" * (2 * MOST_BYTES))
+    make(tmp_path / "log", elsewhere)
+    story = Story(tmp_path / "log")
+    story.tell("a line")
+    story.trim()
+    assert elsewhere.read_bytes() == b"x" * (2 * MOST_BYTES)
+
+
+def test_a_file_of_ssh_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    odd = [Target(host="far", ssh_config=os.fsdecode(name)) for name in (b"/\xff", b"/\xfe")]
+    assert len({store.key_of(target) for target in (*odd, TARGET)}) == 3
+    assert len({label(target) for target in (*odd, TARGET)}) == 3
+    for target in odd:
+        assert store.remember(store.Memory(host="far", name="main", ssh_config=target.ssh_config, port=8888))
+    assert {memory.target for memory in store.recall_all()} == set(odd)

@@ -15,6 +15,9 @@ from ..model import Target, Wish
 from ..paths import absolute
 from .voice import Voice
 
+_MOST_CONFIG = 1 << 20
+"""Bytes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -97,7 +100,7 @@ def load_config(environ: Mapping[str, str]) -> Config:
     """`config.toml`; without one, nothing. Raises `Usage` for what cannot be understood."""
     file = config_file(environ)
     try:
-        text = file.read_text("utf-8")
+        text = _read(file, is_named=bool(environ.get("FARLAB_CONFIG")))
     except (FileNotFoundError, NotADirectoryError):
         if environ.get("FARLAB_CONFIG"):
             raise Usage(f"`FARLAB_CONFIG` in the environment: there is no file `{file}`", hint="") from None
@@ -105,6 +108,17 @@ def load_config(environ: Mapping[str, str]) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise Usage(f"cannot read `{file}`", detail=str(error), hint="") from error
     return parse(text, str(file))
+
+
+def _read(file: Path, *, is_named: bool) -> str:
+    """The configuration's text. Whoever names a file may name a pipe, `<(…)`, too. Raises Usage, OSError."""
+    if not is_named and not file.is_file() and file.exists():
+        raise Usage(f"`{file}` is not a file", hint="")
+    with file.open("rb") as opened:
+        content = opened.read(_MOST_CONFIG + 1)
+    if len(content) > _MOST_CONFIG:
+        raise Usage(f"`{file}` is too long for a configuration", hint="")
+    return content.decode()
 
 
 def config_file(environ: Mapping[str, str]) -> Path:

@@ -57,7 +57,7 @@ def _host_lines(file: Path, seen: set[Path]) -> Iterator[list[str]]:
 def _directives(file: Path) -> Iterator[tuple[str, list[str]]]:
     """ssh_config(5): `Keyword words` or `Keyword=words`, quotes allowed, `#` begins a comment."""
     try:
-        lines = file.read_text("utf-8", "replace").splitlines()
+        lines = file.read_text("utf-8", "replace").splitlines() if file.is_file() else []
     except OSError:
         return
     for line in lines:

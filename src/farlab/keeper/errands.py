@@ -94,10 +94,10 @@ def _lines_of(target: Target, path: Path, *, follow: bool, lines: int) -> Iterat
     last, is_first = b"", True
     while is_first or follow:
         try:
-            file = path.open("rb")
+            descriptor = paths.open_ours(path)
         except (FileNotFoundError, NotADirectoryError):
             raise NoSession(f"session `{target.name}` on `{target.host}` has no log here") from None
-        with file:
+        with open(descriptor, "rb") as file:
             whole = file.readlines()
             new = whole[max(len(whole) - lines, 0) :] if is_first else _after(last, whole)
             last, is_first = whole[-1] if whole else b"", False

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -19,6 +20,10 @@ from ..errors import FarlabError, Internal, KeeperSilent, from_json
 from ..model import Target, Wish
 from .control import HAS_ABSTRACT, Channel
 
+_LOCK_PATIENCE = 30.0
+"""Seconds that another one may take to start the keeper, on a busy machine too."""
+_LOOK = 0.01
+"""Seconds between two looks whether the lock is free."""
 _HASTE = 1.0
 """Seconds that a keeper may take to find that whoever started it has gone."""
 
@@ -71,12 +76,12 @@ def silent(target: Target, pid: int | None) -> KeeperSilent:
 def find_or_start(target: Target, wish: Wish, *, may_ask: bool) -> Channel:
     """A connection to the session's keeper; made first if there is none. Twenty at once make one.
 
-    Raises PortBusy, DiskFull, Internal.
+    Raises PortBusy, DiskFull, Internal, KeeperSilent.
     """
     found = find(target)
     if found is None:
         try:
-            with _locked(target):
+            with _locked(target, min(wish.timeout, _LOCK_PATIENCE)):
                 found = find(target)
                 if found is None:
                     _start(target, wish, may_ask=may_ask)
@@ -90,22 +95,48 @@ def find_or_start(target: Target, wish: Wish, *, may_ask: bool) -> Channel:
 
 
 @contextmanager
-def _locked(target: Target) -> Iterator[None]:
-    path = socket_path(target).with_suffix(".lock")
+def _locked(target: Target, patience: float) -> Iterator[None]:
+    path, end = socket_path(target).with_suffix(".lock"), time.monotonic() + patience
     while True:
         with paths.writing(path.parent):
             descriptor = _open_lock(path)
         if descriptor is None:
             continue
-        with open(descriptor, "r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with open(descriptor, "r+", encoding="ascii", errors="replace") as file:
+            if not _lock(file.fileno(), end):
+                raise _stuck(target, file.read(20))
             if not _is_same(path, file.fileno()):
                 continue  # whoever had it has removed it: the next ones lock another
+            with suppress(OSError):  # no room: it tells nobody who we are
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), str(os.getpid()).encode())
             try:
                 yield
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+def _lock(descriptor: int, end: float) -> bool:
+    """Wait for the lock until `end`: whoever has it may be stopped, by Ctrl-Z. Whether it is ours."""
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_LOOK)
+
+
+def _stuck(target: Target, pid: str) -> KeeperSilent:
+    """The error for another `farlab`, the process `pid`, that has begun to start the keeper and does not get on."""
+    message = f"another `farlab` starts the keeper of session `{target.name}` on `{target.host}` and does not get on"
+    if not (pid.isascii() and pid.isdigit()):
+        return KeeperSilent(message)
+    hint = (
+        f"nothing was done. If it was stopped, as by Ctrl-Z, `fg` in its terminal or `kill -CONT {pid}` lets it go on"
+    )
+    return KeeperSilent(f"{message} (process {pid})", hint=hint, pid=int(pid))
 
 
 def _open_lock(path: Path) -> int | None:
@@ -177,7 +208,7 @@ def _open_log(target: Target) -> int:
     """Where a keeper may complain. No disk, full or another's, hinders one: what it connects needs nothing written."""
     try:
         paths.make_private(paths.state_directory())
-        return os.open(store.log_path(target), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        return paths.open_ours(store.log_path(target), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     except (OSError, FarlabError):
         return os.open(os.devnull, os.O_WRONLY)
 
@@ -194,6 +225,7 @@ def _check(out: bytes, target: Target) -> None:
 
 def _log_tail(target: Target) -> str:
     try:
-        return "\n".join(store.log_path(target).read_text("utf-8", "replace").splitlines()[-20:])
+        with open(paths.open_ours(store.log_path(target)), encoding="utf-8", errors="replace") as file:
+            return "\n".join(file.read().splitlines()[-20:])
     except OSError:
         return ""

@@ -41,7 +41,7 @@ class Story:
         """Cut its beginning where it has grown too long: more is written there than we tell, the process's stderr."""
         with suppress(OSError):
             if self._path.stat().st_size > MOST_BYTES:
-                with self._path.open("r+b") as file:
+                with open(paths.open_ours(self._path, os.O_RDWR), "r+b") as file:
                     file.seek(-MOST_BYTES // 4, os.SEEK_END)
                     kept = file.read()
                     file.seek(0)
@@ -51,10 +51,10 @@ class Story:
     def _open(self) -> int:
         flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
         try:
-            return os.open(self._path, flags, 0o600)
+            return paths.open_ours(self._path, flags)
         except FileNotFoundError:  # somebody has removed the directory
             paths.make_private(self._path.parent)
-            return os.open(self._path, flags, 0o600)
+            return paths.open_ours(self._path, flags)
 
 
 class Faults(logging.Handler):

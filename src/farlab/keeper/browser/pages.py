@@ -61,7 +61,7 @@ def label(target: Target) -> str:
     is_plain = _PLAIN_HOST.fullmatch(host) and _PLAIN_NAME.fullmatch(name) and not target.ssh_config
     if is_plain and len(whole) <= _LONGEST_LABEL:
         return whole
-    mark = hashlib.sha256(exact.encode()).hexdigest()[:6]
+    mark = hashlib.sha256(exact.encode("utf-8", "surrogatepass")).hexdigest()[:6]
     plain = re.sub(r"[^a-z0-9]+", "-", whole.lower())[: _LONGEST_LABEL - len(mark) - 1].strip("-")
     return f"{plain}-{mark}".strip("-")
 
