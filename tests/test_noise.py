@@ -11,7 +11,7 @@ import pytest
 
 from address import PATIENCE, Address, session, write_big
 from bed import Bed, Host, Laptop, processes, wait_for
-from steps import connect, done
+from steps import connect, done, refused
 
 BIG_MIB = 64
 MARK = "NOTE: updates available"
@@ -88,3 +88,17 @@ def test_start_up_files_that_read_of_the_request_are_waited_for(
         listed = done(laptop, "list", "--host", "alice", "--json").json
         assert [each["name"] for each in listed["sessions"]] == ["main"]
     wait_for("the end", lambda: not laptop.processes(), timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [("exec >/dev/null\n", "output"), ("exec >&2\n", "output"), ("exec </dev/null\n", "input")],
+    ids=["to nowhere", "to standard error", "from nowhere"],
+)
+def test_start_up_files_that_lead_the_connection_elsewhere_are_an_error_that_says_so_at_once(
+    laptop: Laptop, start_up: Callable[[str], None], text: str, where: str
+) -> None:
+    start_up(text)
+    code, error = refused(laptop, "connect", "alice", "--no-browser")
+    assert (code, error["code"]) == (7, "shell-failed")
+    assert f"standard {where}" in error["message"]

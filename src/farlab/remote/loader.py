@@ -9,8 +9,10 @@ skipped, and a request of which they have read something is asked for again. `do
 import json
 import os
 import select
+import stat
 import sys
 import zlib
+from contextlib import suppress
 
 MOST_REQUEST = 8 << 20
 MOST_ASKED = 5
@@ -49,9 +51,14 @@ class Link(object):
             if request["serial"] > self._serial:  # else it came twice
                 self._serial = request["serial"]
                 return request
-        message = "a start-up file of your login shell reads what is meant for farlab"
-        self.say(error={"code": "shell-failed", "message": message, "detail": "", "hint": None})
-        sys.exit(0)
+        raise self._lost()
+
+    def _lost(self):
+        """Say, if anybody is there to hear it, that nothing comes; what is returned ends the agent."""
+        message = "a start-up file of your login shell reads or closes the standard input that is farlab's"
+        with suppress(OSError):
+            self.say(error={"code": "shell-failed", "message": message, "detail": "", "hint": None})
+        return SystemExit(0)
 
     def _frame(self, silence):
         """The body of the next frame, None where something is missing of it."""
@@ -83,13 +90,15 @@ class Link(object):
             return False
         part = os.read(0, 65536)
         if not part:
-            sys.exit(0)
+            raise self._lost()
         self._came += part
         return True
 
 
 def main(nonce):
     """Hear the first request, and have the agent that comes with it answer."""
+    if not (stat.S_IFMT(os.fstat(1).st_mode) in (stat.S_IFIFO, stat.S_IFSOCK) or os.isatty(1)):
+        os.dup2(2, 1)  # a start-up file has sent it elsewhere: it is heard that we are, and where
     link = Link(nonce)
     link.say(hello=sys.version.split()[0], node=os.uname().nodename)
     request = link.hear()

@@ -14,7 +14,7 @@ import zlib
 from contextlib import suppress
 from typing import IO, Any, cast
 
-from ...errors import FarlabError, LinkLost
+from ...errors import FarlabError, LinkLost, ShellFailed
 from ...remote import bootstrap
 from ...remote.wire import Wire
 from ...ssh import explain
@@ -31,6 +31,7 @@ MOST_REPEATS = 10
 _KEPT_STDERR = 64 << 10
 _MOST_WORDS = 400
 _PATIENCE = 2.0
+_ASTRAY = "a start-up file of your login shell sends the standard output of commands elsewhere"
 _QUIET = "`{ssh HOST true}` should print next to nothing and end: what start-up files print there is in the way"
 
 Words = dict[str, Any]
@@ -116,6 +117,8 @@ class Link:
         await self._has_ended(_PATIENCE)
         if not self._pipe.closed:
             self._read_stderr()
+        if self._mark in self._stderr:
+            return ShellFailed(_ASTRAY)
         said = (self._stderr + b"\n" + self._noise + self._buffer[-_KEPT_STDERR:]).decode("utf-8", "replace")
         may_ask = self.way.ask_socket is not None
         return explain.explain(said, self.process.poll(), host=self.way.target.host, may_ask=may_ask)
@@ -175,6 +178,8 @@ class Link:
         except OSError:
             data = b""
         self._stderr = (self._stderr + data)[-_KEPT_STDERR:]
+        if self._mark in self._stderr:  # no answer will ever come where answers are waited for
+            self._signal(signal.SIGTERM)
         if not data:
             self._close_stderr()
 
