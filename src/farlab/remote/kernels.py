@@ -93,11 +93,13 @@ class Start(object):
 
     def path(self):
         """Where it is, made again if somebody cleaned it away; "" where that cannot be."""
+        if os.path.exists(self._path):
+            return self._path
+        new = self._path + ".new"
         try:
-            with open(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            with open(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
                 file.write(self._text)
-        except FileExistsError:
-            pass
+            os.rename(new, self._path)  # whole, or a full disk would leave a program that does nothing
         except OSError:
             return ""
         return self._path
@@ -162,14 +164,20 @@ class Ways(object):
         if key in self._watched and getattr(manager, "farlab_ipc", False):
             if not await has_come(manager):
                 self._can[key] = False
-                await kernels.shutdown_kernel(kernel_id, now=True)
+                await settled(kernels.shutdown_kernel(kernel_id, now=True))
                 kernel_id = await start(kernels, **dict(kwargs, kernel_id=kernel_id))
             self._watched.discard(key)
         manager = kernels.get_kernel(kernel_id)
-        if not getattr(manager, "farlab_private", True) and manager.kernel_name not in self._told:
-            self._told.add(manager.kernel_name)
-            await loop.run_in_executor(None, self._tell_open, manager.kernel_name)
+        if not getattr(manager, "farlab_private", True):
+            await loop.run_in_executor(None, self._say_open, manager.kernel_name)
         return kernel_id
+
+    def _say_open(self, name):
+        """That a kernel of this kind runs, once. Nobody may be there to hear it: then the next one is told of."""
+        if name not in self._told:
+            with contextlib.suppress(OSError, ValueError):
+                self._tell_open(name)
+                self._told.add(name)
 
 
 def key_of(spec):
@@ -212,16 +220,19 @@ def encrypt(manager):
 
 async def has_come(manager):
     """Whether a kernel makes its private sockets in time."""
-    from jupyter_core.utils import ensure_async
-
     deadline = time.monotonic() + TRIAL
     while time.monotonic() < deadline:
         if os.path.exists("%s-%d" % (manager.ip, manager.shell_port)):
             return True
-        if manager.has_kernel and not await ensure_async(manager.is_alive()):
+        if manager.has_kernel and not await settled(manager.is_alive()):
             return False
         await asyncio.sleep(0.05)
     return False
+
+
+async def settled(value):
+    """What a call of Jupyter's comes to, of which some versions and managers make a coroutine."""
+    return await value if hasattr(value, "__await__") else value
 
 
 def install(runtime, start_code, only_private, tell_open):

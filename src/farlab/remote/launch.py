@@ -21,10 +21,14 @@ MODULES = {
     "server": "jupyter_server.serverapp",
 }
 
+ANCHOR_PATIENCE = 5.0
+"""Seconds that the anchor may take to hear what the session can do without."""
 
-def tell(runtime, **words):
-    """One question to the anchor, one answer."""
+
+def tell(runtime, patience=None, **words):
+    """One question to the anchor, one answer; raises OSError where none comes within `patience` seconds."""
     with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(patience)
         sock.connect(os.path.join(runtime, "anchor.sock"))
         if not host.is_our_peer(sock):
             raise OSError("`%s` is somebody else's" % runtime)
@@ -131,8 +135,8 @@ def import_kernels():
 
 
 def tell_open(runtime):
-    """The anchor hears of each kind of kernel that others on the host can read."""
-    return lambda name: tell(runtime, op="open_kernel", name=name)
+    """The anchor hears of each kind of kernel that others on the host can read; it may be killed, or stopped."""
+    return lambda name: tell(runtime, patience=ANCHOR_PATIENCE, op="open_kernel", name=name)
 
 
 def import_keep_output():
