@@ -86,7 +86,7 @@ def _questions(beside: int) -> dict[str, Series]:
         ends = [stack.enter_context(socket.create_connection(port)) for _ in range(beside // 2 + 1)]
         theirs = ends[-1].getsockname()
         kernel = owner.Owners(listener)
-        found = {"netlink": _each(lambda: kernel.is_stranger(theirs, port), QUESTIONS)}
+        found = {"netlink": _each(lambda: kernel.whose(theirs, port), QUESTIONS)}
         found["`/proc/net/tcp`"] = _each(lambda: owner.owner_in_table(theirs, port), 20)
         return found
 

@@ -18,7 +18,7 @@ import pytest
 
 from bed import wait_for
 from farlab.keeper.browser.listening import listen
-from farlab.keeper.browser.owner import NOBODY, Kernel, Owners, owner_in_table
+from farlab.keeper.browser.owner import NOBODY, Kernel, Owners, Whose, owner_in_table
 from farlab.keeper.browser.passes import LIFETIME
 from farlab.keeper.browser.relay import Relay
 
@@ -74,8 +74,8 @@ class Owner:
     def __init__(self, *, are_known: bool, strangers: Callable[[int], bool] = lambda port: False) -> None:
         self.are_known, self._strangers = are_known, strangers
 
-    def is_stranger(self, theirs: Any, ours: Any) -> bool:
-        return self._strangers(theirs[1])
+    def whose(self, theirs: Any, ours: Any) -> Whose:
+        return Whose.ANOTHERS if self._strangers(theirs[1]) else Whose.OURS
 
 
 class Running:
@@ -184,6 +184,12 @@ def test_the_owner_of_a_living_socket_is_told_and_of_no_other(
                 assert ours.recv(9) == b"GET /"
 
 
+def test_a_program_of_ones_own_that_leaves_at_once_is_not_called_another_user(running: Running) -> None:
+    running.within(lambda: socket.create_connection(("127.0.0.1", running.relay.port), 9).close())  # before it accepts
+    assert running.get("/lab").startswith(b"HTTP/1.1 200 ")
+    assert running.session.strangers == 0
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 def test_a_person_who_goes_to_a_page_of_the_app_gets_the_login(running: Running, address: str) -> None:
     assert running.get("/lab?reset", address=address).startswith(b"HTTP/1.1 200 ")
@@ -221,7 +227,10 @@ def test_a_token_that_was_typed_is_taken_out_of_the_address(running: Running) ->
 def test_the_login_is_given_on_a_connection_that_is_kept_too(running: Running) -> None:
     head = f"GET /lab HTTP/1.1\r\nHost: {NAME}:{running.relay.port}\r\n{PAGE}\r\n".encode()
     again = lambda data: running.within(lambda: running.relay.asked_again(1, data))  # noqa: E731
-    assert again(head) == head.replace(b"1.1\r\n", b"1.1\r\nAuthorization: token secret\r\n", 1)
+    with_login = b"1.1\r\nAuthorization: token secret\r\n"
+    assert again(head) == head.replace(b"1.1\r\n", with_login, 1)
+    typed = again(head.replace(b"/lab ", b"/lab/tree/a%20b?token=old&reset "))
+    assert typed.startswith(b"GET /login?next=/lab/tree/a%2520b%3Freset HTTP/" + with_login), "Jupyter leads there"
     stranger = head.replace(NAME.encode(), b"evil.localhost")
     for content in (head + b"x", b"x" + head, head[:-1], stranger, b"\x81\x05GET /"):
         assert again(content) == content

@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from enum import Enum, auto
 
 NOBODY = -1
 """Whose a connection is when its other end has been closed already, or is in no table of this system."""
@@ -38,6 +39,16 @@ Ask = Callable[[Address, Address], int]
 """The user whose socket has the first address and is connected to the second, or NOBODY. Raises OSError."""
 
 
+class Whose(Enum):
+    """What a connection is to this user."""
+
+    OURS = auto()
+    """This user's or root's; or nobody can tell."""
+    GONE = auto()
+    """Closed already at its other end: nobody can tell any more whose it was, and nobody waits for an answer."""
+    ANOTHERS = auto()
+
+
 class Owners:
     """Tells whose connections to one listening socket of ours are."""
 
@@ -46,16 +57,18 @@ class Owners:
         self.are_known = self._ask is not None and not _IS_WSL
         """Whether the system tells: no stranger gets in."""
 
-    def is_stranger(self, theirs: Address, ours: Address) -> bool:
-        """Whether what came from one address to the other is neither this user's nor root's, as far as that is told."""
+    def whose(self, theirs: Address, ours: Address) -> Whose:
+        """Whose is what came from one address to the other."""
         if self._ask is None:
-            return False
+            return Whose.OURS
         ends = _two(theirs), _two(ours)
         try:
             owner = self._ask(*ends)
         except OSError:  # the kernel is short of memory
             owner = owner_in_table(*ends)
-        return owner not in (0, os.getuid()) and not (owner == NOBODY and _IS_WSL)
+        if owner in (0, os.getuid()) or (owner == NOBODY and _IS_WSL):
+            return Whose.OURS
+        return Whose.GONE if owner == NOBODY else Whose.ANOTHERS
 
 
 def _choose(listener: Address) -> Ask | None:

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import quote
 
-from .owner import Address, Owners
+from .owner import Address, Owners, Whose
 from .passes import Passes
 from .request import Request, end_of_head, read, with_login, without_token
 
@@ -86,7 +86,7 @@ class Tells(Protocol):
 
     are_known: bool
 
-    def is_stranger(self, theirs: Address, ours: Address) -> bool: ...
+    def whose(self, theirs: Address, ours: Address) -> Whose: ...
 
 
 def answer(status: str, body: str, *fields: str) -> bytes:
@@ -159,16 +159,17 @@ class Relay:
                     self._loop.remove_reader(listener.fileno())
                     self._loop.call_later(CROWDED_PAUSE, self._begin, listener)
                 return
-            if self._owners.is_stranger(theirs, ours):
-                self._refuse(sock)
-            else:
+            whose = self._owners.whose(theirs, ours)
+            if whose is Whose.OURS:
                 self._receive(sock)
+            else:
+                self._refuse(sock, whose)
 
-    def _refuse(self, sock: socket.socket) -> None:
+    def _refuse(self, sock: socket.socket, whose: Whose) -> None:
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
         sock.close()
-        if not self._has_met_strangers:
+        if whose is Whose.ANOTHERS and not self._has_met_strangers:
             self._has_met_strangers = True
             self._joiner.met_stranger()
 
@@ -227,14 +228,18 @@ class Relay:
 
     def _let_in(self, data: bytes, request: Request) -> bytes:
         """`data`, a head and what follows it, with the login where it is one that gets it."""
-        joiner = self._joiner
         if self._has_pass(request) and self._passes.take(_word(request)):
-            target = f"{joiner.base()}login?next={quote(joiner.opens())}"  # Jupyter sets its cookie, and leads there
+            target = self._by_login(self._joiner.opens())
         elif self._has_right(request):
-            target = without_token(request.target)
+            plain = without_token(request.target)
+            target = plain if plain == request.target else self._by_login(plain)
         else:
             return data
-        return with_login(data, target, joiner.token())
+        return with_login(data, target, self._joiner.token())
+
+    def _by_login(self, path: str) -> str:
+        """Where Jupyter sets its cookie and leads to `path`, so that this stands in the browser's history."""
+        return f"{self._joiner.base()}login?next={quote(path)}"
 
     def _hold(self, sock: socket.socket, data: bytes, request: Request, since: float) -> None:
         """Keep a page that gets the login until there is one, as long as it has patience."""
