@@ -193,9 +193,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        reason, place = os.strerror(error.errno or 0), shlex.quote(str(path))
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = f"`df -h {path}; df -i {path}; quota -s` shows which; make room and try again"
+            hint = f"`df -h {place}; df -i {place}; quota -s` shows which; make room and try again"
             raise DiskFull("a disk of this machine, or your quota on it, is full", detail=reason, hint=hint) from error
-        hint = f"`ls -ld {path}` shows whose it is; it must be yours"
+        hint = f"`ls -ld {place}` shows whose it is; it must be yours"
         raise Internal(f"cannot write in `{path}` of this machine", detail=reason, hint=hint) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from farlab.remote import bootstrap
+from farlab.remote import agent, bootstrap, frames
 
 PACKED = sorted({*bootstrap.LOADER, *bootstrap.AGENT, *bootstrap.ANCHOR})
 FIRST_WINDOW = 10 * 1460
@@ -48,3 +48,8 @@ def test_the_command_line_is_safe_in_every_login_shell() -> None:
     assert command.startswith(begin)
     assert command.endswith("'")
     assert not set("'!\\\n\r") & set(command[len(begin) : -1])
+
+
+def test_the_agent_asks_for_the_mux_that_the_laptop_speaks() -> None:
+    """It has no `frames` with it, which would tell."""
+    assert agent.MUX == frames.VERSION

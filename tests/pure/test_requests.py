@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from farlab.keeper import requests
 from farlab.keeper.limits import Limits
-from farlab.model import App, Kernels, Wish
+from farlab.model import App, Kernels, Question, QuestionKind, Wish
 from farlab.remote.records import Wrong
 from farlab.ssh.options import UNLOCKED
 
@@ -78,6 +78,12 @@ def test_a_wish_arrives_as_it_was_said(wish: Wish) -> None:
 def test_what_no_keeper_could_do_is_refused(key: str, value: Any) -> None:
     with pytest.raises(Wrong, match=key):
         requests.wish({key: value})
+
+
+@pytest.mark.parametrize("kind", ["secret", "yes-no", "notice", "of-a-newer-farlab", ""])
+def test_a_question_of_no_known_kind_is_a_secret(kind: str) -> None:
+    question = requests.Asked.read({"prompt": "code?", "kind": kind}).question
+    assert question == Question(prompt="code?", kind=QuestionKind(kind if kind in list(QuestionKind) else "secret"))
 
 
 @given(JSON | st.dictionaries(st.sampled_from(list(requests.Wished.fields())), JSON))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from farlab import paths, store
-from farlab.errors import Internal
+from farlab.errors import DiskFull, FarlabError, Internal
 from farlab.keeper.browser.pages import label
 from farlab.keeper.story import MOST_BYTES, MOST_LINE, Story
 from farlab.keeper.trace import Trace
@@ -145,3 +146,11 @@ def test_a_file_of_ssh_may_have_any_name(tmp_path: Path, monkeypatch: pytest.Mon
     for target in odd:
         assert store.remember(store.Memory(host="far", name="main", ssh_config=target.ssh_config, port=8888))
     assert {memory.target for memory in store.recall_all()} == set(odd)
+
+
+@pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, DiskFull), (errno.EROFS, Internal)])
+def test_a_hint_about_a_directory_can_be_typed_whatever_its_name(number: int, error: type[FarlabError]) -> None:
+    with pytest.raises(error) as raised, paths.writing(Path("/home/me/my $files")):
+        raise OSError(number, "")
+    assert " '/home/me/my $files'" in raised.value.hint
+    assert raised.value.hint.count("my $files") == raised.value.hint.count("'/home/me/my $files'")

@@ -174,11 +174,11 @@ class Desk:
         if not self._askable or not keeper.is_linking:
             peer.say(cancel=True)
             return
-        asked = requests.Asked.read(words)
+        question = requests.Asked.read(words).question
         number, person = next(self._numbers), self._askable[-1]
         answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._answers[number] = person, answer
-        person.say(question={"id": number, "prompt": asked.prompt, "kind": asked.kind})
+        person.say(question={"id": number, **asdict(question)})
         gone = asyncio.create_task(peer.hear())
         keeper.asking(True)
         try:

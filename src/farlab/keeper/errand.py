@@ -19,7 +19,7 @@ from typing import Any
 
 from .. import paths
 from ..errors import Interrupted, TimedOut
-from ..model import Progress, Question, QuestionKind, Target
+from ..model import Progress, Question, Target
 from . import control, peers, told
 from .links.dial import Way, dial
 from .links.link import MOST_FRAME, Link
@@ -213,6 +213,4 @@ class _Talk:
         words = await peer.hear() or {}
         if words.get("op") != "ask":
             return
-        asked = Asked.read_leniently(words)
-        kind = QuestionKind(asked.kind) if asked.kind in list(QuestionKind) else QuestionKind.SECRET
-        peer.say(answer=await self._want({}, Question(prompt=asked.prompt, kind=kind)))
+        peer.say(answer=await self._want({}, Asked.read_leniently(words).question))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import Usage
+from ..model import Question, QuestionKind
 from ..remote.records import Flag, MaybeNumber, MaybeWhole, Path, Record, Text, Texts, Whole, Wrong
 
 _MOST_PATH = 4096
@@ -55,6 +56,12 @@ class Asked(Record):
 
     prompt = Text(1 << 16, cut=True)
     kind = Text(20, default="secret")
+
+    @property
+    def question(self) -> Question:
+        """It, for a person; what is of no known kind is hidden as it is typed."""
+        is_known = self.kind in list(QuestionKind)
+        return Question(prompt=self.prompt, kind=QuestionKind(self.kind) if is_known else QuestionKind.SECRET)
 
 
 class Answer(Record):

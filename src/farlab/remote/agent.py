@@ -1,8 +1,8 @@
 """What a link runs first on the host: finds or starts the session, joins the link to it, and ends with the link.
 
-Rules: standard library, Python 3.6, small: it travels with each link's first request, with `host`, `session` and
-`chores`. It never trusts a path or a name unquoted and writes only below `~/.local/state/farlab` and the runtime
-directory.
+Rules: standard library, Python 3.6, small: it travels with each link's first request, with `host`, `session`,
+`start` and `chores`. It never trusts a path or a name unquoted and writes only below `~/.local/state/farlab` and the
+runtime directory.
 """
 
 import array

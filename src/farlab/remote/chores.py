@@ -87,7 +87,7 @@ def end_tmux(name, record):
 
 
 def describe(session):
-    """What `status` and `list` tell of one session; asks a living anchor."""
+    """What `list` tells of one session; asks a living anchor."""
     record = session.record
     words = {key: value for key, value in record.items() if key not in ("token", "runtime", "server", "told")}
     words.update(record.get("told") or {}, name=session.name, state=session.state)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...remote import bootstrap, frames
+from ..told import Progress
 from .link import Link
 
 
@@ -35,6 +36,7 @@ async def join(
         if "need" in frame:
             await link.request({}, bundle)
         elif "progress" in frame:
-            tell(str(frame["progress"]), str(frame.get("text", "")))
+            said = Progress.read_leniently(frame)
+            tell(said.progress, said.text)
         elif frame.get("joined"):
             return Joined(reused=bool(frame.get("reused")), mux=1 if frame.get("mux") == 1 else frames.VERSION)
