@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import steps
 from address import PATIENCE, Address, printed, read_all, session
 from bed import Bed, Host, Laptop, processes, wait_for
 
@@ -91,7 +92,10 @@ def test_connections_whose_browser_has_gone_never_reach_the_server(bed: Bed, hos
 
 def test_a_person_is_told_that_the_session_has_ended_at_once(bed: Bed, host: Host, laptop: Laptop) -> None:
     with contextlib.ExitStack() as stack:
-        address = stack.enter_context(session(laptop, "alice"))
+        # in a shell in which a command without a name means another session
+        connected = steps.connect(laptop, "alice", "--name", "main", env={"FARLAB_NAME": "second"})
+        stack.callback(laptop.farlab, "terminate", "alice", "--yes")
+        address = Address(laptop, connected)
         server = next(each for each in host.processes("alice") if "serve" in each.argv)
         assert processes.end(server.pid, server.started)
         wait_for("the end", lambda: address.status()["state"] == "ended", timeout=PATIENCE, pause=0.2)
@@ -99,6 +103,5 @@ def test_a_person_is_told_that_the_session_has_ended_at_once(bed: Bed, host: Hos
             said = read_all(page)
         assert said.startswith(b"HTTP/1.1 503 ")
         assert b"has ended" in said
+        assert b"<code>farlab connect alice --name main</code>" in said
         assert b"http-equiv" not in said  # nothing to wait for
-        stack.pop_all()
-    laptop.farlab("terminate", "alice", "--yes")

@@ -256,5 +256,6 @@ def from_json(error: Mapping[str, object]) -> FarlabError:
     """The error that `as_json` wrote, of the right class; an unknown code becomes `Internal`."""
     by_slug = {cls.slug: cls for cls in every_error()}
     cls = by_slug.get(str(error.get("code")), Internal)
-    hint = str(error.get("hint") or "")
-    return cls(str(error.get("message") or "failed"), detail=str(error.get("detail") or ""), hint=hint or None)
+    hint = error.get("hint")  # "" where nothing can be typed, which is no reason for the usual one
+    told = str(error.get("message") or "failed"), str(error.get("detail") or "")
+    return cls(told[0], detail=told[1], hint=hint if isinstance(hint, str) else None)

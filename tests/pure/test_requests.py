@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farlab.errors import from_json
 from farlab.keeper import requests
 from farlab.keeper.limits import Limits
 from farlab.model import App, Kernels, Question, QuestionKind, Wish
@@ -92,7 +93,7 @@ def test_of_any_wish_that_is_taken_limits_can_be_made(said: Any) -> None:
         wish = requests.wish(said)
     except Wrong as wrong:
         error = requests.refusal(wrong)
-        assert error.slug == "usage"
+        assert (error.slug, from_json(error.as_json()).hint) == ("usage", "")
         return
     limits = Limits().but(wish)
     assert 1 << 20 <= limits.laptop <= 1 << 62

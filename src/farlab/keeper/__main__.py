@@ -14,6 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..advice import usual_name
 from ..errors import FarlabError
 from ..model import Target
 from .browser import listening
@@ -32,6 +33,7 @@ def main() -> None:
         return
     words = json.loads(told)
     out = _detach()
+    usual_name.set(words.get("usual_name", "main"))  # for what the log and the waiting page tell a person to type
     target = Target(host=words["host"], name=words["name"], ssh_config=words["ssh_config"])
     query = None
     with suppress(FarlabError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from .. import paths, store
+from ..advice import usual_name
 from ..errors import FarlabError, Internal, KeeperSilent, from_json
 from ..model import Target, Wish
 from .control import HAS_ABSTRACT, Channel
@@ -158,6 +159,7 @@ def _is_same(path: Path, descriptor: int) -> bool:
 def _start(target: Target, wish: Wish, *, may_ask: bool) -> None:
     """Start a keeper and wait until it listens; it says so on its standard output."""
     wanted = {**asdict(target), "port": wish.port, "wish": asdict(wish), "may_ask": may_ask}
+    wanted["usual_name"] = usual_name.get()
     log, process = _open_log(target), None
     try:
         process = subprocess.Popen(
