@@ -120,3 +120,14 @@ def test_a_server_that_does_not_take_the_token_is_an_error_that_names_who_decide
     assert (ran.code, error["code"]) == (7, "server-failed")
     assert "identity_provider_class" in error["message"]
     assert name in error["message"]
+
+
+def test_a_base_url_below_which_nothing_is_found_is_an_error_that_names_it(
+    laptop: Laptop, host: Host, alice: Path
+) -> None:
+    configure(host, 'c.ServerApp.base_url = "/my notebooks/"')
+    ran, error = refused(laptop, "alice")
+    assert (ran.code, error["code"]) == (7, "server-failed")
+    assert "base_url" in error["message"]
+    assert "/my notebooks/" in error["message"]
+    assert "identity_provider" not in error["message"]

@@ -224,6 +224,9 @@ class Server(object):
             self._ask_status(None, self._refused_others)
         elif status is None:  # it does not listen yet
             self._asking = False
+        elif status in (400, 404):
+            message = "the server is not found (it answers %d) below `c.ServerApp.base_url`, which is `%s`"
+            self.fail("server-failed", message % (status, self._place["base_url"]), "", "login")
         else:
             message = "the server does not accept farlab's token (it answers %d): %s"
             self.fail("server-failed", message % (status, self._doorkeeper()), "", "login")
