@@ -120,3 +120,11 @@ def test_what_the_pages_show_of_the_configuration_is_accepted() -> None:
         assert blocks
         for block in blocks:
             parse(block, page)
+
+
+def test_every_test_that_a_page_cites_is_there() -> None:
+    for page in PAGES:
+        for file, name in re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?`", page.read_text("utf-8")):
+            found = [*(REPOSITORY / "tests").rglob(file)]
+            assert found, f"{page.name}: {file}"
+            assert not name or f"def {name}(" in found[0].read_text("utf-8"), f"{page.name}: {file}::{name}"
