@@ -12,7 +12,7 @@ from typing import Any
 
 import pexpect
 
-from bed import Host, Laptop, processes, wait_for
+from bed import ONE_TIME_SECRET, Host, Laptop, processes, wait_for
 from bed.laptop import Ran
 
 PATIENCE = 60.0
@@ -127,6 +127,26 @@ def page(laptop: Laptop, port: int, path: str = "/lab") -> str:
     """What a browser that asks for a page is given."""
     words = ("-H", "Accept: text/html", "-H", "Sec-Fetch-Mode: navigate")
     return laptop.run("curl", "-s", "--max-time", "60", *words, f"http://127.0.0.1:{port}{path}", timeout=70).out
+
+
+def next_code(host: Host, person: str) -> str:
+    """The counter-based code that comes next; pam_oath(8) keeps the counter of the last one in its file."""
+    for line in host.path("/etc/users.oath").read_text().splitlines():
+        fields = line.split()
+        if fields[1] == person:
+            counter = int(fields[4]) + 1 if len(fields) > 4 else 0
+            return host.run("root", ["oathtool", "--hotp", "-c", str(counter), ONE_TIME_SECRET]).stdout.strip()
+    raise AssertionError(f"{person} has no codes")
+
+
+def time_code(host: Host, person: str) -> str:
+    """A time-based code that has not been used yet: that of now, else that of the next half minute."""
+    used = host.path("/etc/users.oath").read_text()
+    for when in ("now", "now + 30 seconds", "now + 60 seconds"):
+        code = host.run("root", ["oathtool", "--totp", f"--now={when}", ONE_TIME_SECRET]).stdout.strip()
+        if code not in used:
+            return code
+    raise AssertionError(f"every code of {person} has been used")
 
 
 def sockets_and_locks(laptop: Laptop) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 import steps
 import stub_ssh
-from bed import ONE_TIME_SECRET, PASSPHRASE, PASSWORD, Bed, Host, Laptop, wait_for
+from bed import PASSPHRASE, PASSWORD, Bed, Host, Laptop, wait_for
 from keeper_files import age, runtime
 
 pytestmark = pytest.mark.usefixtures("small_jupyter")
@@ -35,26 +35,6 @@ def at_terminal(laptop: Laptop, *words: str) -> pexpect.spawn:
 
 def connecting(laptop: Laptop, host: str, *words: str) -> pexpect.spawn:
     return at_terminal(laptop, "connect", host, "--no-browser", *words)
-
-
-def next_code(host: Host, person: str) -> str:
-    """The counter-based code that comes next; pam_oath(8) keeps the counter of the last one in its file."""
-    for line in host.path("/etc/users.oath").read_text().splitlines():
-        fields = line.split()
-        if fields[1] == person:
-            counter = int(fields[4]) + 1 if len(fields) > 4 else 0
-            return host.run("root", ["oathtool", "--hotp", "-c", str(counter), ONE_TIME_SECRET]).stdout.strip()
-    raise AssertionError(f"{person} has no codes")
-
-
-def time_code(host: Host, person: str) -> str:
-    """A time-based code that has not been used yet: that of now, else that of the next half minute."""
-    used = host.path("/etc/users.oath").read_text()
-    for when in ("now", "now + 30 seconds", "now + 60 seconds"):
-        code = host.run("root", ["oathtool", "--totp", f"--now={when}", ONE_TIME_SECRET]).stdout.strip()
-        if code not in used:
-            return code
-    raise AssertionError(f"every code of {person} has been used")
 
 
 def assert_nothing_begun(laptop: Laptop, host: Host, person: str) -> None:
@@ -171,7 +151,7 @@ def test_a_password_and_a_code_are_asked_in_turn(laptop: Laptop, host: Host) -> 
     terminal.sendline(PASSWORD)
     terminal.expect(HAL_CODE)
     assert not terminal.getecho()
-    code = next_code(host, "hal")
+    code = steps.next_code(host, "hal")
     terminal.sendline(code)
     assert steps.end_of(terminal) == 0, terminal.before
     assert code not in terminal.before
@@ -186,7 +166,7 @@ def test_a_time_based_code_is_asked_after_a_host_key(stranger: Laptop, host: Hos
     terminal.expect("Password: ")
     terminal.sendline(PASSWORD)
     terminal.expect(r"One-time password \(OATH\) for `otto': ")
-    terminal.sendline(time_code(host, "otto"))
+    terminal.sendline(steps.time_code(host, "otto"))
     assert steps.end_of(terminal) == 0, terminal.before
     steps.terminate(stranger, "otto")
 
@@ -200,7 +180,7 @@ def test_no_clock_runs_while_a_person_types(laptop: Laptop, host: Host) -> None:
     terminal.sendline()
     terminal.expect(HAL_CODE)
     assert steps.is_left_in_peace(terminal, 5)
-    terminal.sendline(next_code(host, "hal"))
+    terminal.sendline(steps.next_code(host, "hal"))
     assert steps.end_of(terminal) == 0, terminal.before
     steps.terminate(laptop, "hal")
 
@@ -365,14 +345,14 @@ def test_a_laptop_that_never_connected_terminates_after_asking(laptop: Laptop, n
     first.expect("Password: ")
     first.sendline(PASSWORD)
     first.expect(HAL_CODE)
-    first.sendline(next_code(host, "hal"))
+    first.sendline(steps.next_code(host, "hal"))
     assert steps.end_of(first) == 0, first.before
     other = new_laptop()
     terminal = at_terminal(other, "terminate", "hal", "--yes")
     terminal.expect("Password: ")
     terminal.sendline(PASSWORD)
     terminal.expect(HAL_CODE)
-    terminal.sendline(next_code(host, "hal"))
+    terminal.sendline(steps.next_code(host, "hal"))
     assert steps.end_of(terminal) == 0, terminal.before
     wait_for("the end of the session", lambda: not host.processes("hal"))
     wait_for("the first laptop's keeper hears of it", lambda: told_ended(laptop), timeout=30)

@@ -129,7 +129,7 @@ def test_without_anybody_nothing_is_asked(sshd: Sshd, meet: Callable[..., Person
     ran = run_ssh(argv(config, may_ask=False), environment=environment(person, program))
     assert ran.returncode == 255, ran
     assert not person.questions
-    assert "farlab connect far" in explain(ran.stderr.decode(), 255, host="far", may_ask=False).hint
+    assert "{farlab connect HOST}" in explain(ran.stderr.decode(), 255, host="far", may_ask=False).hint
 
 
 @needs_sshd

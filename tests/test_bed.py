@@ -16,7 +16,6 @@ import pytest
 import steps
 from bed import (
     BEDS,
-    ONE_TIME_SECRET,
     PASSPHRASE,
     PASSWORD,
     PEOPLE,
@@ -99,9 +98,8 @@ def test_an_interactive_shell_of_tim_becomes_tmux(laptop: Laptop, host: Host) ->
     terminal.expect(pexpect.EOF)
 
 
-def test_a_password_a_passphrase_and_codes_are_asked_for(laptop: Laptop) -> None:
-    code = laptop.run("oathtool", "--hotp", "-c", "0", ONE_TIME_SECRET).out.strip()
-    totp = laptop.run("oathtool", "--totp", ONE_TIME_SECRET).out.strip()
+def test_a_password_a_passphrase_and_codes_are_asked_for(laptop: Laptop, host: Host) -> None:
+    code, totp = steps.next_code(host, "hal"), steps.time_code(host, "otto")
     talks = {
         "pia": [("password:", PASSWORD)],
         "kim": [("passphrase", PASSPHRASE)],

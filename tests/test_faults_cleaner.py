@@ -29,8 +29,11 @@ REMOVALS = {
 
 def wait_until_held(host: Host, number: str, person: str = "alice") -> None:
     """Until the anchor has seen the sockets of that kernel: it looks once a second."""
-    fds = f"/proc/{anchor_of(host, person).pid}/fd"
-    wait_for("its sockets", lambda: sum(f"kernel-{number}-ipc" in os.readlink(fd) for fd in Path(fds).iterdir()) == 5)
+    anchor = anchor_of(host, person)
+    fds, place = f"/proc/{anchor.pid}/fd", anchor.argv[-1]
+    there = {f"{place}/{path.name}" for path in host.path(place).glob(f"kernel-{number}-ipc*")}
+    assert len(there) >= 5
+    wait_for("its sockets", lambda: there <= {os.readlink(fd) for fd in Path(fds).iterdir()})
 
 
 def clean(host: Host, script: str) -> None:
