@@ -69,7 +69,8 @@ def _listen(family: int, address: str, port: int) -> socket.socket | None:
     """
     try:
         listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError:
+    except OSError as error:
+        _check_absent(address, port, error)
         return None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -81,8 +82,13 @@ def _listen(family: int, address: str, port: int) -> socket.socket | None:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-            raise PortTaken(where, os.strerror(error.errno)) from error
+        _check_absent(address, port, error)
         return None
     return listener
+
+
+def _check_absent(address: str, port: int, error: OSError) -> None:
+    """Raises PortTaken unless the error says that there is no such address here, so that nobody can have it."""
+    if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+        where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        raise PortTaken(where, os.strerror(error.errno or 0)) from error
