@@ -15,6 +15,8 @@ import stub_ssh
 from bed import Host, Laptop, wait_for
 from bed.laptop import Ran
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 ALIAS = "demo"
 
 
@@ -63,6 +65,7 @@ def printed(laptop: Laptop) -> Iterator[dict[tuple[str, str], str]]:
         steps.terminate(laptop, ALIAS, "--name", name, "-F", file)
 
 
+@pytest.mark.jupyter
 def test_what_is_printed_is_typed_and_touches_its_own_session_alone(
     laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host, printed: dict[tuple[str, str], str]
 ) -> None:

@@ -11,6 +11,8 @@ import pytest
 import steps
 from bed import Host, Laptop, wait_for
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 PAGE = Path(__file__).parent.parent / "docs/python.md"
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 HOST = "alice"
@@ -23,6 +25,7 @@ def run(laptop: Laptop, source: str) -> Any:
     return laptop.run(laptop.farlab_argv()[0], str(program), timeout=steps.PATIENCE)
 
 
+@pytest.mark.jupyter
 def test_the_first_example_gives_an_address_and_leaves_the_session(laptop: Laptop, host: Host) -> None:
     assert 'farlab.connect("gpu1"' in SNIPPETS[0]
     ran = run(laptop, SNIPPETS[0])

@@ -15,6 +15,8 @@ import pytest
 from address import session
 from bed import PEOPLE, Bed, Host, Laptop, Ran
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 QUICK = 30.0
 """Seconds within which a failure is told, on a busy machine."""
 
@@ -59,6 +61,7 @@ def alice(bed: Bed, host: Host) -> Iterator[Path]:
 # what the host lacks -------------------------------------------------------------------------------------
 
 
+@pytest.mark.jupyter
 def test_a_host_without_jupyter_is_an_error_that_says_how_to_get_one(laptop: Laptop) -> None:
     ran, error = refused(laptop, "nojup")
     assert (ran.code, error["code"]) == (6, "no-jupyter")
@@ -84,6 +87,7 @@ def test_a_host_with_an_old_python_only_is_an_error_that_says_so(laptop: Laptop,
     assert "3.6" in error["message"]
 
 
+@pytest.mark.jupyter
 @pytest.mark.parametrize("free_kib", [0, 8])
 def test_a_full_disk_is_an_error(laptop: Laptop, host: Host, free_kib: int) -> None:
     with host.full_home("alice", free_kib=free_kib):
@@ -94,6 +98,7 @@ def test_a_full_disk_is_an_error(laptop: Laptop, host: Host, free_kib: int) -> N
     assert "df" in error["hint"]
 
 
+@pytest.mark.jupyter
 def test_a_full_tmp_is_an_error(laptop: Laptop, host: Host) -> None:
     full = "mount -t tmpfs -o size=4k,mode=1777 full /tmp && ! dd if=/dev/zero of=/tmp/filler 2>/dev/null"
     with as_root(host, full, "umount -l /tmp"):
@@ -102,6 +107,7 @@ def test_a_full_tmp_is_an_error(laptop: Laptop, host: Host) -> None:
     assert "/tmp/farlab-2001" in error["message"]
 
 
+@pytest.mark.jupyter
 @pytest.mark.parametrize(
     "make",
     [
@@ -165,6 +171,7 @@ def test_an_rc_file_that_ends_every_shell_is_an_error(laptop: Laptop, host: Host
 # the server ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.jupyter
 def test_a_server_that_dies_at_its_start_is_an_error_with_the_end_of_its_log(
     laptop: Laptop, host: Host, alice: Path
 ) -> None:
@@ -179,6 +186,7 @@ def test_a_server_that_dies_at_its_start_is_an_error_with_the_end_of_its_log(
     assert "hint:" in shown.err
 
 
+@pytest.mark.jupyter
 def test_a_server_killed_at_its_start_is_an_error_that_names_the_signal(
     laptop: Laptop, host: Host, alice: Path
 ) -> None:
@@ -188,6 +196,7 @@ def test_a_server_killed_at_its_start_is_an_error_that_names_the_signal(
     assert "SIGKILL" in error["message"]
 
 
+@pytest.mark.jupyter
 def test_a_configuration_that_cannot_be_read_is_jupyters_affair(laptop: Laptop, host: Host, alice: Path) -> None:
     """Jupyter says so in its log and goes on; so do we."""
     write_home(host, "alice", ".jupyter/jupyter_server_config.py", "c = = 1\n")
@@ -309,6 +318,7 @@ def test_a_session_is_ended_whole_also_when_the_runtime_directory_is_another_by_
 # without tmux --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.jupyter
 def test_without_tmux_the_session_is_a_detached_process_and_everything_works(laptop: Laptop, host: Host) -> None:
     with host.hide("tmux"), session(laptop, "tim") as address:
         assert address.connected["launcher"] == "detached"

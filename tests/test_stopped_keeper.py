@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 import steps
 from bed import Laptop
+
+pytestmark = pytest.mark.usefixtures("small_jupyter")
 
 SOON = 20.0
 """Seconds that a command may take on a busy machine; one that waits for a stopped keeper takes a minute."""
