@@ -48,7 +48,7 @@ with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as soc
             sock.shutdown(socket.SHUT_WR)
         while closes != "at once" and (data := sock.recv(65536)):
             sys.stdout.write(data.decode())
-    except ConnectionError:
+    except OSError:  # of a socket that was reset, ENOTCONN too
         pass
 """
 FLOOD = """
