@@ -24,6 +24,8 @@ from ..errors import FarlabError
 
 MOST_LINE = 8 << 20
 HAS_ABSTRACT = sys.platform.startswith("linux")
+LOOK = 0.5
+"""Seconds that a wait goes on without a look: a Ctrl-C that comes just before it begins wakes nobody."""
 _TOUCHED = 3600.0
 """Seconds after which a file is touched again: there are programs that remove from `/tmp` what is old."""
 
@@ -155,9 +157,11 @@ class Channel:
         """The next words; None at the end, and for what no keeper says. Raises TimeoutError after `timeout` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
         while b"\n" not in self._buffer:
-            left = None if end is None else max(end - time.monotonic(), 0.0)
-            if not select.select([self._sock], [], [], left)[0]:
-                raise TimeoutError
+            left = LOOK if end is None else max(end - time.monotonic(), 0.0)
+            if not select.select([self._sock], [], [], min(left, LOOK))[0]:
+                if left <= 0:
+                    raise TimeoutError
+                continue
             try:
                 data = self._sock.recv(1 << 16)
             except OSError:

@@ -46,7 +46,7 @@ def frames(
     talk = _Talk(target, words, may_ask=ask is not None, timeout=timeout)
     talk.start()
     try:
-        while (wanted := talk.wanted.get()) is not None:
+        while (wanted := talk.next()) is not None:
             if isinstance(wanted, BaseException):
                 raise wanted
             if wanted.question is not None:
@@ -112,6 +112,12 @@ class _Talk:
 
     def start(self) -> None:
         self._thread.start()
+
+    def next(self) -> _Wanted | BaseException | None:
+        """What is wanted next. A Ctrl-C that comes just before the wait begins is noticed when it ends."""
+        while True:
+            with suppress(queue.Empty):
+                return self.wanted.get(timeout=control.LOOK)
 
     def go_on(self, wanted: _Wanted, answer: object) -> None:
         """The person's thread has done what was wanted."""
