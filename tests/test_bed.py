@@ -365,6 +365,7 @@ def test_a_process_that_is_about_to_be_a_zombie_does_not_live() -> None:
     other = subprocess.Popen(["nsenter", f"--target={first.pid}", "--pid", "sleep", "60"])
     wait_for("the other", lambda: [it for it in children(other.pid) if it.name == "sleep"])
     other.send_signal(signal.SIGSTOP)  # it does not wait for its child
+    wait_for("its standing still", lambda: ") T " in Path(f"/proc/{other.pid}/stat").read_text())
     os.kill(first.pid, signal.SIGKILL)
     wait_for("the end", lambda: processes.find(first.pid) is None)
     assert " (sleep) S " in Path(f"/proc/{first.pid}/stat").read_text()

@@ -187,10 +187,10 @@ def test_a_login_is_worth_nothing_to_others(bed: Bed, shared: Address, address: 
     }
     for host, target, fields in asked.values():
         request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}\r\n"
-        words = [sys.executable, "-c", TAKE, address, str(shared.port), request, closes]
-        stolen = laptop.run(*words, user="eve")
+        words = [sys.executable, "-c", TAKE, address, str(shared.port), request]
+        stolen = laptop.run(*words, closes, user="eve")
         assert (stolen.code, stolen.out) == (0, ""), stolen
-        mine = laptop.run(*words)
+        mine = laptop.run(*words, "")  # whole: Jupyter forgets an answer whose asker has half closed
         assert re.match(r"HTTP/1.1 (200|302) ", mine.out), mine
 
 

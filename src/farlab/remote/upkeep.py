@@ -18,7 +18,7 @@ from farlab.remote import host
 TOUCH = 3600.0
 """Seconds after which files are marked as used; cleaners count in days."""
 MOST = 256
-"""Sockets that are held: five for each kernel."""
+"""Sockets that are held: six for each kernel."""
 
 
 class Upkeep(object):
