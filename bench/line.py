@@ -49,7 +49,7 @@ def measure(host: Host, rounds: int) -> Table:
                     cost = ratio(took["line"], took["unchecked"])
                     table.add(name, label, *shown, cost, ratio(took["line"], took["ssh"]), goal_met)
     table.notes.append(
-        "`remote/carrier.py` and `remote/line.py` at both ends of one `ssh`, as keeper and anchor use them; "
+        "`mux/driver.py` and `mux/mux.py` at both ends of one `ssh`, as keeper and anchor use them; "
         "without checks: the same in version 1 of the protocol"
     )
     return table
@@ -68,7 +68,7 @@ def _line(host: Host, alias: str, place: Path, version: int) -> Iterator[int]:
     """The port of a line's near end; version 1 of the protocol has no checks."""
     far = host.work / f"line_host{version}.py"
     env = {**host.local_env(), "PYTHONPATH": str(host.source), "PYTHONPYCACHEPREFIX": str(host.work / "compiled")}
-    pack = "import sys; from farlab.remote import bootstrap as b; print(b.program(b.ANCHOR, open(sys.argv[1]).read()))"
+    pack = "import sys; from farlab.host import bootstrap as b; print(b.program(b.ANCHOR, open(sys.argv[1]).read()))"
     argv = [sys.executable, "-c", pack, str(HERE / "line_host.py")]
     far.write_bytes(subprocess.run(argv, env=env, check=True, capture_output=True).stdout)
     far.chmod(0o644)

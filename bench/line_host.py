@@ -4,12 +4,12 @@ import os
 import socket
 import sys
 
-from farlab.remote import codec, frames
-from farlab.remote.carrier import Carrier
-from farlab.remote.line import Line
-from farlab.remote.reactor import Reactor
-from farlab.remote.visitors import LINE_LIMIT
-from farlab.remote.wire import Wire
+from farlab.host.clients import LINE_LIMIT
+from farlab.host.reactor import Reactor
+from farlab.mux import codec, frames
+from farlab.mux.driver import MuxDriver
+from farlab.mux.mux import Mux
+from farlab.mux.pipes import LinkPipes
 
 
 def main():
@@ -19,7 +19,7 @@ def main():
         brought += os.read(0, 65536)
     hello, rest = codec.read_hello(brought, version)
     loop = Reactor()
-    line = Line(hello["line"], False, LINE_LIMIT)
+    line = Mux(hello["line"], False, LINE_LIMIT)
 
     def happened(event):
         if event.kind == frames.OPEN:
@@ -28,8 +28,8 @@ def main():
             carrier.join(event.stream, sock)
             carrier.pump()
 
-    carrier = Carrier(loop, line, happened, lambda reason: loop.stop())
-    carrier.carry(line.accept(hello, version), Wire(0, 1), rest)
+    carrier = MuxDriver(loop, line, happened, lambda reason: loop.stop())
+    carrier.carry(line.accept(hello, version), LinkPipes(0, 1), rest)
     loop.run()
 
 

@@ -8,10 +8,10 @@ import socket
 import subprocess
 import sys
 
-from farlab.keeper.limits import Limits
-from farlab.remote.carrier import Carrier
-from farlab.remote.line import Line
-from farlab.remote.wire import Wire
+from farlab.keeper.buffers import BufferLimits
+from farlab.mux.driver import MuxDriver
+from farlab.mux.mux import Mux
+from farlab.mux.pipes import LinkPipes
 
 WIDE = 1 << 20
 
@@ -32,10 +32,10 @@ async def carry(version: int, argv: list[str]) -> None:
     """Give each connection to the port a stream of the line."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    line = Line(secrets.token_hex(16), True, Limits().laptop)
-    carrier = Carrier(loop, line, lambda event: None, lambda reason: ended.set())
+    line = Mux(secrets.token_hex(16), True, BufferLimits().laptop)
+    carrier = MuxDriver(loop, line, lambda event: None, lambda reason: ended.set())
     process, descriptor = start_ssh(argv)
-    carrier.carry(line.attach(version), Wire(descriptor, descriptor))
+    carrier.carry(line.attach(version), LinkPipes(descriptor, descriptor))
     listener = socket.create_server(("127.0.0.1", 0))
 
     def accept() -> None:

@@ -127,7 +127,7 @@ class Soak:
         """The sizes of now; of a process that is new, as its first ones, after `settle` seconds."""
         time.sleep(settle)
         for place in self.world.places:
-            found = {"keeper": self.world.keeper(place), "anchor": place.on_host("farlab.remote.anchor"),
+            found = {"keeper": self.world.keeper(place), "anchor": place.on_host("farlab.host.anchor"),
                      "agent": place.on_host("farlab-agent")}  # fmt: skip
             for role, process in found.items():
                 with contextlib.suppress(OSError):

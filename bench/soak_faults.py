@@ -108,7 +108,7 @@ def sshd_restarted(world: World, place: Place) -> float:
 
 
 def anchor_killed(world: World, place: Place) -> float:
-    return kill(place.on_host("farlab.remote.anchor"))
+    return kill(place.on_host("farlab.host.anchor"))
 
 
 def keeper_killed(world: World, place: Place) -> float:

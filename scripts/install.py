@@ -83,7 +83,7 @@ def lab() -> None:
         run(LAB / "bin/python", "-m", "compileall", "-q", LAB / "lib", stdout=subprocess.DEVNULL)
         run("chmod", "-R", "a+rX", LAB)
         _stamp(LAB, "lab", wanted)
-    wheels = runpy.run_path(str(REPOSITORY / "src/farlab/remote/keep_output.py"))["PACKAGES"]
+    wheels = runpy.run_path(str(REPOSITORY / "src/farlab/host/keep_output.py"))["PACKAGES"]
     if not _is_stamped(LAB, "wheels", repr(wheels)):
         words = ["download", "-q", "--no-deps", "--only-binary", ":all:", "-d", LAB / "wheels"]
         run(LAB / "bin/python", "-m", "pip", *words, *wheels)

@@ -10,13 +10,13 @@ from bed import Host, processes
 
 def anchor_of(host: Host, person: str = "alice") -> processes.Process:
     """The person's only anchor."""
-    [found] = [each for each in host.processes(person) if each.argv[4:5] == ("farlab.remote.anchor",)]
+    [found] = [each for each in host.processes(person) if each.argv[4:5] == ("farlab.host.anchor",)]
     return found
 
 
 def server_of(host: Host, person: str = "alice") -> processes.Process:
     """The person's only notebook server."""
-    [found] = [each for each in host.processes(person) if "farlab.remote.launch" in each.argv]
+    [found] = [each for each in host.processes(person) if "farlab.host.run_jupyter" in each.argv]
     return found
 
 

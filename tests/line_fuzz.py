@@ -8,10 +8,10 @@ import random
 import sys
 from collections import Counter
 
-from farlab.remote import codec, frames
-from farlab.remote.codec import read_hello
-from farlab.remote.frames import VERSION, ProtocolError, pack_text
-from farlab.remote.line import Line
+from farlab.mux import codec, frames
+from farlab.mux.codec import read_hello
+from farlab.mux.frames import VERSION, ProtocolError, pack_text
+from farlab.mux.mux import Mux
 from line_side import Side
 
 ID = "0123456789abcdefghij"
@@ -44,7 +44,7 @@ def bytes_of(version, way, said):
 
 def _talk(version):
     """What two honest ends say: the keeper's bytes and the anchor's, each from its HELLO on."""
-    keeper, anchor = Line(ID, True, LIMIT), Line(ID, False, LIMIT)
+    keeper, anchor = Mux(ID, True, LIMIT), Mux(ID, False, LIMIT)
     here = keeper.attach(version)
     first = keeper.open("", b"GET / HTTP/1.1")
     keeper.message({"hello": "anchor"})
@@ -150,12 +150,12 @@ def _talkative(line, token):
 
 
 def _anchor(version):
-    line = Line(ID, False, LIMIT)
+    line = Mux(ID, False, LIMIT)
     return _talkative(line, line.accept(HELLO, version))
 
 
 def _keeper(version):
-    line = Line(ID, True, LIMIT)
+    line = Mux(ID, True, LIMIT)
     for _ in range(5):
         line.open("", b"a question")
     return _talkative(line, line.attach(version))
@@ -188,7 +188,7 @@ def _input(rng, version, way):
 def _try_hello(rng, version):
     found = read_hello(_input(rng, version, 1), version)
     if found is not None:
-        line = rng.choice((Line(ID, False, LIMIT), _anchor(version)[0]))
+        line = rng.choice((Mux(ID, False, LIMIT), _anchor(version)[0]))
         line.receive(line.accept(found[0], version), found[1])
 
 

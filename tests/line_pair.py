@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from farlab.remote import codec, frames
-from farlab.remote.line import Event, Line
+from farlab.mux import codec, frames
+from farlab.mux.mux import Event, Mux
 from line_world import LIMIT
 
 ID = "0123456789abcdefghij"
 
 
-def hello_of(line: Line) -> dict:
+def hello_of(line: Mux) -> dict:
     """What a keeper says on a new link that stays on its way."""
     hello, _ = codec.read_hello(b"".join(line.data_to_send(line.attach())), frames.VERSION) or ({}, b"")
     return hello
 
 
-def as_said_to(line: Line, *said: tuple[int, int, bytes]) -> bytes:
+def as_said_to(line: Mux, *said: tuple[int, int, bytes]) -> bytes:
     """Frames as the other end of the line's link would say them, counted on from what the line has received."""
     link, number, buffers = line._end, line.received, []
     keys = codec.keys(line.id, line._links)
@@ -26,12 +26,12 @@ def as_said_to(line: Line, *said: tuple[int, int, bytes]) -> bytes:
     return b"".join(buffers)
 
 
-def answer_to(line: Line, hello: dict) -> bytes:
+def answer_to(line: Mux, hello: dict) -> bytes:
     """A HELLO as an anchor would say it on the keeper's present link."""
     return as_said_to(line, (frames.HELLO, 0, frames.pack_text(hello)))
 
 
-def said_by(line: Line, data: bytes) -> list[tuple[int, int, bytes]]:
+def said_by(line: Mux, data: bytes) -> list[tuple[int, int, bytes]]:
     """What a line says over its link, as `(kind, stream, payload)`."""
     keys = codec.keys(line.id, line._links)
     reader = codec.Plain() if line._end.version == 1 else codec.Checked(keys[1 if line.opener else 0], 0)
@@ -43,7 +43,7 @@ class PairOfEnds:
 
     def __init__(self, limit: int = LIMIT, version: int = frames.VERSION) -> None:
         self.version = version
-        self.keeper, self.anchor = Line(ID, True, limit), Line(ID, False, limit)
+        self.keeper, self.anchor = Mux(ID, True, limit), Mux(ID, False, limit)
         self.keeper_token = self.anchor_token = 0
         self._early: list[Event] = []
 

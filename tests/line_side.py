@@ -2,8 +2,9 @@
 
 import random
 
-from farlab.remote import frames, line
-from farlab.remote.streams import COST, MAX_WINDOW
+from farlab.mux import frames
+from farlab.mux import mux as line
+from farlab.mux.streams import COST, MAX_WINDOW
 
 CHUNK = 64 * 1024
 LIMIT = 2 * 1024 * 1024

@@ -1,12 +1,12 @@
 """A world in which lines live: keepers, anchors that forget, and links that are cut, late, overlapped and spoilt.
 
 Everything that happens is one `step` with plain numbers, so that hypothesis (`pure/test_line.py`) or a seeded random
-(`remote_selfcheck.py`) can drive it; after each step the world checks itself. Standard library, Python 3.6.
+(`host_selfcheck.py`) can drive it; after each step the world checks itself. Standard library, Python 3.6.
 """
 
-from farlab.remote import codec
-from farlab.remote.frames import VERSION, ProtocolError
-from farlab.remote.line import Line
+from farlab.mux import codec
+from farlab.mux.frames import VERSION, ProtocolError
+from farlab.mux.mux import Mux
 from line_side import CHUNK, LIMIT, NOISE, Record, Side, content
 
 SPOILT = b"\xff" * 8
@@ -39,7 +39,7 @@ class World:
 
     def __init__(self, keepers=1, version=VERSION):
         self.version = version
-        self.keepers = [Side(Line(f"keeper{n:010}", True, LIMIT), n + 1) for n in range(keepers)]
+        self.keepers = [Side(Mux(f"keeper{n:010}", True, LIMIT), n + 1) for n in range(keepers)]
         self.anchors = {}
         self.links = []
         self.forgotten = self.pinged = 0
@@ -220,7 +220,7 @@ class World:
         side = self.anchors.get(hello["line"])
         if side is None:
             self._sides += 1
-            side = self.anchors[hello["line"]] = Side(Line(hello["line"], False, LIMIT), self._sides)
+            side = self.anchors[hello["line"]] = Side(Mux(hello["line"], False, LIMIT), self._sides)
         try:
             link.anchor_token = side.line.accept(hello, self.version)
         except ProtocolError:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from farlab.ssh import askpass
+from farlab.transport.ssh import askpass
 
 CANCEL: dict[str, object] = {"cancel": True}
 

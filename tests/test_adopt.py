@@ -13,7 +13,7 @@ import pytest
 
 from address import Address, Kernel, connect
 from bed import Host, Laptop, processes, wait_for
-from farlab.remote import host as remote_host
+from farlab.host import system as remote_host
 from host_parts import anchor_of, server_of
 
 PATIENCE = 100.0
@@ -283,7 +283,7 @@ def test_a_session_that_ends_while_it_is_asked_is_started_anew(
         asking = other.popen(*words, stdout=subprocess.PIPE)
         wait_for("its agent to ask", lambda: connections(host, "anchor.sock") > 1, timeout=PATIENCE)
         processes.end(server.pid, server.started)
-        wait_for("its end", lambda: not [it for it in host.processes("alice") if "farlab.remote.launch" in it.argv])
+        wait_for("its end", lambda: not [it for it in host.processes("alice") if "farlab.host.run_jupyter" in it.argv])
         processes.end(anchor.pid, anchor.started)
         assert asking.stdout
         told = json.loads(asking.stdout.read())

@@ -114,7 +114,7 @@ def have_another_beside_it(laptop: Laptop, other: Laptop) -> None:
 
 def see_it_hang(laptop: Laptop, host: Host) -> None:
     """A server that hangs is first waited for and looked at."""
-    servers = [each for each in host.processes("bob") if "farlab.remote.launch" in each.argv]
+    servers = [each for each in host.processes("bob") if "farlab.host.run_jupyter" in each.argv]
     [server] = [each for each in servers if any(word.endswith("/second") for word in each.argv)]
     with steps.frozen([server]):
         wait_for("the keeper to know", lambda: "does not answer" in steps.status(laptop, *SECOND)["reason"], timeout=60)

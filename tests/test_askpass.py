@@ -12,9 +12,9 @@ import pexpect
 import pytest
 
 from farlab.model import Target
-from farlab.ssh import askpass
-from farlab.ssh.explain import explain
-from farlab.ssh.options import link_argv, parse_resolved, query_argv
+from farlab.transport.ssh import askpass
+from farlab.transport.ssh.explain import explain
+from farlab.transport.ssh.options import link_argv, parse_resolved, query_argv
 from ssh_fixtures import MISSING, NOT_ROOT, PASSWORD, Sshd, run_ssh
 from ssh_person import CANCEL, Person, environment, meeting, write_program
 

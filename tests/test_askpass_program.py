@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from farlab.model import QuestionKind
-from farlab.ssh import askpass
+from farlab.transport.ssh import askpass
 from ssh_fixtures import NOT_ROOT
 from ssh_person import CANCEL, Person, ask, environment, meeting, write_program
 
@@ -138,7 +138,7 @@ def test_the_written_program_starts_a_python_wherever_it_lies(
 
 @needs_root
 def test_a_place_where_nothing_may_run_is_refused(tmp_path: Path) -> None:
-    code = f"from farlab.ssh import askpass; askpass.write_program({str(tmp_path)!r})"
+    code = f"from farlab.transport.ssh import askpass; askpass.write_program({str(tmp_path)!r})"
     script = 'mount -t tmpfs -o noexec none "$1" && exec "$2" -c "$3"'
     words = ["unshare", "--mount", "sh", "-c", script, "sh", str(tmp_path), sys.executable, code]
     ran = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
@@ -166,7 +166,7 @@ def test_a_program_in_the_current_directory_is_not_taken(tmp_path: Path, monkeyp
 
 
 def test_askpass_loads_little() -> None:
-    code = "import sys, farlab.ssh.askpass; print(*sys.modules)"
+    code = "import sys, farlab.transport.ssh.askpass; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert not {"click", "rich", "asyncio", "subprocess", "dataclasses", "inspect", "farlab.model"} & set(
         said.stdout.split()

@@ -34,7 +34,7 @@ NOTICED = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class KeeperLog:
     """A notebook with a cell that prints, on its way through outages."""
 
     bed: Bed
@@ -71,29 +71,29 @@ def browser(bed: Bed, laptop: Laptop) -> Iterator[BrowserContext]:
         yield context
 
 
-def silence(story: Story, seconds: float) -> None:
+def silence(story: KeeperLog, seconds: float) -> None:
     """Every packet is lost, both ways, and nobody is told."""
     story.bed.wan.blackhole("on")
     story.away_for(seconds)
     story.bed.wan.blackhole("off")
 
 
-def wifi_off(story: Story, seconds: float) -> None:
+def wifi_off(story: KeeperLog, seconds: float) -> None:
     story.bed.wifi(on=False)
     story.away_for(seconds)
     story.bed.wifi(on=True)
 
 
-def killed(story: Story, seconds: float) -> None:
+def killed(story: KeeperLog, seconds: float) -> None:
     link = story.link()
     assert processes.end(link.pid, link.started)
 
 
-def another_address(story: Story, seconds: float) -> None:
+def another_address(story: KeeperLog, seconds: float) -> None:
     story.bed.roam("10.80.0.77")
 
 
-def asleep(story: Story, seconds: float) -> None:
+def asleep(story: KeeperLog, seconds: float) -> None:
     """The laptop's programs stand still; when they go on, the network is another one."""
     pids = (story.address.keeper(), story.link().pid)
     for pid in pids:
@@ -108,7 +108,7 @@ def asleep(story: Story, seconds: float) -> None:
             os.kill(pid, signal.SIGCONT)
 
 
-Befalls = Callable[[Story, float], None]
+Befalls = Callable[[KeeperLog, float], None]
 STORIES: dict[str, list[tuple[Befalls, float]]] = {
     "at a desk": [(silence, 5), (killed, 0), (silence, 20)],
     "on the way": [(wifi_off, 6), (another_address, 0), (asleep, 12)],
@@ -122,7 +122,7 @@ def test_a_running_cell_lives_through_outages_without_a_word(
 ) -> None:
     with session(laptop, "alice") as address:
         lab, keeper = Lab(browser.pages[0]), address.keeper()
-        story = Story(bed, address, lab)
+        story = KeeperLog(bed, address, lab)
         lab.start(f"{address.origin}/lab?token={address.token}")
         lab.begin(CELL)
         lab.wait_for("tick 5\n")

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from farlab.remote import visitors
-from farlab.remote.carrier import CHUNK, Carrier
-from farlab.remote.frames import VERSION
-from farlab.remote.line import Line
-from farlab.remote.reactor import Reactor
-from farlab.remote.wire import Wire
+from farlab.host import clients
+from farlab.host.reactor import Reactor
+from farlab.mux.driver import CHUNK, MuxDriver
+from farlab.mux.frames import VERSION
+from farlab.mux.mux import Mux
+from farlab.mux.pipes import LinkPipes
 
 MIB = 1 << 20
 
@@ -43,8 +43,8 @@ def turn(loop: Reactor, seconds: float) -> None:
 def test_many_sockets_that_are_full_at_once_do_not_exceed_the_lines_limit(
     pairs: Callable[[], tuple[socket.socket, socket.socket]],
 ) -> None:
-    loop, line = Reactor(), Line("0123456789abcdefghij", True, MIB)
-    carrier = Carrier(loop, line, lambda event: None, lambda reason: None)
+    loop, line = Reactor(), Mux("0123456789abcdefghij", True, MIB)
+    carrier = MuxDriver(loop, line, lambda event: None, lambda reason: None)
     for _ in range(100):
         ours, theirs = pairs()
         theirs.setblocking(False)
@@ -61,8 +61,8 @@ def test_many_sockets_that_are_full_at_once_do_not_exceed_the_lines_limit(
 
 
 def test_what_waits_for_a_socket_is_forgotten_with_the_line() -> None:
-    line = Line("0123456789abcdefghij", False, MIB)
-    carrier = Carrier(Reactor(), line, lambda event: None, lambda reason: None)
+    line = Mux("0123456789abcdefghij", False, MIB)
+    carrier = MuxDriver(Reactor(), line, lambda event: None, lambda reason: None)
     carrier.expect(7)
     carrier.close()
     assert not carrier.is_expected(7)
@@ -72,11 +72,11 @@ def test_what_waits_for_a_socket_is_forgotten_with_the_line() -> None:
 def test_a_link_that_does_not_say_whose_it_is_is_closed_after_a_while(
     version: int, pairs: Callable[[], tuple[socket.socket, socket.socket]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visitors, "GREETING_TIMEOUT", 0.05)
+    monkeypatch.setattr(clients, "GREETING_TIMEOUT", 0.05)
     loop, (link, laptop), (agent, far) = Reactor(), pairs(), pairs()
     fds = [link.detach()]
     fds.append(socket.dup(fds[0]))
-    visitors.Newcomer(types.SimpleNamespace(loop=loop), b"\x01\x00", Wire(*fds), agent, version)
+    clients.PendingLink(types.SimpleNamespace(loop=loop), b"\x01\x00", LinkPipes(*fds), agent, version)
     laptop.settimeout(5)
     far.settimeout(5)
     turn(loop, 0.5)

@@ -14,8 +14,8 @@ from pathlib import Path
 import click
 import pytest
 
-from farlab.cli.options import COMMON, Option, Verb
-from farlab.cli.verbs import VERBS, Farlab
+from farlab.cli.group import VERBS, Farlab
+from farlab.cli.options import COMMON, Command, Option
 from farlab.config import KEYS, Kind, variable
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -279,7 +279,7 @@ def test_every_option_has_a_key_and_every_key_an_option() -> None:
 def test_a_variable_is_read_by_a_verb_that_has_the_option(farlab: Farlabs, key: str) -> None:
     group = Farlab()
     commands = [group.get_command(click.Context(group), verb) for verb in VERBS]
-    verb = next(command for command in commands if isinstance(command, Verb) and key in command.shape.keys)
+    verb = next(command for command in commands if isinstance(command, Command) and key in command.shape.keys)
     outcome = farlab(str(verb.name), **{variable(key): "-\x01"})
     assert outcome.returncode == 2
     assert outcome.stderr.startswith(f"error: `{variable(key)}` in the environment: `-` ")

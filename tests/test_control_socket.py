@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from farlab.keeper import peers
-from farlab.keeper.browser.front import Front
-from farlab.keeper.browser.relay import Relay
-from farlab.keeper.control import Channel
-from farlab.keeper.desk import Desk
-from farlab.keeper.peers import MOST_UNREAD, Peer
-from farlab.keeper.process import Keeper
+from farlab.keeper import control_connection
+from farlab.keeper.control_connection import MOST_UNREAD, ControlConnection
+from farlab.keeper.control_server import ControlServer
+from farlab.keeper.control_socket import ControlClient
+from farlab.keeper.keeper import Keeper
+from farlab.keeper.web.proxy import Proxy
+from farlab.keeper.web.site import LocalSite
 from farlab.model import State, Target
-from farlab.ssh.options import UNLOCKED
+from farlab.transport.ssh.options import UNLOCKED
 
 TALKS = 20_000
 ODD: list[Any] = [
@@ -134,13 +134,13 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @asynccontextmanager
-async def keeping() -> AsyncIterator[tuple[Keeper, Relay, Front]]:
+async def keeping() -> AsyncIterator[tuple[Keeper, Proxy, LocalSite]]:
     """A keeper that nobody has make links."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     keeper = Keeper(Target(host="far"), listener.getsockname()[1], "/nowhere")
-    front = Front(keeper)
-    relay = Relay([listener], front)
+    front = LocalSite(keeper)
+    relay = Proxy([listener], front)
     try:
         yield keeper, relay, front
     finally:
@@ -162,13 +162,13 @@ def some_talk(chance: random.Random) -> bytes:
     return b"\n".join(lines)[: chance.choice([None, None, None, 30])] + chance.choice([b"\n", b""])
 
 
-async def talk(desk: Desk, data: bytes) -> bytes:
+async def talk(desk: ControlServer, data: bytes) -> bytes:
     """Say `data` and leave; what was answered."""
-    reader, writer = asyncio.StreamReader(limit=peers.MOST_HEARD), Writer()
+    reader, writer = asyncio.StreamReader(limit=control_connection.MOST_HEARD), Writer()
     reader.feed_data(data)
     reader.feed_eof()
     async with asyncio.timeout(20):
-        await desk.serve(Peer(reader, writer))  # type: ignore[arg-type]
+        await desk.serve(ControlConnection(reader, writer))  # type: ignore[arg-type]
     return writer.written
 
 
@@ -179,14 +179,14 @@ def test_whatever_is_said_is_answered_or_refused_and_the_keeper_goes_on(monkeypa
 
     async def run() -> None:
         async with keeping() as (keeper, relay, front):
-            desk = Desk(keeper, relay, front)
+            desk = ControlServer(keeper, relay, front)
             for _ in range(TALKS):
                 for line in (await talk(desk, some_talk(chance))).splitlines():
                     answer = json.loads(line, parse_constant=pytest.fail)
                     if "error" in answer:
                         codes[answer["error"]["code"]] = codes.get(answer["error"]["code"], 0) + 1
                 if desk.over.is_set():  # as it should: the only one who waited has gone, or `disconnect` was said
-                    desk = Desk(keeper, relay, front)
+                    desk = ControlServer(keeper, relay, front)
             assert 1 << 20 <= keeper.limits.laptop <= 1 << 62
             assert keeper.state in State
             [answer] = (await talk(desk, b'{"op": "status"}\n')).splitlines()
@@ -201,7 +201,7 @@ def test_who_asks_for_what_cannot_be_is_told_so_and_nothing_is_done(monkeypatch:
     async def run() -> None:
         async with keeping() as (keeper, relay, front):
             for wish in ({"keep_laptop": "x"}, {"keep_hours": float("nan")}, {"port": 70000}, [], 7, None):
-                desk, before = Desk(keeper, relay, front), keeper.limits
+                desk, before = ControlServer(keeper, relay, front), keeper.limits
                 said = {"op": "connect", "wish": wish, "environment": {"SSH_AUTH_SOCK": "/bad"}}
                 answer = json.loads(await talk(desk, json.dumps(said).encode() + b"\n"))
                 assert answer["error"]["code"] == "usage"
@@ -217,7 +217,7 @@ def test_who_does_not_read_costs_a_mebibyte_and_is_left(tmp_path: Path) -> None:
     async def run() -> None:
         left = asyncio.Event()
 
-        async def tell(peer: Peer) -> None:
+        async def tell(peer: ControlConnection) -> None:
             nonlocal most
             for number in range(100_000):
                 peer.say(progress={"stage": str(number), "text": "x" * 200})
@@ -232,7 +232,7 @@ def test_who_does_not_read_costs_a_mebibyte_and_is_left(tmp_path: Path) -> None:
         directory.mkdir(mode=0o700)
         listener.bind(str(directory / "s"))
         listener.listen()
-        server = await peers.serve(listener, tell)
+        server = await control_connection.serve(listener, tell)
         with socket.socket(socket.AF_UNIX) as stopped:
             stopped.connect(str(directory / "s"))
             async with asyncio.timeout(60):
@@ -245,12 +245,12 @@ def test_who_does_not_read_costs_a_mebibyte_and_is_left(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("said", [b"", b"[" * 200_000 + b"\n", b"{\n", b"7\n", b"\xff\n", b"x" * (9 << 20)], ids=len)
 def test_a_keeper_that_says_nonsense_has_ended_for_whoever_asks_it(said: bytes) -> None:
-    """`Channel` has come to somebody of ours by the name of a keeper that was."""
+    """`ControlClient` has come to somebody of ours by the name of a keeper that was."""
     name = b"\0farlab-test-" + random.randbytes(8).hex().encode()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(name)
         listener.listen()
-        channel = Channel(name)
+        channel = ControlClient(name)
         other, _ = listener.accept()
         other.setblocking(False)
         with other:

@@ -107,7 +107,7 @@ def stopped_session(laptop: Laptop, bed: Bed) -> Iterator[None]:
     """A session whose first process is stopped, so that nobody there answers."""
     steps.connect(laptop, "alice")
     steps.done(laptop, "disconnect", "alice")
-    stopped = [it for it in bed.login.processes("alice") if "farlab.remote.anchor" in it.argv]
+    stopped = [it for it in bed.login.processes("alice") if "farlab.host.anchor" in it.argv]
     stopped.sort(key=lambda it: it.name, reverse=True)  # tmux first, which would let its pane go on
     assert [it.name.split(":")[0] for it in stopped] == ["tmux", "python3"]
     for process in stopped:

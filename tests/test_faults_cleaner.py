@@ -16,7 +16,7 @@ import pytest
 import steps
 from address import Address, Kernel, connect
 from bed import Host, Laptop, wait_for
-from farlab.remote import upkeep
+from farlab.host import socket_guard
 from host_parts import agents_of, anchor_of, kernel_with_a_variable, new_kernel, remembers, run, server_of
 
 PLACE = "/tmp/farlab-2001/main"
@@ -190,12 +190,12 @@ def test_files_are_marked_as_used_now_and_then(tmp_path: Path, monkeypatch: pyte
     place = tmp_path / "farlab/main"
     place.mkdir(parents=True)
     (place / "kernel.json").touch()
-    kept = upkeep.Upkeep(str(place))
+    kept = socket_guard.SocketGuard(str(place))
     for path in (place / "kernel.json", place):
         os.utime(path, (0, 0))
     kept.look()
     assert place.stat().st_mtime == 0
-    monkeypatch.setattr(upkeep, "TOUCH", -1.0)
+    monkeypatch.setattr(socket_guard, "TOUCH", -1.0)
     kept.look()
     assert min(path.stat().st_mtime for path in (place / "kernel.json", place)) > 0
 
@@ -203,7 +203,7 @@ def test_files_are_marked_as_used_now_and_then(tmp_path: Path, monkeypatch: pyte
 def test_a_directory_that_could_not_be_locked_is_locked_later(tmp_path: Path) -> None:
     place = tmp_path / "farlab/main"
     place.mkdir(parents=True)
-    kept, cleaner = upkeep.Upkeep(str(place)), os.open(place, os.O_RDONLY)
+    kept, cleaner = socket_guard.SocketGuard(str(place)), os.open(place, os.O_RDONLY)
     fcntl.flock(cleaner, fcntl.LOCK_EX)
     kept.look()
     fcntl.flock(cleaner, fcntl.LOCK_UN)

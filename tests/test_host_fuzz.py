@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from bed import wait_for
-from farlab.remote import agent, anchor, callers
-from farlab.remote.reactor import MOST_FAULT, MOST_FAULTS, Faults, Reactor
+from farlab.host import agent, anchor, control
+from farlab.host.reactor import MOST_FAULT, MOST_FAULTS, Faults, Reactor
 
 TALKS = 20_000
 WORDS = ["main", "wish", "status", "join", "in_shell", "in_python", "serving", "fail", "setting_up", "open_kernel", ""]
@@ -88,7 +88,7 @@ def make_anchor(place: Path) -> anchor.Anchor:
     spec = {"name": "main", "runtime": str(runtime), "directory": str(directory), "adopt": None, "wish": {}, "env": {}}
     (runtime / "spec.json").write_text(json.dumps({**spec, "umask": 0o22}))
     made = anchor.Anchor(str(runtime))  # type: ignore[no-untyped-call]
-    callers.listen(made, str(runtime / "anchor.sock"))  # type: ignore[no-untyped-call]
+    control.listen(made, str(runtime / "anchor.sock"))  # type: ignore[no-untyped-call]
     return made
 
 

@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, Page
 from address import PATIENCE, Address, connect, session
 from bed import LAB, PEOPLE, Bed, Host, Laptop, processes, wait_for
 from chromium import Lab, chromium
-from farlab.remote.keep_output import PACKAGES
+from farlab.host.keep_output import PACKAGES
 from steps import end_of, refused
 
 WHEELS = ("--setup", f"export PIP_NO_INDEX=1 PIP_FIND_LINKS={LAB}/wheels")

@@ -13,7 +13,7 @@ import pytest
 
 from address import Address, Kernel, session
 from bed import LAB, Bed, Host, Laptop
-from farlab.remote import kernels
+from farlab.host import kernels
 
 SOURCE = Path(kernels.__file__).parents[1]
 PYTHON, FOLDER = f"{LAB}/bin/python", f"{LAB}/kernels"
@@ -163,7 +163,7 @@ def test_a_session_of_private_kernels_starts_no_other(laptop: Laptop, host: Host
 
 @pytest.mark.parametrize("options", [[], ["-P"], ["-u", "-X", "dev"]])
 def test_a_module_is_started_as_python_starts_it(tmp_path: Path, options: list[str]) -> None:
-    code = (SOURCE / "remote/kernel_start.py").read_text()
+    code = (SOURCE / "host/kernel_start.py").read_text()
     (tmp_path / "facts.py").write_text("import sys; print(sys.path, sys.argv, sys.orig_argv, __name__, __spec__.name)")
     (tmp_path / "runtime").mkdir()
     start = kernels.Start(str(tmp_path / "runtime"), code).path()

@@ -31,7 +31,7 @@ for number in range({LINES}):
     print('%09d' % number + 'x' * 90)
 open('printed', 'w').close()
 """
-OURS = ("remote.anchor", "launch serve", "ipykernel_launcher")
+OURS = ("host.anchor", "run_jupyter serve", "ipykernel_launcher")
 """What must live through it, by the words of its command line."""
 
 
@@ -116,7 +116,7 @@ def test_a_link_that_is_dead_but_stands_is_no_reason_to_keep_less(laptop: Laptop
     with session(laptop, "alice") as address, address.kernel() as kernel:
         messages = kernel.messages(kernel.start(LITTLE))
         assert "ready" in next(text for text in map(text_of, messages) if text)
-        anchor = pid_of(host, "remote.anchor")
+        anchor = pid_of(host, "host.anchor")
         before = memory(anchor)
         bed.wan.blackhole("on")
         steps.kill(steps.links(laptop)[0])  # so that the next one has a new link; the host does not hear of it
@@ -231,7 +231,7 @@ class Sizes:
     """Descriptors and memory of keeper and anchor as they were, to compare with."""
 
     def __init__(self, address: Address, host: Host) -> None:
-        self._pids = {"keeper": address.keeper(), "anchor": pid_of(host, "remote.anchor")}
+        self._pids = {"keeper": address.keeper(), "anchor": pid_of(host, "host.anchor")}
         self._before = {role: (descriptors(pid), memory(pid)) for role, pid in self._pids.items()}
 
     def check(self) -> None:
@@ -313,7 +313,7 @@ def test_a_program_that_closes_nothing_does_not_lock_a_laptop_out(
     laptop: Laptop, host: Host, new_laptop: Callable[[], Laptop]
 ) -> None:
     with session(laptop, "alice") as address, contextlib.ExitStack() as held:
-        anchor = pid_of(host, "remote.anchor")
+        anchor = pid_of(host, "host.anchor")
         most = most_descriptors(anchor)
         for _ in range(most + 500):
             held.enter_context(address.socket()).sendall(ASK)

@@ -15,9 +15,9 @@ import pytest
 import steps
 from bed import Bed, Host, Laptop, wait_for
 from bed.laptop import UID
-from farlab.keeper.story import MOST_BYTES
+from farlab.keeper.log import MOST_BYTES
 from farlab.model import Target
-from farlab.store import key_of
+from farlab.saved import key_of
 from keeper_files import state
 
 pytestmark = pytest.mark.usefixtures("small_jupyter")

@@ -33,7 +33,7 @@ except BlockingIOError:
 os.unlink(sys.argv[1])
 """
 SPEAK = """import sys, pathlib
-from farlab.keeper.control import Channel
+from farlab.keeper.control_socket import Channel
 try:
     Channel(pathlib.Path(sys.argv[1])).close()
 except PermissionError as error:

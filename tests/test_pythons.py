@@ -66,7 +66,7 @@ def test_the_running_python_is_among_those_that_were_found() -> None:
 
 @pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS.keys())
 def test_the_line_holds_and_all_that_is_shipped_compiles(python: Path) -> None:
-    check = [python, "-IS", TESTS / "remote_selfcheck.py", SOURCE, TESTS, SECONDS]
+    check = [python, "-IS", TESTS / "host_selfcheck.py", SOURCE, TESTS, SECONDS]
     ran = subprocess.run(check, capture_output=True, text=True, timeout=100, check=False)
     assert ran.stderr == ""
     assert ran.returncode == 0
@@ -77,8 +77,8 @@ def test_the_line_holds_and_all_that_is_shipped_compiles(python: Path) -> None:
 def test_the_line_imports_nothing_that_a_host_need_not_load(python: Path) -> None:
     """`typing` alone costs a fifth of what the rest does."""
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); from remote_selfcheck import prepare; prepare(*sys.argv[1:3]);"
-        "import farlab.remote.line; print([n for n in ('typing', 'asyncio', 'dataclasses') if n in sys.modules])"
+        "import sys; sys.path.insert(0, sys.argv[2]); from host_selfcheck import prepare; prepare(*sys.argv[1:3]);"
+        "import farlab.mux.mux; print([n for n in ('typing', 'asyncio', 'dataclasses') if n in sys.modules])"
     )
     ran = subprocess.run([python, "-ISc", code, SOURCE, TESTS], capture_output=True, text=True, check=False)
     assert (ran.stderr, ran.stdout) == ("", "[]\n")

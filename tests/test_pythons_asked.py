@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from farlab.remote import pythons
-from farlab.remote.host import Failure
+from farlab.host import environments
+from farlab.host.system import Failure
 from test_pythons import PYTHONS
 
 
@@ -45,7 +45,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refused(wanted: str | None = None, environment: str | None = None) -> dict[str, str]:
     with pytest.raises(Failure) as failure:
-        pythons.of_environment(environment, wanted) if environment else pythons.find(wanted)
+        environments.of_environment(environment, wanted) if environment else environments.find(wanted)
     words: dict[str, str] = failure.value.words
     return words
 
@@ -54,8 +54,8 @@ def refused(wanted: str | None = None, environment: str | None = None) -> dict[s
 def test_every_python_answers(version: str, tmp_path: Path) -> None:
     package(tmp_path, "jupyter_server", "2.21.1", serverapp="    sock = Unicode(u'', config=True)")
     python = program(tmp_path / "python", f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {PYTHONS[version]} -S "$@"\n')
-    found = pythons.ask(str(python))
-    assert pythons.choice(found, None) == ("server", "Jupyter Server 2.21.1", None)
+    found = environments.ask(str(python))
+    assert environments.choice(found, None) == ("server", "Jupyter Server 2.21.1", None)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_every_python_answers(version: str, tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_answer_as_a_python_is_none(path: Path, text: str) -> None:
-    assert pythons.ask(str(program(path / "python3", text))) is None
+    assert environments.ask(str(program(path / "python3", text))) is None
 
 
 def test_a_script_of_the_shell_is_not_run_as_a_python_and_is_named(path: Path, tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_a_python_that_is_mentioned_in_a_script_is_found_however_it_is_written(p
     }
     for head, expected in heads.items():
         program(path / "jupyter-lab", head)
-        assert pythons.find(None) == (expected, "lab", "JupyterLab 4.1.0")
+        assert environments.find(None) == (expected, "lab", "JupyterLab 4.1.0")
     program(beside.with_name("jupyter-lab"), "#!/bin/sh\n'''exec' \"$(dirname \"$0\")/python\" \"$0\" \"$@\"\n' '''\n")
     (path / "jupyter-lab").unlink()
     os.symlink(beside.with_name("jupyter-lab"), path / "jupyter-lab")
-    assert pythons.find(None) == (str(beside), "lab", "JupyterLab 4.1.0")
+    assert environments.find(None) == (str(beside), "lab", "JupyterLab 4.1.0")
 
 
 def test_the_python_beside_a_script_is_asked_and_the_next_on_path_taken(path: Path, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_the_python_beside_a_script_is_asked_and_the_next_on_path_taken(path: Pa
     python_with(tmp_path / "empty", path / "python")
     package(tmp_path / "site", "jupyter_server", "2.1.0", serverapp=" sock = Unicode(")
     found = python_with(tmp_path / "site", path / "python3")
-    assert pythons.find(None) == (str(found), "server", "Jupyter Server 2.1.0")
+    assert environments.find(None) == (str(found), "server", "Jupyter Server 2.1.0")
 
 
 OLD = [
@@ -144,13 +144,13 @@ def test_a_server_without_a_version_is_judged_by_what_is_in_it(path: Path, tmp_p
     python_with(site, path / "python3")
     for text, is_one in (("port = Integer(", False), ("    sock = Unicode(", True)):
         (site / "jupyter_server/serverapp.py").write_text(text)
-        assert (pythons.choice(pythons.ask(str(path / "python3")), None)[0] == "server") is is_one
+        assert (environments.choice(environments.ask(str(path / "python3")), None)[0] == "server") is is_one
 
 
 def test_what_an_upgrade_left_behind_does_not_count() -> None:
     server = {"versions": ["1.4.1", "2.14.2"], "app": False, "knows_sock": None}
-    assert pythons.choice({"jupyter_server": server}, None)[0] == "server"
-    assert pythons.numbers("1.10.0rc1") > pythons.numbers("1.9") > pythons.numbers("1.8.9")
+    assert environments.choice({"jupyter_server": server}, None)[0] == "server"
+    assert environments.numbers("1.10.0rc1") > environments.numbers("1.9") > environments.numbers("1.8.9")
 
 
 def test_nothing_of_the_working_directory_is_imported_when_a_python_is_asked(
@@ -166,6 +166,6 @@ def test_nothing_of_the_working_directory_is_imported_when_a_python_is_asked(
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     for value in ("", ":", f":{tmp_path}/nothing"):
         monkeypatch.setenv("PYTHONPATH", value)
-        assert pythons.ask(str(path / "python3")) is not None
-    assert [each for each in pythons.candidates() if "theirs" in each[0]] == []
+        assert environments.ask(str(path / "python3")) is not None
+    assert [each for each in environments.candidates() if "theirs" in each[0]] == []
     assert not (tmp_path / "owned").exists()

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from farlab.keeper.liveness.recovery import Recovery
-from farlab.keeper.liveness.watch import Verdict
+from farlab.keeper.failure_detector import Verdict
+from farlab.keeper.recovery import Recovery
 from farlab.model import State, Target
 
 

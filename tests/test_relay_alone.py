@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from bed import wait_for
-from farlab.keeper.browser.listening import listen
-from farlab.keeper.browser.owner import NOBODY, Kernel, Owners, Whose, owner_in_table
-from farlab.keeper.browser.passes import LIFETIME
-from farlab.keeper.browser.relay import Relay
+from farlab.keeper.web.connection_owner import NOBODY, Kernel, Owners, Whose, owner_in_table
+from farlab.keeper.web.listener import listen
+from farlab.keeper.web.one_time import LIFETIME
+from farlab.keeper.web.proxy import Proxy
 
 NAME = "there.localhost"
 PAGE = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Site: none\r\nAccept: text/html\r\n"
@@ -91,7 +91,7 @@ class Running:
         self._loop.set_exception_handler(lambda _, fault: self.faults.append(fault))
 
         async def begin() -> None:
-            self.relay = Relay(listen(0), self.session, self._owner, lambda: self.now)
+            self.relay = Proxy(listen(0), self.session, self._owner, lambda: self.now)
             self._ready.set()
 
         self._loop.run_until_complete(begin())

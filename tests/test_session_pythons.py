@@ -59,7 +59,7 @@ def test_a_session_begins_and_ends_under_each_python(laptop: Laptop, host: Host,
     with other_python(host, PYTHONS[version]):
         words = ["--dir", "é ü", "--setup", "export WISH='ö'"]
         with session(laptop, "alice", *words) as address:
-            [anchor] = [each for each in host.processes("alice") if each.argv[4:5] == ("farlab.remote.anchor",)]
+            [anchor] = [each for each in host.processes("alice") if each.argv[4:5] == ("farlab.host.anchor",)]
             told = host.run("alice", [f"{PLACE}/bin/python3", "-V"])
             assert version in told.stdout + told.stderr
             assert Path(f"/proc/{anchor.pid}/exe").readlink() == Path(f"{PLACE}/bin/python3")

@@ -1,4 +1,4 @@
-"""The argument lists of `ssh/options.py` against a real `ssh`, a real sshd and configurations that want otherwise."""
+"""The argument lists of `transport/ssh/options.py` against a real `ssh` and configurations that want otherwise."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pexpect
 import pytest
 
 from farlab.model import Target
-from farlab.ssh.explain import explain
-from farlab.ssh.options import attach_argv, link_argv, parse_resolved, query_argv
+from farlab.transport.ssh.explain import explain
+from farlab.transport.ssh.options import attach_argv, link_argv, parse_resolved, query_argv
 from ssh_fixtures import MISSING, Sshd, free_port, no_terminal, run_ssh
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)

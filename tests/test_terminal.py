@@ -14,15 +14,15 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from farlab.cli.person import Terminal
+from farlab.cli.prompt import Terminal
 
 DEADLINE = 15
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
-from farlab.cli.call import Call
-from farlab.cli.person import Person
-from farlab.cli.voice import Voice
+from farlab.cli.context import Call
+from farlab.cli.prompt import Person
+from farlab.cli.output_mode import Voice
 from farlab.config import Settings
 from farlab.errors import Authentication, FarlabError
 from farlab.model import Kernel, Progress, Question, QuestionKind

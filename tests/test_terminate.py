@@ -219,7 +219,7 @@ def test_what_else_the_person_runs_is_left_alone(alice: Address, laptop: Laptop,
 
 def test_a_hung_server_is_ended_all_the_same(alice: Address, laptop: Laptop, host: Host) -> None:
     open_notebook(alice, "idle.ipynb")
-    [server] = [each for each in host.processes("alice") if "farlab.remote.launch" in each.argv]
+    [server] = [each for each in host.processes("alice") if "farlab.host.run_jupyter" in each.argv]
     os.kill(server.pid, signal.SIGSTOP)
     assert terminate(laptop, "--yes") == 0
     assert not left(laptop, host)
@@ -231,7 +231,7 @@ def test_a_hung_anchor_is_ended_all_the_same_and_from_a_fresh_laptop(
     """Without tmux, which lets go on what was stopped."""
     with host.hide("tmux"):
         connect(laptop, "alice")
-        [anchor] = [each for each in host.processes("alice") if each.argv[4:5] == ("farlab.remote.anchor",)]
+        [anchor] = [each for each in host.processes("alice") if each.argv[4:5] == ("farlab.host.anchor",)]
         os.kill(anchor.pid, signal.SIGSTOP)
         which = new_laptop()
         assert terminate(which, "--yes") == 0

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from farlab.remote.wire import Wire
+from farlab.mux.pipes import LinkPipes
 
 Ends = tuple[int, int, int, int]
 
@@ -25,7 +25,7 @@ def sockets() -> Ends:
     return ours, os.dup(ours), theirs, os.dup(theirs)
 
 
-def fill(wire: Wire) -> None:
+def fill(wire: LinkPipes) -> None:
     """Write until there is no room."""
     while wire.write([bytes(65536)] * 20):
         pass
@@ -37,7 +37,7 @@ def test_a_link_is_read_and_written_without_waiting_and_others_who_hold_it_wait_
 ) -> None:
     read, write, far_write, far_read = ends()
     others = os.dup(read), os.dup(write)
-    wire = Wire(read, write)
+    wire = LinkPipes(read, write)
     try:
         with pytest.raises(BlockingIOError):
             wire.read(10)

@@ -12,6 +12,13 @@ from .version import __version__
 
 TYPE_CHECKING = False  # what `typing` would say, without importing it
 if TYPE_CHECKING:
+    from .api import Session as Session
+    from .api import connect as connect
+    from .api import disconnect as disconnect
+    from .api import sessions as sessions
+    from .api import sessions_on as sessions_on
+    from .api import status as status
+    from .api import terminate as terminate
     from .errors import FarlabError as FarlabError
     from .model import App as App
     from .model import Connected as Connected
@@ -23,13 +30,6 @@ if TYPE_CHECKING:
     from .model import SessionStatus as SessionStatus
     from .model import State as State
     from .model import Terminated as Terminated
-    from .session import Session as Session
-    from .session import connect as connect
-    from .session import disconnect as disconnect
-    from .session import sessions as sessions
-    from .session import sessions_on as sessions_on
-    from .session import status as status
-    from .session import terminate as terminate
 
 _HOMES = {
     "errors": ("FarlabError",),
@@ -45,7 +45,7 @@ _HOMES = {
         "State",
         "Terminated",
     ),
-    "session": ("Session", "connect", "disconnect", "sessions", "sessions_on", "status", "terminate"),
+    "api": ("Session", "connect", "disconnect", "sessions", "sessions_on", "status", "terminate"),
 }
 
 __all__ = [  # noqa: RUF022 - the verbs first, then the values

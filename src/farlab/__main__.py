@@ -1,6 +1,6 @@
 """`python -m farlab` is `farlab`."""
 
-from farlab.cli import main
+from .cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import PurePath
 
 from .errors import Usage
-from .model import NAME, App, Kernels, Wish
+from .model import NAME, App, Kernels, SessionOptions
 
 Value = str | int | float | bool | tuple[str, ...]
 
@@ -178,17 +178,17 @@ def resolve(keys: Iterable[str], *, words: Mapping[str, Value], environ: Mapping
     return Settings(chosen=inner)
 
 
-def wish(settings: Settings) -> Wish:
+def wish(settings: Settings) -> SessionOptions:
     """What these settings want a session to be."""
     app, kernels = settings.text("app"), settings.text("kernels")
-    return Wish(
+    return SessionOptions(
         directory=settings.text("dir"),
         environment=settings.text("env"),
         setup=settings.lines("setup"),
         app=App(app) if app else None,
         notebook=settings.text("notebook"),
         port=settings.whole("port"),
-        timeout=settings.number("timeout") or Wish().timeout,
+        timeout=settings.number("timeout") or SessionOptions().timeout,
         kernels=Kernels(kernels) if kernels else None,
         keep_output=settings.flag("keep-output"),
         keep_host=settings.whole("keep-host"),

@@ -81,7 +81,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class SessionOptions:
     """What the person wants a session to be; None means "not given": the session's own, or the default."""
 
     directory: str | None = None

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farlab import render, wording
 from farlab.advice import OF_HOSTS, command, fill, free_name, naming, usual_name
-from farlab.cli.verbs import ALIASES, VERBS
+from farlab.cli.group import ALIASES, VERBS
 from farlab.errors import FarlabError, NotAnswering, every_error
-from farlab.keeper import check, notes
-from farlab.keeper.browser.pages import waiting_page
-from farlab.keeper.told import Told, failure
+from farlab.keeper import notes, server_probe
+from farlab.keeper.web.pages import waiting_page
 from farlab.model import NAME, Disconnected, SessionStatus, State, Target
-from farlab.ssh.explain import explain, explain_stage
-from farlab.ssh.words import SHELL, SSH
+from farlab.text import messages, output
+from farlab.transport.host_messages import SessionInfo, failure
+from farlab.transport.ssh.explain import explain, explain_stage
+from farlab.transport.ssh.rules import SHELL, SSH
 
 SOURCE = Path(__file__).parents[2] / "src/farlab"
 MAIN = Target(host="gpu1")
@@ -114,7 +114,7 @@ def test_a_free_name_is_a_name_and_free(wanted: str, taken: frozenset[str]) -> N
 def test_each_errors_own_hint_is_about_its_session(error: type[FarlabError], session: Target) -> None:
     with pytest.raises(error) as raised, naming(session):
         raise error("it failed")
-    shown = wording.error_text(raised.value)
+    shown = messages.error_text(raised.value)
     assert not re.search(r"HOST|OTHER|\{", shown)
     other = [words for words in typed(shown) if "other" in words]
     assert all(is_about(words, session) for words in typed(shown) if words not in other)
@@ -160,18 +160,18 @@ def test_the_waiting_page_is_about_its_session(session: Target, state: State) ->
 @pytest.mark.parametrize("state", State)
 def test_a_status_is_about_its_session(session: Target, state: State) -> None:
     status = SessionStatus(host=session.host, name=session.name, state=state, ssh_config=session.ssh_config)
-    assert all(is_about(words, session) for words in typed(wording.text(status)))
-    assert (session.ssh_config or "ssh -F") in wording.text(status) or session.ssh_config is None
-    assert render.payload(status)["ssh_config"] == session.ssh_config
+    assert all(is_about(words, session) for words in typed(messages.text(status)))
+    assert (session.ssh_config or "ssh -F") in messages.text(status) or session.ssh_config is None
+    assert output.payload(status)["ssh_config"] == session.ssh_config
 
 
 @sessions
 @pytest.mark.parametrize(("running", "said"), [(True, "goes on"), (None, "was not reached"), (False, "has ended")])
 def test_that_a_session_goes_on_is_said_of_one_that_was_seen(session: Target, running: bool | None, said: str) -> None:
     ended = Disconnected(host=session.host, name=session.name, port=1, running=running, ssh_config=session.ssh_config)
-    assert said in wording.text(ended)
-    assert ("goes on" in wording.text(ended)) == (running is True)
-    assert all(is_about(words, session) for words in typed(wording.text(ended)))
+    assert said in messages.text(ended)
+    assert ("goes on" in messages.text(ended)) == (running is True)
+    assert all(is_about(words, session) for words in typed(messages.text(ended)))
 
 
 def test_no_hint_says_that_a_session_goes_on_of_which_nothing_is_known() -> None:
@@ -182,7 +182,7 @@ def test_no_hint_says_that_a_session_goes_on_of_which_nothing_is_known() -> None
 @sessions
 def test_a_server_that_hangs_is_first_waited_for_and_looked_at(session: Target) -> None:
     with pytest.raises(FarlabError) as raised, naming(session):
-        raise check.hung(session)
+        raise server_probe.hung(session)
     hint = raised.value.hint
     assert hint.index("wait") < hint.index("farlab logs") < hint.index("farlab terminate")
     assert "unsaved work" in hint
@@ -191,7 +191,9 @@ def test_a_server_that_hangs_is_first_waited_for_and_looked_at(session: Target) 
 
 # another session beside this one -------------------------------------------------------------------------
 
-RUNNING = Told(directory="/home/ada", home="/home/ada", app="lab", server="JupyterLab 4.4", names=("main", "run7"))
+RUNNING = SessionInfo(
+    directory="/home/ada", home="/home/ada", app="lab", server="JupyterLab 4.4", names=("main", "run7")
+)
 
 
 def unmet(session: Target, **wish: object) -> list[str]:
@@ -294,7 +296,7 @@ def test_a_command_that_is_written_elsewhere_is_found(wrong: str) -> None:
     assert stray(wrong)
 
 
-HOST_SIDE = sorted((SOURCE / "remote").glob("*.py"))
+HOST_SIDE = sorted(path for name in ("host", "mux", "protocol") for path in (SOURCE / name).rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", HOST_SIDE, ids=lambda path: path.name)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from farlab.remote import agent, bootstrap, frames
+from farlab.host import agent
+from farlab.mux import frames
+from farlab.transport import bootstrap
 
+SOURCE = Path(bootstrap.__file__).parents[1]
 PACKED = sorted({*bootstrap.LOADER, *bootstrap.AGENT, *bootstrap.ANCHOR})
 FIRST_WINDOW = 10 * 1460
 """Bytes TCP sends before the first acknowledgement (RFC 6928)."""
@@ -26,13 +29,13 @@ def meaning(source: str) -> str:
 
 @pytest.mark.parametrize("module", PACKED)
 def test_a_packed_module_means_what_its_source_means(module: str) -> None:
-    source = Path(bootstrap.__file__).with_name(f"{module}.py").read_text()
+    source = (SOURCE / f"{module.replace('.', '/')}.py").read_text()
     assert meaning(bootstrap.source_of(module)) == meaning(source)
 
 
 def test_every_module_of_the_host_is_packed() -> None:
-    found = {path.stem for path in Path(bootstrap.__file__).parent.glob("*.py")} - {"__init__", "bootstrap", "records"}
-    assert found == set(PACKED)
+    found = {f"{path.parent.name}.{path.stem}" for name in ("host", "mux") for path in (SOURCE / name).glob("*.py")}
+    assert {name for name in found if not name.endswith("__init__")} == set(PACKED)
 
 
 def test_the_command_line_fits_every_server_and_the_agent_with_it_the_first_window() -> None:

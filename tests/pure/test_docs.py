@@ -19,7 +19,7 @@ PAGES = sorted(
     path for place in ("*.md", "docs/**/*.md", "bench/*.md", "tests/*.md") for path in REPOSITORY.glob(place)
 )
 CITED = re.compile(r"`([a-z_]+)\.([A-Za-z_]+(?:\.[a-z_]+)?)`")
-NOT_CODE = {"farlab.remote", "config.toml", "record.json", "anchor.sock", "server.sock"}
+NOT_CODE = {"farlab.host", "config.toml", "record.json", "anchor.sock", "server.sock"}
 pages = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(REPOSITORY)) for page in PAGES])
 
 

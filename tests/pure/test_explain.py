@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from farlab.advice import fill
 from farlab.errors import every_error
 from farlab.model import Target
-from farlab.ssh.explain import SAFE, explain, explain_stage, no_program
-from farlab.ssh.words import SHELL, SSH
+from farlab.transport.ssh.explain import SAFE, explain, explain_stage, no_program
+from farlab.transport.ssh.rules import SHELL, SSH
 
 CASES = sorted((Path(__file__).parent.parent / "cases" / "ssh").glob("*.json"))
 

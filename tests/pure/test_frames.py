@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farlab.remote import codec, frames
-from farlab.remote.codec import BAD, Checked, Plain, read_hello
-from farlab.remote.frames import VERSION, ProtocolError, pack_text
+from farlab.mux import codec, frames
+from farlab.mux.codec import BAD, Checked, Plain, read_hello
+from farlab.mux.frames import VERSION, ProtocolError, pack_text
 
 HELLO = {"version": 1, "line": "0123456789abcdef", "life": 0, "link": 1, "received": 0}
 COUNTS = ("version", "life", "link", "received")

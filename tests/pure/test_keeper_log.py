@@ -6,13 +6,13 @@ import asyncio
 import logging
 from pathlib import Path
 
-from farlab.keeper.story import FAULTS_TIME, MOST_BYTES, MOST_FAULTS, Faults, Story
+from farlab.keeper.log import FAULTS_TIME, MOST_BYTES, MOST_FAULTS, Faults, KeeperLog
 
 
 def test_a_log_that_others_made_long_is_cut_and_keeps_its_end(tmp_path: Path) -> None:
     """The keeper's stderr goes there too."""
     path = tmp_path / "log"
-    story = Story(path)
+    story = KeeperLog(path)
     story.trim()
     with path.open("a") as stderr:
         stderr.write("x" * MOST_BYTES)

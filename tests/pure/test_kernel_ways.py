@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from farlab.remote import kernels
+from farlab.host import kernels
 
 FILE = ["-f", "{connection_file}"]
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from farlab.remote import frames
-from farlab.remote.frames import DATA, EOF, MESSAGE, OPEN, PONG, RESET, ProtocolError
-from farlab.remote.line import MAX_STREAMS, UP, Event, Line
-from farlab.remote.link_end import ACK_EVERY, MAX_CONTROL
+from farlab.mux import frames
+from farlab.mux.frames import DATA, EOF, MESSAGE, OPEN, PONG, RESET, ProtocolError
+from farlab.mux.link_end import ACK_EVERY, MAX_CONTROL
+from farlab.mux.mux import MAX_STREAMS, UP, Event, Mux
 from line_pair import ID, PairOfEnds, as_said_to, hello_of, said_by
 from line_world import LIMIT, SCHEDULE, World
 
@@ -166,7 +166,7 @@ def test_a_hello_that_was_overtaken_is_refused_and_disturbs_nothing(ends: PairOf
 
 def test_a_forgotten_line_begins_anew_and_its_streams_are_reset(ends: PairOfEnds) -> None:
     stream = ends.open(b"question")
-    ends.anchor = Line(ID, False, LIMIT)
+    ends.anchor = Mux(ID, False, LIMIT)
     ends.connect()
     at_keeper, at_anchor = ends.flow()
     assert at_keeper == [Event(RESET, stream, b""), Event(UP, 0, False)]
@@ -179,7 +179,7 @@ def test_a_stream_that_was_never_announced_survives_a_forgotten_line(ends: PairO
     ends.keeper.detach(ends.keeper_token)
     stream = ends.keeper.open("", b"new")
     ends.keeper.send(stream, b" and more")
-    ends.anchor = Line(ID, False, LIMIT)
+    ends.anchor = Mux(ID, False, LIMIT)
     ends.connect()
     at_keeper, at_anchor = ends.flow()
     assert at_keeper == [Event(UP, 0, False)]
@@ -189,7 +189,7 @@ def test_a_stream_that_was_never_announced_survives_a_forgotten_line(ends: PairO
 
 def test_two_anchors_in_turn_never_mix_their_streams(ends: PairOfEnds) -> None:
     stream = ends.open(b"to the first")
-    first, ends.anchor = ends.anchor, Line(ID, False, LIMIT)
+    first, ends.anchor = ends.anchor, Mux(ID, False, LIMIT)
     ends.connect()
     ends.flow()
     second_stream = ends.open(b"to the second")
@@ -206,20 +206,20 @@ def test_an_answerer_that_began_from_a_late_hello_is_not_taken_for_another() -> 
     ends.connect()
     ends.flow()
     late = hello_of(ends.keeper)
-    ends.anchor = Line(ID, False, LIMIT)
+    ends.anchor = Mux(ID, False, LIMIT)
     ends.connect()
     ends.flow()
     ends.open(b"to the second")
-    ends.anchor = Line(ID, False, LIMIT)
+    ends.anchor = Mux(ID, False, LIMIT)
     ends.anchor.accept(late, ends.version)
     ends.connect()
     assert [event.kind for event in ends.flow()[0]] == [RESET, UP]
 
 
 def test_a_hello_for_another_line_is_refused() -> None:
-    other = Line("another0123456789", True, LIMIT)
+    other = Mux("another0123456789", True, LIMIT)
     with pytest.raises(ProtocolError):
-        Line(ID, False, LIMIT).accept(hello_of(other), frames.VERSION)
+        Mux(ID, False, LIMIT).accept(hello_of(other), frames.VERSION)
 
 
 def test_up_says_whether_the_line_goes_on(ends: PairOfEnds) -> None:

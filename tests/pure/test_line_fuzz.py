@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farlab.remote.codec import read_hello
-from farlab.remote.frames import VERSION, ProtocolError
+from farlab.mux.codec import read_hello
+from farlab.mux.frames import VERSION, ProtocolError
 from line_fuzz import ENDS, attack
 
 

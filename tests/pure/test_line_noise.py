@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from farlab.keeper import noise
-from farlab.remote import codec, frames
-from farlab.remote.frames import DATA, MESSAGE, OPEN
-from farlab.remote.line import NOISE, UP, Event
-from farlab.remote.link_end import PATIENCE
-from farlab.remote.streams import LEAST
+from farlab.mux import codec, frames
+from farlab.mux.frames import DATA, MESSAGE, OPEN
+from farlab.mux.link_end import PATIENCE
+from farlab.mux.mux import NOISE, UP, Event
+from farlab.mux.streams import LEAST
 from line_pair import PairOfEnds, as_said_to
 
 TEXT = b"2 updates are available: run `dotfiles update`\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from farlab.remote import frames
-from farlab.remote.frames import COUNT, FIRST_WINDOW, MAX_PAYLOAD, MISSED, ProtocolError, pack_text
+from farlab.mux import frames
+from farlab.mux.frames import COUNT, FIRST_WINDOW, MAX_PAYLOAD, MISSED, ProtocolError, pack_text
 from line_pair import PairOfEnds, answer_to, as_said_to
 
 Said = list[tuple[int, int, bytes]]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from farlab.remote import codec
-from farlab.remote.frames import DATA, FIRST_WINDOW, MAX_PAYLOAD, MESSAGE, OPEN, RESET, WINDOW
-from farlab.remote.line import Line
-from farlab.remote.streams import COST, CRUMB, MAX_WINDOW, SHARE, SMALL, TURN, Outbox, Stream
+from farlab.mux import codec
+from farlab.mux.frames import DATA, FIRST_WINDOW, MAX_PAYLOAD, MESSAGE, OPEN, RESET, WINDOW
+from farlab.mux.mux import Mux
+from farlab.mux.streams import COST, CRUMB, MAX_WINDOW, SHARE, SMALL, TURN, Outbox, Stream
 from line_pair import PairOfEnds, said_by
 from line_world import LIMIT
 
@@ -23,7 +23,7 @@ def ends() -> PairOfEnds:
     return ends
 
 
-def sent(line: Line, data: bytes) -> list[tuple[int, int, int]]:
+def sent(line: Mux, data: bytes) -> list[tuple[int, int, int]]:
     """What a line says, as (kind, stream, length)."""
     return [(kind, stream, len(payload)) for kind, stream, payload in said_by(line, data)]
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from farlab.keeper.browser.pages import label, path, waiting_page
+from farlab.keeper.web.pages import label, path, waiting_page
 from farlab.model import State, Target
 
 GPU1 = Target(host="gpu1", name="main")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from farlab.remote import codec, frames, line, link_end, streams
-from farlab.remote.codec import Checked, Plain
-from farlab.remote.frames import BEAT, COUNT, CREDIT, MISSED, SERIAL
+from farlab.mux import codec, frames, link_end, mux, streams
+from farlab.mux.codec import Checked, Plain
+from farlab.mux.frames import BEAT, COUNT, CREDIT, MISSED, SERIAL
 from line_pair import ID, PairOfEnds
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/protocol.md").read_text("utf-8")
@@ -40,7 +40,7 @@ def one_by_one(who: str, data: bytes) -> list[Said]:
     return said
 
 
-class Told(PairOfEnds):
+class SessionInfo(PairOfEnds):
     """Two ends of which every frame is written down when it is sent."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Told(PairOfEnds):
 
 def the_story() -> list[list[Said]]:
     """What the page tells: a link, one that resumes and has text of others in it, an anchor that has forgotten."""
-    ends = Told()
+    ends = SessionInfo()
     stories = []
 
     def tell() -> None:
@@ -90,7 +90,7 @@ def the_story() -> list[list[Said]]:
     ends.keeper.receive(ends.keeper_token, hit[:9] + b"updates!" + hit[9:])
     ends.flow()
     tell()
-    ends.anchor = line.Line(ends.keeper.id, False, 1 << 21)
+    ends.anchor = mux.Mux(ends.keeper.id, False, 1 << 21)
     ends.connect()
     ends.flow()
     tell()
@@ -151,7 +151,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "payload of a HELLO or MESSAGE": frames.MAX_TEXT,
         "first window of a stream, each way": frames.FIRST_WINDOW,
         "credit of a stream at any time": frames.MAX_CREDIT,
-        "streams at a time": line.MAX_STREAMS,
+        "streams at a time": mux.MAX_STREAMS,
         "link frames waiting to be answered": link_end.MAX_CONTROL,
         "bytes received after which an ACK is due": link_end.ACK_EVERY,
         "what a frame adds to them": link_end.FRAME_COST,

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import farlab
-from farlab import session
+from farlab import api
 from farlab.config import KEYS
 
 PUBLIC = {
@@ -36,7 +36,7 @@ def test_the_public_names_are_these_and_all_are_there() -> None:
 
 
 def test_connect_takes_what_the_command_line_takes() -> None:
-    ours = set(inspect.signature(session.connect).parameters)
+    ours = set(inspect.signature(api.connect).parameters)
     of_the_command = {"json", "verbose", "yes", "follow", "keeper", "lines", "seconds", "no-browser", "copy"}
     assert {key.replace("-", "_") for key in set(KEYS) - of_the_command} == ours - {"ask", "tell", "terminate_on_exit"}
 
@@ -51,10 +51,10 @@ def test_a_program_that_imports_farlab_pays_for_nothing_it_does_not_use() -> Non
 @pytest.mark.parametrize(
     ("words", "kept_off"),
     [
-        ("--version", {"farlab.api", "farlab.render", "farlab.config", "platformdirs", "json", "dataclasses"}),
-        ("--help", {"farlab.api", "farlab.render", "farlab.config", "platformdirs", "json"}),
+        ("--version", {"farlab.api", "farlab.text.output", "farlab.config", "platformdirs", "json", "dataclasses"}),
+        ("--help", {"farlab.api", "farlab.text.output", "farlab.config", "platformdirs", "json"}),
         ("completion bash", {"farlab.keeper", "json"}),
-        ("list", {"farlab.cli.connect"}),
+        ("list", {"farlab.cli.commands.connect"}),
     ],
 )
 def test_what_a_call_does_not_need_is_not_imported(words: str, kept_off: set[str]) -> None:

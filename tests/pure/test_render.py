@@ -8,10 +8,10 @@ from dataclasses import fields, replace
 
 import pytest
 
-from farlab import render, wording
 from farlab.errors import NoSession, Unreachable, Usage
 from farlab.model import Connected, Disconnected, Kernel, SessionStatus, State, Terminated
-from farlab.results import Address, Command, Done, Lines, Opened, Script, Sessions
+from farlab.text import messages, output
+from farlab.text.results import Address, Command, Done, Lines, Opened, Script, Sessions
 
 CONNECTED = Connected(
     host="gpu1",
@@ -72,7 +72,7 @@ class Screen(io.StringIO):
 
 
 def as_json(result: object) -> dict[str, object]:
-    document: dict[str, object] = json.loads(render.document(render.payload(result)))
+    document: dict[str, object] = json.loads(output.document(output.payload(result)))
     assert document.pop("farlab") == 1
     assert document.pop("ok") is True
     return document
@@ -87,7 +87,7 @@ def test_no_field_of_a_result_reaches_the_terminal_as_it_came(
 ) -> None:
     if isinstance(result, type):
         result = result(host="gpu1", name="main", **({"was_running": True} if result is Terminated else {"port": 1}))
-    render.show(_poisoned(result))
+    output.show(_poisoned(result))
     printed = "".join(capsys.readouterr())
     assert "\x1b" not in printed
     assert not set(printed) & set("\x9b\u202e\x7f\r\x00")
@@ -106,7 +106,7 @@ def _poisoned(value: object) -> object:
 
 
 def test_log_lines_are_washed_and_keep_their_tabs(capsys: pytest.CaptureFixture[str]) -> None:
-    render.show(Lines(lines=iter(["a\tb\x1b[2J", "c\x07"])))
+    output.show(Lines(lines=iter(["a\tb\x1b[2J", "c\x07"])))
     assert capsys.readouterr().out == "a\tb\nc\n"
 
 
@@ -152,7 +152,7 @@ def test_every_result_is_a_document(result: object, expected: dict[str, object] 
 
 
 def test_a_document_is_one_line_of_plain_ascii() -> None:
-    line = render.document({"dir": EVIL + "é\u2028\x9b"})
+    line = output.document({"dir": EVIL + "é\u2028\x9b"})
     assert all(" " <= char <= "~" for char in line)
     assert json.loads(line)["dir"] == EVIL + "é\u2028\x9b"
 
@@ -160,12 +160,12 @@ def test_a_document_is_one_line_of_plain_ascii() -> None:
 @pytest.mark.parametrize("result", [STATUS, Sessions(sessions=(STATUS,))])
 def test_the_token_is_shown_only_where_the_address_is(result: object, capsys: pytest.CaptureFixture[str]) -> None:
     for wanted in (True, False):
-        render.show(result, as_json=wanted)
+        output.show(result, as_json=wanted)
     assert "SECRET" not in "".join(capsys.readouterr())
 
 
 def test_a_failure_is_a_document_with_its_error(capsys: pytest.CaptureFixture[str]) -> None:
-    render.fail(Unreachable("cannot reach `gpu1`", detail="ssh: \x1b[2J", hint="try"), as_json=True)
+    output.fail(Unreachable("cannot reach `gpu1`", detail="ssh: \x1b[2J", hint="try"), as_json=True)
     out, err = capsys.readouterr()
     error = {"code": "unreachable", "message": "cannot reach `gpu1`", "detail": "ssh: \x1b[2J", "hint": "try"}
     assert json.loads(out) == {"farlab": 1, "ok": False, "error": error}
@@ -177,24 +177,24 @@ def test_a_failure_is_a_document_with_its_error(capsys: pytest.CaptureFixture[st
 
 def test_an_error_looks_as_the_style_says(capsys: pytest.CaptureFixture[str]) -> None:
     error = Unreachable("cannot reach `gpu1`", detail="ssh: connect:\nNo route to host\n", hint="are you on the VPN?")
-    render.fail(error)
+    output.fail(error)
     out, err = capsys.readouterr()
     assert out == ""
     assert err == ("error: cannot reach `gpu1`\n  | ssh: connect:\n  | No route to host\n\nhint: are you on the VPN?\n")
 
 
 def test_an_error_without_more_to_say_is_one_line() -> None:
-    assert wording.error_text(Usage("no", hint="")) == "error: no"
+    assert messages.error_text(Usage("no", hint="")) == "error: no"
 
 
 def test_a_flood_of_detail_is_cut_to_its_end() -> None:
-    text = wording.error_text(NoSession("no", detail="\n".join(map(str, range(100))), hint=""))
+    text = messages.error_text(NoSession("no", detail="\n".join(map(str, range(100))), hint=""))
     assert text.splitlines()[1] == "  | … 60 lines before"
     assert text.splitlines()[-1] == "  | 99"
 
 
 def test_connect_says_the_address_and_how_to_end_it(capsys: pytest.CaptureFixture[str]) -> None:
-    render.show(CONNECTED)
+    output.show(CONNECTED)
     out, err = capsys.readouterr()
     assert out == (
         "JupyterLab on `gpu1`, in `/home/ada`, started in 3.1 s\n\n"
@@ -204,13 +204,13 @@ def test_connect_says_the_address_and_how_to_end_it(capsys: pytest.CaptureFixtur
 
 
 def test_a_session_that_ran_already_and_has_a_name_says_so() -> None:
-    text = wording.text(replace(CONNECTED, reused=True, name="second"))
+    text = messages.text(replace(CONNECTED, reused=True, name="second"))
     assert "running already, found in 3.1 s" in text
     assert text.endswith("`farlab terminate gpu1 --name second`")
 
 
 def test_status_tells_everything_it_knows() -> None:
-    lines = wording.text(STATUS).splitlines()
+    lines = messages.text(STATUS).splitlines()
     assert lines[0] == "session `main` on `gpu1`: up"
     rows = {line.split()[0]: line[14:] for line in lines[1:]}
     assert rows["server"] == "jupyter_server 2.17, pid 12, in tmux"
@@ -234,59 +234,59 @@ def test_status_tells_everything_it_knows() -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_every_state_has_words(state: State) -> None:
-    assert wording.state_text(replace(STATUS, state=state, reason="because")).count("because") == 1
-    assert wording.change_text(replace(STATUS, state=state), "12:00:00").startswith("12:00:00  main on gpu1  ")
+    assert messages.state_text(replace(STATUS, state=state, reason="because")).count("because") == 1
+    assert messages.change_text(replace(STATUS, state=state), "12:00:00").startswith("12:00:00  main on gpu1  ")
 
 
 def test_a_session_that_needs_a_person_says_what_to_type() -> None:
     blocked = replace(STATUS, state=State.BLOCKED, reason="a password is needed")
-    assert wording.state_text(blocked) == "blocked: a password is needed; `farlab connect gpu1`"
+    assert messages.state_text(blocked) == "blocked: a password is needed; `farlab connect gpu1`"
 
 
 def test_list_is_a_table_whose_directory_gives_way() -> None:
     long = replace(STATUS, host="login.example.org", directory="/home/ada/" + "x" * 80, state=State.DOWN)
-    wide = render.table((STATUS, long)).splitlines()
-    assert wide[0].split() == [each for each in render.HEADINGS if each != "ssh-config"]
+    wide = output.table((STATUS, long)).splitlines()
+    assert wide[0].split() == [each for each in output.HEADINGS if each != "ssh-config"]
     assert wide[1].split()[2:4] == ["up", "2"]  # min
     assert wide[2].endswith("x" * 80)
-    narrow = render.table((STATUS, long), width=100).splitlines()
+    narrow = output.table((STATUS, long), width=100).splitlines()
     assert narrow[0].split() == ["host", "session", "state", "address", "directory"]
     assert max(map(len, narrow)) <= 100
     assert narrow[2].endswith("…")
-    tiny = render.table((STATUS, long), width=20).splitlines()
+    tiny = output.table((STATUS, long), width=20).splitlines()
     assert "http://gpu1-main.localhost:8899/lab" in tiny[1]
 
 
 def test_list_without_sessions_says_what_to_type() -> None:
-    assert "farlab connect HOST" in wording.text(Sessions(sessions=()))
-    assert "gpu1" in wording.text(Sessions(sessions=(), host="gpu1"))
+    assert "farlab connect HOST" in messages.text(Sessions(sessions=()))
+    assert "gpu1" in messages.text(Sessions(sessions=(), host="gpu1"))
 
 
 @pytest.mark.parametrize(
     ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 << 20, "5.0 MiB"), (3 << 50, "3072.0 TiB")]
 )
 def test_sizes_have_units(size: int, text: str) -> None:
-    assert wording.size_text(size) == text
+    assert messages.size_text(size) == text
 
 
 def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert render.has_color(Screen())
-    assert not render.has_color(io.StringIO())
-    assert not render.has_color(None)
-    assert wording.error_text(Usage("no"), color=True).startswith("\x1b[1;31merror:\x1b[0m no")
+    assert output.has_color(Screen())
+    assert not output.has_color(io.StringIO())
+    assert not output.has_color(None)
+    assert messages.error_text(Usage("no"), color=True).startswith("\x1b[1;31merror:\x1b[0m no")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not render.has_color(Screen())
+    assert not output.has_color(Screen())
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
-    assert not render.has_color(Screen())
+    assert not output.has_color(Screen())
 
 
 def test_a_number_that_json_cannot_say_is_null_in_it() -> None:
     odd = replace(STATUS, round_trip=float("nan"), last_heard=float("inf"), longest_outage=-float("inf"))
     for result in (odd, Sessions(sessions=(odd, STATUS))):
-        told = json.loads(render.document(render.payload(result)), parse_constant=pytest.fail)
+        told = json.loads(output.document(output.payload(result)), parse_constant=pytest.fail)
         first = told["sessions"][0] if "sessions" in told else told
         assert (first["round_trip"], first["last_heard"], first["longest_outage"]) == (None, None, None)
         assert first["bytes_in"] == 2048
@@ -294,5 +294,5 @@ def test_a_number_that_json_cannot_say_is_null_in_it() -> None:
 
 @pytest.mark.parametrize("when", [1e30, -1e30, float("nan"), float("inf"), 10**400, 253402300800])
 def test_a_time_that_no_calendar_has_is_shown_as_such(when: float, capsys: pytest.CaptureFixture[str]) -> None:
-    render.show(replace(STATUS, since=1.0, host_full_since=when, full_since=when))
+    output.show(replace(STATUS, since=1.0, host_full_since=when, full_since=when))
     assert "reached at an unknown time" in capsys.readouterr().out

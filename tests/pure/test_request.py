@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farlab.keeper.browser.request import Request, end_of_head, read, with_login, without_token
+from farlab.keeper.web.http_head import Request, end_of_head, read, with_login, without_token
 
 NAME, PORT = "gpu1-main.localhost", 8899
 TYPED = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-site": "none"}

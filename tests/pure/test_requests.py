@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farlab.errors import from_json
-from farlab.keeper import requests
-from farlab.keeper.limits import Limits
-from farlab.model import App, Kernels, Question, QuestionKind, Wish
-from farlab.remote.records import Wrong
-from farlab.ssh.options import UNLOCKED
+from farlab.keeper import control_messages
+from farlab.keeper.buffers import BufferLimits
+from farlab.model import App, Kernels, Question, QuestionKind, SessionOptions
+from farlab.protocol.records import Wrong
+from farlab.transport.ssh.options import UNLOCKED
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -25,16 +25,18 @@ JSON = st.recursive(
 
 
 def test_every_part_of_a_wish_is_declared() -> None:
-    assert set(requests.Wished.fields()) == {field.name for field in fields(Wish)}
-    assert set(requests.Unlocked.fields()) == set(UNLOCKED)
+    assert set(control_messages.Wished.fields()) == {field.name for field in fields(SessionOptions)}
+    assert set(control_messages.Unlocked.fields()) == set(UNLOCKED)
 
 
 @pytest.mark.parametrize(
     "wish",
     [
-        Wish(),
-        Wish(directory="~/a b\udc80", environment="ml", setup=("module load x", "é"), app=App.LAB, notebook="a.ipynb"),
-        Wish(
+        SessionOptions(),
+        SessionOptions(
+            directory="~/a b\udc80", environment="ml", setup=("module load x", "é"), app=App.LAB, notebook="a.ipynb"
+        ),
+        SessionOptions(
             port=65535,
             timeout=0.5,
             kernels=Kernels.PRIVATE,
@@ -45,9 +47,9 @@ def test_every_part_of_a_wish_is_declared() -> None:
         ),
     ],
 )
-def test_a_wish_arrives_as_it_was_said(wish: Wish) -> None:
+def test_a_wish_arrives_as_it_was_said(wish: SessionOptions) -> None:
     said = json.loads(json.dumps(asdict(wish)))
-    assert requests.wish(said) == said
+    assert control_messages.wish(said) == said
 
 
 @pytest.mark.parametrize(
@@ -78,24 +80,24 @@ def test_a_wish_arrives_as_it_was_said(wish: Wish) -> None:
 )
 def test_what_no_keeper_could_do_is_refused(key: str, value: Any) -> None:
     with pytest.raises(Wrong, match=key):
-        requests.wish({key: value})
+        control_messages.wish({key: value})
 
 
 @pytest.mark.parametrize("kind", ["secret", "yes-no", "notice", "of-a-newer-farlab", ""])
 def test_a_question_of_no_known_kind_is_a_secret(kind: str) -> None:
-    question = requests.Asked.read({"prompt": "code?", "kind": kind}).question
+    question = control_messages.Asked.read({"prompt": "code?", "kind": kind}).question
     assert question == Question(prompt="code?", kind=QuestionKind(kind if kind in list(QuestionKind) else "secret"))
 
 
-@given(JSON | st.dictionaries(st.sampled_from(list(requests.Wished.fields())), JSON))
+@given(JSON | st.dictionaries(st.sampled_from(list(control_messages.Wished.fields())), JSON))
 def test_of_any_wish_that_is_taken_limits_can_be_made(said: Any) -> None:
     try:
-        wish = requests.wish(said)
+        wish = control_messages.wish(said)
     except Wrong as wrong:
-        error = requests.refusal(wrong)
+        error = control_messages.refusal(wrong)
         assert (error.slug, from_json(error.as_json()).hint) == ("usage", "")
         return
-    limits = Limits().but(wish)
+    limits = BufferLimits().but(wish)
     assert 1 << 20 <= limits.laptop <= 1 << 62
     assert 0 < limits.seconds < 1e11
     json.dumps(limits.message(), allow_nan=False)

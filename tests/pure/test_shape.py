@@ -13,10 +13,10 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE = REPOSITORY / "src/farlab"
 CORE = (
-    *("model.py", "errors.py", "config.py", "wording.py", "washing.py", "advice.py"),
-    *("keeper/states.py", "keeper/told.py", "keeper/liveness/watch.py"),
-    *("ssh/options.py", "ssh/explain.py", "ssh/words.py"),
-    *("remote/frames.py", "remote/streams.py", "remote/line.py", "remote/records.py"),
+    *("model.py", "errors.py", "config.py", "text/messages.py", "sanitize.py", "advice.py"),
+    *("keeper/states.py", "transport/host_messages.py", "keeper/failure_detector.py"),
+    *("transport/ssh/options.py", "transport/ssh/explain.py", "transport/ssh/rules.py"),
+    *("mux/frames.py", "mux/streams.py", "mux/mux.py", "protocol/records.py"),
 )
 """What must be there and pure. So must whatever else says of itself that it is."""
 WORLD = {"os", "time", "socket", "subprocess", "asyncio", "select", "selectors", "threading"}
@@ -30,8 +30,8 @@ NOT_IN_3_6 = {
     "zoneinfo",
     "tomllib",
 }
-LAPTOP_SIDE = {"bootstrap.py", "__init__.py"}
-"""Files of `remote/` that never run on the host."""
+HOST_SIDE = ("host", "mux", "protocol")
+"""Packages that run on the host."""
 
 files = pytest.mark.parametrize(
     "path",
@@ -87,9 +87,9 @@ def test_the_pure_core_imports_nothing_that_touches_the_world(path: Path) -> Non
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, id=path.name)
-        for path in sorted((SOURCE / "remote").glob("*.py"))
-        if path.name not in LAPTOP_SIDE
+        pytest.param(path, id=str(path.relative_to(SOURCE)))
+        for package in HOST_SIDE
+        for path in sorted((SOURCE / package).rglob("*.py"))
     ],
 )
 def test_what_runs_on_the_host_is_python_3_6(path: Path) -> None:

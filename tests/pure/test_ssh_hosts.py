@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from farlab.cli.complete import config_hosts
+from farlab.cli.host_names import config_hosts
 
 
 @pytest.mark.parametrize(

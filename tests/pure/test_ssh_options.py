@@ -10,14 +10,7 @@ from hypothesis import strategies as st
 
 from farlab.errors import Internal, Usage
 from farlab.model import Target
-from farlab.ssh.options import (
-    Resolved,
-    attach_argv,
-    check_host,
-    link_argv,
-    parse_resolved,
-    query_argv,
-)
+from farlab.transport.ssh.options import Resolved, attach_argv, check_host, link_argv, parse_resolved, query_argv
 
 TARGET = Target(host="far")
 PLAIN = Resolved(hostname="far.example.org", port=22)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from farlab import paths
+from farlab.client import spawn
 from farlab.errors import KeeperSilent
-from farlab.keeper import spawn
-from farlab.model import Target, Wish
+from farlab.model import SessionOptions, Target
 
 TARGET = Target(host="far", name="two")
 
@@ -31,7 +31,7 @@ def test_a_starter_that_does_not_get_on_is_said_to_be_stopped(content: str, pid:
     with lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(KeeperSilent) as caught:
-            spawn.find_or_start(TARGET, Wish(timeout=0.1), may_ask=False)
+            spawn.find_or_start(TARGET, SessionOptions(timeout=0.1), may_ask=False)
     assert caught.value.pid == pid
     assert ("`kill -CONT 4711`" in caught.value.hint) == (pid == 4711)
     assert "reboot" not in str(caught.value) + caught.value.hint

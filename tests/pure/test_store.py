@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from farlab import paths, store
+from farlab import paths, saved
 from farlab.errors import DiskFull, FarlabError, Internal
-from farlab.keeper.browser.pages import label
-from farlab.keeper.story import MOST_BYTES, MOST_LINE, Story
-from farlab.keeper.trace import Trace
+from farlab.keeper.local_state import LocalState
+from farlab.keeper.log import MOST_BYTES, MOST_LINE, KeeperLog
+from farlab.keeper.web.pages import label
 from farlab.model import Target
 
 TARGET = Target(host="far")
@@ -30,7 +30,7 @@ def a_link_to_nowhere(state: Path) -> None:
 
 
 def a_directory_in_the_place_of_each_file(state: Path) -> None:
-    for path in (store.log_path(TARGET), state / f"{store.key_of(TARGET)}.json"):
+    for path in (saved.log_path(TARGET), state / f"{saved.key_of(TARGET)}.json"):
         (path / "full").mkdir(parents=True)
 
 
@@ -52,16 +52,16 @@ def state(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_nothing_is_remembered_and_nothing_raised(state: Path) -> None:
-    memory = store.Memory(host="far", name="main", ssh_config=None, port=8888)
-    assert store.remember(memory) is False
-    assert store.recall(TARGET) is None
-    assert store.recall_all() == []
-    store.tidy(TARGET)
-    store.forget(TARGET)
+    memory = saved.SavedSession(host="far", name="main", ssh_config=None, port=8888)
+    assert saved.remember(memory) is False
+    assert saved.recall(TARGET) is None
+    assert saved.recall_all() == []
+    saved.tidy(TARGET)
+    saved.forget(TARGET)
 
 
 def test_a_keeper_goes_on_without_it(state: Path) -> None:
-    trace = Trace(TARGET, 8888)
+    trace = LocalState(TARGET, 8888)
     trace.tell("a line")
     trace.remember(is_alive=True)
     assert not trace.is_kept
@@ -71,20 +71,20 @@ def test_a_keeper_goes_on_without_it(state: Path) -> None:
 
 def test_whoever_must_read_it_is_told_why_it_cannot_be(state: Path) -> None:
     if state.is_dir() or state.is_symlink():
-        assert store.recall_all(must_read=True) == []
+        assert saved.recall_all(must_read=True) == []
         return
     with pytest.raises(Internal, match=str(state)) as caught:
-        store.recall_all(must_read=True)
+        saved.recall_all(must_read=True)
     assert "bug" not in caught.value.hint
 
 
 def test_a_directory_that_is_not_there_holds_no_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    assert store.recall_all(must_read=True) == []
+    assert saved.recall_all(must_read=True) == []
 
 
 def test_a_line_of_the_log_is_one_line_of_a_bounded_length(tmp_path: Path) -> None:
-    story = Story(tmp_path / "log")
+    story = KeeperLog(tmp_path / "log")
     story.tell("a\nb\x1b[31m\u202e" + "x" * 1_000_000)
     [line] = (tmp_path / "log").read_text().splitlines()
     assert "a bxxx" in line
@@ -116,14 +116,14 @@ def test_what_is_no_file_of_ours_is_not_remembered_and_holds_nobody_up(
     make: Callable[[Path, Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    memory = store.Memory(host="far", name="main", ssh_config=None, port=8888)
-    assert store.remember(memory)
+    memory = saved.SavedSession(host="far", name="main", ssh_config=None, port=8888)
+    assert saved.remember(memory)
     [ours] = paths.state_directory().glob("*.json")
     elsewhere = tmp_path / "elsewhere"
     ours.rename(elsewhere)
     make(ours, elsewhere)
-    assert store.recall(TARGET) is None
-    assert store.recall_all(must_read=True) == []
+    assert saved.recall(TARGET) is None
+    assert saved.recall_all(must_read=True) == []
 
 
 @pytest.mark.parametrize("make", ODD[:3], ids=lambda make: make.__name__)
@@ -132,7 +132,7 @@ def test_the_log_goes_nowhere_but_into_a_file_of_ours(make: Callable[[Path, Path
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(b"x" * (2 * MOST_BYTES))
     make(tmp_path / "log", elsewhere)
-    story = Story(tmp_path / "log")
+    story = KeeperLog(tmp_path / "log")
     story.tell("a line")
     story.trim()
     assert elsewhere.read_bytes() == b"x" * (2 * MOST_BYTES)
@@ -141,11 +141,11 @@ def test_the_log_goes_nowhere_but_into_a_file_of_ours(make: Callable[[Path, Path
 def test_a_file_of_ssh_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     odd = [Target(host="far", ssh_config=os.fsdecode(name)) for name in (b"/\xff", b"/\xfe")]
-    assert len({store.key_of(target) for target in (*odd, TARGET)}) == 3
+    assert len({saved.key_of(target) for target in (*odd, TARGET)}) == 3
     assert len({label(target) for target in (*odd, TARGET)}) == 3
     for target in odd:
-        assert store.remember(store.Memory(host="far", name="main", ssh_config=target.ssh_config, port=8888))
-    assert {memory.target for memory in store.recall_all()} == set(odd)
+        assert saved.remember(saved.SavedSession(host="far", name="main", ssh_config=target.ssh_config, port=8888))
+    assert {memory.target for memory in saved.recall_all()} == set(odd)
 
 
 @pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, DiskFull), (errno.EROFS, Internal)])

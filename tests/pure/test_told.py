@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farlab.errors import FarlabError, NoJupyter, every_error
-from farlab.keeper.told import (
+from farlab.protocol.records import MaybeNumber, MaybeWhole, Number, Path, Record, Text, Texts, Whole, Word, Wrong
+from farlab.transport.host_messages import (
     MOST_LISTED,
-    FarEnd,
     Foreign,
     KernelTold,
     Listed,
     Progress,
+    RemoteBuffer,
+    SessionInfo,
     Stopped,
-    Told,
     failure,
     listed,
 )
-from farlab.remote.records import MaybeNumber, MaybeWhole, Number, Path, Record, Text, Texts, Whole, Word, Wrong
 
 ANYTHING = st.recursive(
     st.none()
@@ -36,48 +36,54 @@ ANYTHING = st.recursive(
     max_leaves=5,
 )
 FULL = st.fixed_dictionaries({}, optional={"ago": ANYTHING, "for": ANYTHING})
-RECORDS = (Told, Progress, Listed, Foreign, KernelTold, Stopped)
+RECORDS = (SessionInfo, Progress, Listed, Foreign, KernelTold, Stopped)
 LONGEST = 16384
 
 
 def test_a_session_is_what_its_anchor_tells() -> None:
     words = {"state": "up", "node": "n1", "token": "t", "pid": 7, "answers": False, "keep_output": True, "other": 1}
-    assert Told.read(words) == Told(state="up", node="n1", token="t", pid=7, answers=False, keep_output=True)
+    assert SessionInfo.read(words) == SessionInfo(
+        state="up", node="n1", token="t", pid=7, answers=False, keep_output=True
+    )
 
 
 def test_what_is_not_told_is_empty() -> None:
-    assert Told.read({}) == Told(state="", node="", pid=None, answers=True, keep_output=False)
-    assert Told.read(dict.fromkeys(Told.fields())) == Told()  # null
-    assert FarEnd.of({}, 1000.0) == FarEnd.of(None, 1000.0) == FarEnd(limit=0, full_since=None, full_seconds=0.0)
+    assert SessionInfo.read({}) == SessionInfo(state="", node="", pid=None, answers=True, keep_output=False)
+    assert SessionInfo.read(dict.fromkeys(SessionInfo.fields())) == SessionInfo()  # null
+    assert (
+        RemoteBuffer.of({}, 1000.0)
+        == RemoteBuffer.of(None, 1000.0)
+        == RemoteBuffer(limit=0, full_since=None, full_seconds=0.0)
+    )
 
 
 def test_times_of_the_far_end_are_told_as_times_of_here() -> None:
     told = {"limit": 1 << 20, "seconds": 60.0, "full": {"ago": 100, "for": 2.5}}
-    assert FarEnd.of(told, 1000.0) == FarEnd(limit=1 << 20, full_since=900.0, full_seconds=2.5)
+    assert RemoteBuffer.of(told, 1000.0) == RemoteBuffer(limit=1 << 20, full_since=900.0, full_seconds=2.5)
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 1e30, -1, 10**400, True, "1", [], {}])
 @pytest.mark.parametrize("key", ["ago", "for"])
 def test_a_time_that_cannot_be_is_refused(odd: object, key: str) -> None:
     with pytest.raises(Wrong):
-        FarEnd.of({"limit": 1, "full": {"ago": 1, "for": 1, key: odd}}, 1000.0)
+        RemoteBuffer.of({"limit": 1, "full": {"ago": 1, "for": 1, key: odd}}, 1000.0)
 
 
 @pytest.mark.parametrize("token", ["a b", "a\r\nX: y", "\ud800", "é", "\x00", "t" * 2000, 7])
 def test_a_token_is_a_word_that_a_header_can_hold(token: object) -> None:
     for key in ("token", "base_url"):
         with pytest.raises(Wrong, match=key):
-            Told.read({key: token})
+            SessionInfo.read({key: token})
 
 
 def test_of_the_names_that_a_host_knows_the_first_thousand_count() -> None:
-    assert len(Told.read({"names": [f"n{number}" for number in range(5000)]}).names) == MOST_LISTED
+    assert len(SessionInfo.read({"names": [f"n{number}" for number in range(5000)]}).names) == MOST_LISTED
 
 
-@given(st.dictionaries(st.sampled_from([*Told.fields(), "other"]), ANYTHING))
+@given(st.dictionaries(st.sampled_from([*SessionInfo.fields(), "other"]), ANYTHING))
 def test_what_is_read_of_a_host_is_finite_sane_and_short_or_refused(words: dict[str, Any]) -> None:
     try:
-        told = Told.read(words)
+        told = SessionInfo.read(words)
     except Wrong:
         return
     assert all(is_sane(value) for value in told.values().values())
@@ -86,7 +92,7 @@ def test_what_is_read_of_a_host_is_finite_sane_and_short_or_refused(words: dict[
 @given(ANYTHING | FULL | st.dictionaries(st.sampled_from(["limit", "full", "other"]), ANYTHING | FULL))
 def test_so_are_the_bounds_of_the_far_end(words: Any) -> None:
     try:
-        far_end = FarEnd.of(words, 1000.0)
+        far_end = RemoteBuffer.of(words, 1000.0)
     except Wrong:
         return
     assert is_sane(far_end.limit)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farlab.washing import clean, clean_line, shortened
+from farlab.sanitize import clean, clean_line, shortened
 
 OPENERS = [
     "\x9d", "\x90", "\x98", "\x9b", "\x9e", "\x9f", "\x1b", "\x1b]", "\x1b[", "\x1bP", "\x1bX", "\x1b^", "\x1b_",

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import click
 
 from ..errors import FarlabError, Internal, Interrupted, Usage
-from .verbs import ALIASES, VERBS, Farlab
-from .voice import Voice, first_voice
+from .group import ALIASES, VERBS, Farlab
+from .output_mode import OutputMode, first_voice
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _run(words: list[str], voice: Voice) -> int:
+def _run(words: list[str], voice: OutputMode) -> int:
     try:
         with Farlab().make_context("farlab", words, obj=voice) as context:
             return int(context.command.invoke(context) or 0)
@@ -63,27 +63,28 @@ def _reader_has_gone() -> bool:
     return any(events & (POLLERR | POLLHUP) for _, events in ours.poll(0))
 
 
-def _fail(error: FarlabError, voice: Voice, cause: Exception | None = None) -> int:
-    from .. import advice, render
+def _fail(error: FarlabError, voice: OutputMode, cause: Exception | None = None) -> int:
+    from .. import advice
+    from ..text import output
 
     error.hint = advice.fill(error.hint, None)  # what is about no session
     if voice.verbose and cause is not None:
         import traceback
 
-        from ..washing import clean
+        from ..sanitize import clean
 
-        render.say(clean("".join(traceback.format_exception(cause)).rstrip()))
+        output.say(clean("".join(traceback.format_exception(cause)).rstrip()))
     if not voice.is_settled and not voice.json:
         voice.json = _configured_json()
     if error.message or voice.json:
-        render.fail(error, as_json=voice.json)
+        output.fail(error, as_json=voice.json)
     return error.exit_status
 
 
 def _configured_json() -> bool:
     """What the configuration says of `--json`, for an error that came before the settings were known."""
     from ..config import resolve
-    from .call import load_config
+    from .context import load_config
 
     try:
         settings = resolve(("json",), words={}, environ=os.environ, config=load_config(os.environ))

@@ -12,19 +12,19 @@ from dataclasses import dataclass
 import click
 from click.shell_completion import CompletionItem
 
-from .. import render
 from ..config import KEYS, Kind, Value, from_text
 from ..model import App, Kernels
-from .call import Call, settle
-from .verbs import help_option
-from .voice import Voice
+from ..text import output
+from .context import CommandContext, settle
+from .group import help_option
+from .output_mode import OutputMode
 
 COMMON = ("name", "json", "ssh-config", "verbose")
 Example = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+class OptionHelp:
     """How an option looks on the command line."""
 
     help: str
@@ -32,37 +32,51 @@ class Word:
     metavar: str = ""
 
 
-WORDS: Mapping[str, Word] = {
-    "name": Word(short="-n", metavar="NAME", help="which session on that host; `main` unless given"),
-    "dir": Word(metavar="DIR", help="the directory on the host where the notebooks are; your home there unless given"),
-    "env": Word(metavar="ENV", help="the environment on the host: a conda name, or a path to an environment or Python"),
-    "setup": Word(metavar="LINE", help="a line for your shell on the host before Jupyter starts; can be given again"),
-    "app": Word(metavar="APP", help="lab, notebook, nbclassic or server; lab unless given"),
-    "notebook": Word(metavar="PATH", help="the notebook to open first, as the host names it"),
-    "port": Word(metavar="N", help="the port on this machine; the one of last time, or a free one, unless given"),
-    "no-browser": Word(help="print the address and open nothing"),
-    "copy": Word(help="put the address on the clipboard"),
-    "timeout": Word(metavar="S", help="seconds to wait for the server, apart from your answers; 120 unless given"),
-    "kernels": Word(
+WORDS: Mapping[str, OptionHelp] = {
+    "name": OptionHelp(short="-n", metavar="NAME", help="which session on that host; `main` unless given"),
+    "dir": OptionHelp(
+        metavar="DIR", help="the directory on the host where the notebooks are; your home there unless given"
+    ),
+    "env": OptionHelp(
+        metavar="ENV", help="the environment on the host: a conda name, or a path to an environment or Python"
+    ),
+    "setup": OptionHelp(
+        metavar="LINE", help="a line for your shell on the host before Jupyter starts; can be given again"
+    ),
+    "app": OptionHelp(metavar="APP", help="lab, notebook, nbclassic or server; lab unless given"),
+    "notebook": OptionHelp(metavar="PATH", help="the notebook to open first, as the host names it"),
+    "port": OptionHelp(metavar="N", help="the port on this machine; the one of last time, or a free one, unless given"),
+    "no-browser": OptionHelp(help="print the address and open nothing"),
+    "copy": OptionHelp(help="put the address on the clipboard"),
+    "timeout": OptionHelp(
+        metavar="S", help="seconds to wait for the server, apart from your answers; 120 unless given"
+    ),
+    "kernels": OptionHelp(
         metavar="KIND", help="any, or private: those that nobody else on the host can read; any unless given"
     ),
-    "keep-output": Word(help="install what keeps output while no tab shows it; ipywidgets end with a reload then"),
-    "keep-host": Word(metavar="SIZE", help="how much the host keeps while this machine is away; 64M unless given"),
-    "keep-laptop": Word(metavar="SIZE", help="how much this machine keeps while the host is away; 16M unless given"),
-    "keep-hours": Word(metavar="H", help="hours that the host keeps this machine's connections; 72 unless given"),
-    "yes": Word(short="-y", help="end kernels, busy ones too, without asking"),
-    "follow": Word(short="-f", help="go on, showing what is new, until Ctrl-C"),
-    "keeper": Word(help="the log of what farlab runs on this machine"),
-    "lines": Word(metavar="N", help="how many lines; 200 unless given"),
-    "seconds": Word(metavar="N", help="end by itself after that long"),
-    "json": Word(help="print one JSON document on stdout, for success and failure"),
-    "ssh-config": Word(short="-F", metavar="FILE", help="as `ssh -F`: this file instead of your `~/.ssh/config`"),
-    "verbose": Word(short="-v", help="say more: each step, and tracebacks of bugs"),
-    "host": Word(metavar="HOST", help="ask this host, and show servers there that farlab did not start"),
+    "keep-output": OptionHelp(
+        help="install what keeps output while no tab shows it; ipywidgets end with a reload then"
+    ),
+    "keep-host": OptionHelp(
+        metavar="SIZE", help="how much the host keeps while this machine is away; 64M unless given"
+    ),
+    "keep-laptop": OptionHelp(
+        metavar="SIZE", help="how much this machine keeps while the host is away; 16M unless given"
+    ),
+    "keep-hours": OptionHelp(metavar="H", help="hours that the host keeps this machine's connections; 72 unless given"),
+    "yes": OptionHelp(short="-y", help="end kernels, busy ones too, without asking"),
+    "follow": OptionHelp(short="-f", help="go on, showing what is new, until Ctrl-C"),
+    "keeper": OptionHelp(help="the log of what farlab runs on this machine"),
+    "lines": OptionHelp(metavar="N", help="how many lines; 200 unless given"),
+    "seconds": OptionHelp(metavar="N", help="end by itself after that long"),
+    "json": OptionHelp(help="print one JSON document on stdout, for success and failure"),
+    "ssh-config": OptionHelp(short="-F", metavar="FILE", help="as `ssh -F`: this file instead of your `~/.ssh/config`"),
+    "verbose": OptionHelp(short="-v", help="say more: each step, and tracebacks of bugs"),
+    "host": OptionHelp(metavar="HOST", help="ask this host, and show servers there that farlab did not start"),
 }
 
 
-class Key(click.ParamType):  # type: ignore[type-arg]  # generic only in newer versions of click
+class SettingParameter(click.ParamType):  # type: ignore[type-arg]  # generic only in newer versions of click
     """The value of a setting, read by `config`."""
 
     def __init__(self, key: str) -> None:
@@ -74,7 +88,7 @@ class Key(click.ParamType):  # type: ignore[type-arg]  # generic only in newer v
         return from_text(self.key, str(value), origin)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from . import complete
+        from . import host_names
 
         if KEYS[self.key] is Kind.APP:
             return [CompletionItem(app) for app in App if app.startswith(incomplete)]
@@ -83,8 +97,8 @@ class Key(click.ParamType):  # type: ignore[type-arg]  # generic only in newer v
         if KEYS[self.key] is Kind.FILE:
             return [CompletionItem(incomplete, type="file")]
         if self.key == "name":
-            return complete.names(ctx, incomplete)
-        return complete.hosts(ctx, incomplete) if self.key == "host" else []
+            return host_names.names(ctx, incomplete)
+        return host_names.hosts(ctx, incomplete) if self.key == "host" else []
 
 
 class Option(click.Option):
@@ -101,7 +115,7 @@ class Option(click.Option):
         else:
             many = kind is Kind.LINES
             flags = [*filter(None, (word.short, f"--{key}")), name]
-            super().__init__(flags, type=Key(key), multiple=many, metavar=word.metavar, help=word.help)
+            super().__init__(flags, type=SettingParameter(key), multiple=many, metavar=word.metavar, help=word.help)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         record = super().get_help_record(ctx)
@@ -109,7 +123,7 @@ class Option(click.Option):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class CommandSpec:
     """What a verb is made of: its settings, and the options and arguments that only the command line gives."""
 
     keys: tuple[str, ...]
@@ -118,24 +132,24 @@ class Shape:
     arguments: tuple[click.Argument, ...] = ()
 
 
-class Verb(click.Command):
+class Command(click.Command):
     """One verb: reads its words, runs, and shows what it returns."""
 
-    def __init__(self, run: Callable[[Call], object], shape: Shape) -> None:
+    def __init__(self, run: Callable[[CommandContext], object], shape: CommandSpec) -> None:
         self.run = run
         self.shape = shape
-        host = click.Argument(["host"], required=False, type=Key("host"), metavar="[HOST]")
+        host = click.Argument(["host"], required=False, type=SettingParameter("host"), metavar="[HOST]")
         arguments = [host] if "host" in shape.keys else list(shape.arguments)
         options = [Option(key) for key in (*shape.typed, *shape.keys) if key != "host" or key in shape.typed]
         super().__init__(run.__name__.strip("_"), params=[*arguments, *options], help=run.__doc__)
 
     def invoke(self, ctx: click.Context) -> int:
-        voice = ctx.find_object(Voice) or Voice()
+        voice = ctx.find_object(OutputMode) or OutputMode()
         call = settle(self.shape.keys, words(self.params, ctx.params), voice)
         with call.blame():
             result = self.run(call)
         if result is not None:
-            render.show(result, as_json=voice.json)
+            output.show(result, as_json=voice.json)
         return 0
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
@@ -157,11 +171,11 @@ def verb(
     typed: tuple[str, ...] = (),
     common: tuple[str, ...] = COMMON,
     arguments: tuple[click.Argument, ...] = (),
-) -> Callable[[Callable[[Call], object]], Verb]:
-    """Make a verb of a function from `Call` to a result; its docstring is the help, `keys` are its settings."""
+) -> Callable[[Callable[[CommandContext], object]], Command]:
+    """Make a command of a function from `CommandContext` to a result; its docstring is the help."""
     every = (*keys, *(key for key in common if key not in typed))
-    shape = Shape(keys=every, examples=tuple(examples), typed=typed, arguments=arguments)
-    return lambda run: Verb(run, shape)
+    shape = CommandSpec(keys=every, examples=tuple(examples), typed=typed, arguments=arguments)
+    return lambda run: Command(run, shape)
 
 
 def words(params: Iterable[click.Parameter], given: Mapping[str, object]) -> dict[str, Value]:

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 from ..advice import usual_name
 from ..errors import FarlabError
 from ..model import Target
-from .browser import listening
-from .links.dial import Dialed, Way, dial
-from .links.query import Query
+from ..transport.process import LinkSpec, SshProcess, dial
+from ..transport.ssh.config_query import ConfigQuery
+from .web import listener
 
 if TYPE_CHECKING:
     import socket
 
-    from .control import PrivateSocket
+    from .control_socket import ControlSocket
 
 
 def main() -> None:
@@ -37,17 +37,17 @@ def main() -> None:
     target = Target(host=words["host"], name=words["name"], ssh_config=words["ssh_config"])
     query = None
     with suppress(FarlabError):
-        query = Query(target)
+        query = ConfigQuery(target)
     opened = _open(target, words["port"], out)  # while ssh reads its configuration; whatever can wait comes later
     if opened is None:
         return
     listeners, note, private = opened
     wish, may_ask = words["wish"], words["may_ask"]
     dialed = _dial(target, query, str(private.path) if may_ask else None)
-    from .service import Beginning, serve  # the event loop
+    from .run import StartupState, serve  # the event loop
 
     serve(
-        Beginning(
+        StartupState(
             target=target, listeners=listeners, private=private, dialed=dialed, note=note, wish=wish, may_ask=may_ask
         )
     )
@@ -63,18 +63,18 @@ def _detach() -> int:
     return out
 
 
-def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.socket, ...], str, PrivateSocket] | None:
+def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.socket, ...], str, ControlSocket] | None:
     """The listeners, a note on it, the private socket: said at `out`. None where there is no need or no way."""
-    from .. import paths, store
-    from .control import PrivateSocket, Taken
-    from .spawn import abstract_name, is_kept, socket_path
+    from .. import paths, saved
+    from .control_client import abstract_name, is_kept, socket_path
+    from .control_socket import ControlSocket, Taken
 
-    memory = store.recall(target)
+    memory = saved.recall(target)
     try:
         if is_kept(target):
             raise Taken
-        listeners, note = listening.bind(port, memory.port if memory else None)
-        private = PrivateSocket(socket_path(target), abstract_name(target))
+        listeners, note = listener.bind(port, memory.port if memory else None)
+        private = ControlSocket(socket_path(target), abstract_name(target))
     except Taken:
         _say(out, {"ready": False})
         return None
@@ -84,17 +84,17 @@ def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.sock
     if not _say(out, {"ready": True}):  # whoever wanted a keeper has gone, by Ctrl-C
         private.remove()
         if memory is None:
-            store.forget(target)
+            saved.forget(target)
         paths.tidy_runtime_directory()
         return None
     return listeners, note, private
 
 
-def _dial(target: Target, query: Query | None, ask_socket: str | None) -> Dialed | None:
+def _dial(target: Target, query: ConfigQuery | None, ask_socket: str | None) -> SshProcess | None:
     """The first `ssh`, ahead of everything else. What fails here fails again, and is told, when it is waited for."""
     with suppress(FarlabError):
         if query is not None:
-            return dial(Way(target=target, resolved=query.answer(), ask_socket=ask_socket))
+            return dial(LinkSpec(target=target, resolved=query.answer(), ask_socket=ask_socket))
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..advice import command, free_name
 from ..model import Kernels, Target
-from .told import Told
+from ..transport.host_messages import SessionInfo
 
 Words = Mapping[str, Any]
 
@@ -24,7 +24,7 @@ _OPTIONS = {
 """What makes a session what it is, by option: each belongs into the command that starts another one."""
 
 
-def unmet(target: Target, session: Told, wish: Words, *, limit: int, taken: Collection[str]) -> list[str]:
+def unmet(target: Target, session: SessionInfo, wish: Words, *, limit: int, taken: Collection[str]) -> list[str]:
     """A note for each thing that the running session has not; the last says how to have it without ending anything.
 
     `limit`: what the far end says it keeps, 0 where it does not say; `taken`: names of sessions that are known.
@@ -59,7 +59,7 @@ def open_kernels(names: Collection[str]) -> list[str]:
     ]
 
 
-def cost_of_kept_output(session: Told) -> list[str]:
+def cost_of_kept_output(session: SessionInfo) -> list[str]:
     """What `--keep-output` costs, said when the session starts."""
     if not session.keep_output:
         return []
@@ -67,7 +67,7 @@ def cost_of_kept_output(session: Told) -> list[str]:
     return [f"{cost}, and notebooks save themselves"]
 
 
-def _differences(session: Told, wish: Words) -> list[str]:
+def _differences(session: SessionInfo, wish: Words) -> list[str]:
     directory, environment, app = (wish.get(key) for key in ("directory", "environment", "app"))
     found = []
     if directory and not _is_in(session, str(directory)):
@@ -85,7 +85,7 @@ def _differences(session: Told, wish: Words) -> list[str]:
     return found
 
 
-def _is_in(session: Told, directory: str) -> bool:
+def _is_in(session: SessionInfo, directory: str) -> bool:
     """Whether the session runs where `directory` is: the same words as then, or the same place in the end."""
     if directory == session.asked:
         return True

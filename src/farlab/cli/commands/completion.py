@@ -1,0 +1,34 @@
+"""`farlab completion`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from click.shell_completion import ShellComplete, get_completion_class
+
+from ...errors import Usage
+from ...text.results import Script
+from ..context import CommandContext
+from ..group import Farlab
+from ..options import verb
+
+SHELLS = ("bash", "zsh", "fish")
+EXAMPLES = (
+    ('eval "$(farlab completion bash)"', "in `~/.bashrc`"),
+    ('eval "$(farlab completion zsh)"', "in `~/.zshrc`"),
+    ("farlab completion fish | source", "in `~/.config/fish/config.fish`"),
+)
+SHELL = click.Argument(["shell"], required=False, type=click.Choice(SHELLS), metavar="[bash|zsh|fish]")
+
+
+@verb(examples=EXAMPLES, common=("json", "verbose"), arguments=(SHELL,))
+def completion(call: CommandContext) -> Script:
+    """Print what your shell needs to complete verbs, options, sessions and the hosts of your `~/.ssh/config`."""
+    shell = str(call.words.get("shell") or Path(os.environ.get("SHELL", "")).name)
+    found = get_completion_class(shell)
+    if shell not in SHELLS or found is None:
+        raise Usage("which shell?", hint="`farlab completion bash`, or zsh, or fish")
+    # not the class's own `source`: for bash that starts a bash to see its version
+    return Script(key="script", value=ShellComplete.source(found(Farlab(), {}, "farlab", "_FARLAB_COMPLETE")))

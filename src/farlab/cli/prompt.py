@@ -1,0 +1,177 @@
+"""The person at the terminal: told what is being waited for, asked what `ssh` or farlab wants to know.
+
+Rule: asks on the terminal itself, so that stdout stays for data; where there is no terminal, `ask` is None and nothing
+waits for an answer. What is typed in secret is not shown, and the terminal is as before however the question ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from types import FrameType, TracebackType
+
+from ..client.sessions import Ask
+from ..errors import FarlabError, Interrupted, Usage
+from ..model import Kernel, Progress, Question, QuestionKind
+from ..sanitize import clean, clean_line, washed
+from ..text import output
+from ..text.messages import kernel_text, loss_text
+from .context import CommandContext
+
+
+class Prompter:
+    """Somebody, or nobody, for the length of one wait: `with Person(call) as person: …`."""
+
+    def __init__(self, call: CommandContext, who: str | None = None) -> None:
+        self._session = call.session
+        self._waiting = output.ProgressLine(who or call.host, verbose=call.voice.verbose)
+        self._terminal = open_terminal()
+        self._refusal: FarlabError | None = None
+        self._cancelled: FarlabError | None = None
+        self.ask: Ask | None = self._ask if self._terminal is not None else None
+
+    def __enter__(self) -> Prompter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._waiting.close()
+        if self._terminal is not None:
+            self._terminal.close()
+        if self._refusal is not None and (error is None or isinstance(error, FarlabError)):
+            raise self._refusal from error
+        if self._cancelled is not None and isinstance(error, FarlabError):
+            raise self._cancelled from error
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a terminal to ask on."""
+        return self._terminal is not None
+
+    def tell(self, progress: Progress) -> None:
+        """Show what is being waited for."""
+        self._waiting.tell(progress)
+
+    def confirm(self, kernels: tuple[Kernel, ...]) -> bool:
+        """Whether these kernels may be ended. Without a terminal they may not, and the command fails saying so."""
+        if self._terminal is None:
+            named = ", ".join(clean_line(kernel_text(kernel)) for kernel in kernels)
+            message = f"busy kernels would be ended, and there is no terminal to ask on: {named}"
+            self._refusal = Usage(
+                message, hint="`{farlab terminate HOST --yes}` ends them; everything was left as it is"
+            )
+            return False
+        with self._waiting.paused():
+            self._terminal.show(clean(loss_text(self._session, washed(kernels))) + "\n")
+            answer = self._terminal.ask("end it? [y/N] ", is_secret=False)
+        if answer is not None and answer.strip().lower() in ("y", "yes"):
+            return True
+        self._refusal = Interrupted("not ended: everything was left as it is", hint="")
+        return False
+
+    def _ask(self, question: Question) -> str | None:
+        assert self._terminal is not None  # noqa: S101 - `ask` is None without one
+        prompt = clean(question.prompt)
+        with self._waiting.paused():
+            if question.kind is QuestionKind.NOTICE:
+                self._terminal.show(prompt.rstrip("\n") + "\n")
+                return ""
+            answer = self._terminal.ask(prompt, is_secret=question.kind is QuestionKind.SECRET)
+        if answer is None:
+            self._cancelled = Interrupted("cancelled, at a question of `ssh`", hint="")
+        return answer
+
+
+class Terminal:
+    """A terminal to read answers from: `/dev/tty`, else stdin with stderr."""
+
+    def __init__(self, read_from: int, write_to: int) -> None:
+        self._in = read_from
+        self._out = write_to
+
+    def show(self, text: str) -> None:
+        """Write text, washed already."""
+        os.write(self._out, text.encode("utf-8", "replace"))
+
+    def ask(self, prompt: str, *, is_secret: bool) -> str | None:
+        """One line as typed, without its newline; None for Ctrl-C or Ctrl-D."""
+        try:
+            with _hidden(self._in, lambda: self.show(prompt)) if is_secret else nullcontext():
+                self.show(prompt)
+                return self._line()
+        except KeyboardInterrupt:
+            if not is_secret:
+                self.show("\n")
+            return None
+        finally:
+            if is_secret:  # the newline that was typed was not shown either
+                self.show("\n")
+
+    def close(self) -> None:
+        if self._in > 2:
+            os.close(self._in)
+
+    def _line(self) -> str | None:
+        typed = b""
+        while not typed.endswith(b"\n"):
+            more = os.read(self._in, 4096)
+            if not more:
+                return None
+            typed += more
+        return typed.removesuffix(b"\n").decode("utf-8", "surrogateescape")
+
+
+def open_terminal() -> Terminal | None:
+    """The terminal of this process, or None where there is none."""
+    with suppress(OSError):
+        controlling = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        return Terminal(controlling, controlling)
+    if sys.stdin is not None and sys.stdin.isatty():
+        return Terminal(0, 2)
+    return None
+
+
+@contextmanager
+def _hidden(terminal: int, prompt_again: Callable[[], None]) -> Iterator[None]:
+    """Nothing typed on `terminal` is shown, except while we are stopped (Ctrl-Z), and never after we are gone."""
+    before = termios.tcgetattr(terminal)
+    quiet = list(before)
+    quiet[3] &= ~termios.ECHO
+
+    def restore() -> None:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        restore()
+        ours = signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)  # ends here, or sleeps here until the shell wakes us
+        signal.signal(number, ours)
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, quiet)
+        prompt_again()
+
+    with _caught((signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT), pass_on):
+        try:
+            termios.tcsetattr(terminal, termios.TCSAFLUSH, quiet)
+            yield
+        finally:
+            restore()
+
+
+@contextmanager
+def _caught(numbers: tuple[signal.Signals, ...], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """`handler` has these signals for a while. Only the main thread may say so; elsewhere they stay as they are."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [(number, signal.signal(number, handler)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, old in before:
+            signal.signal(number, old)

@@ -1,0 +1,118 @@
+"""What a session needs of the server, whatever the person's configuration says. Python 3.6; runs in the server.
+
+An option on the command line loses against a more special section of the person's configuration (of an identity
+provider, of a subclass of their own). So what must hold is set on the server's object, after all configuration has
+been applied and before it is used. That it holds is asked from outside, too, before a session counts as up.
+"""
+
+import os
+
+from farlab.host.system import Failure
+
+STEPS = ("init_configurables", "init_webapp", "init_httpserver", "start_app")
+"""Of every Jupyter Server since 1.9, in this order; the last but one listens."""
+HELD = {
+    "port": 8888,  # any other is refused beside a socket
+    "ip": "localhost",
+    "sock_mode": "0600",
+    **dict.fromkeys(("certfile", "keyfile", "client_ca"), ""),  # no TLS inside the line
+    "websocket_url": "",  # the page's kernels are where the page is
+    "allow_remote_access": False,  # the host name of each request is looked at
+    "open_browser": False,
+    "file_to_run": "",  # refused beside a socket
+}
+
+
+class Overrides(object):
+    """`tell` puts words to the anchor; `directory` is entered once the configuration has been read."""
+
+    def __init__(self, runtime, token, directory, tell):
+        self._sock = os.path.join(runtime, "server.sock")
+        self._token, self._directory, self._tell = token, directory, tell
+
+    def install(self):
+        """Take part in the server's start."""
+        from jupyter_server.serverapp import ServerApp
+
+        missing = [step for step in STEPS if not callable(getattr(ServerApp, step, None))]
+        if missing or "sock" not in ServerApp.class_trait_names():
+            message = "this Jupyter Server cannot listen on a private socket"
+            raise Failure("no-jupyter", message, detail=" ".join(missing), hint="old")
+        for step in STEPS:
+            setattr(ServerApp, step, self._around(getattr(self, step), getattr(ServerApp, step)))
+
+    def _around(self, ours, theirs):
+        def step(app, *args, **kwargs):
+            return ours(app, lambda: theirs(app, *args, **kwargs))
+
+        return step
+
+    def init_configurables(self, app, go):
+        # not before: old versions read a configuration in the working directory, which may be anybody's
+        os.chdir(self._directory)
+        self._hold(app)
+        go()
+
+    def init_webapp(self, app, go):
+        """The kernels' WebSockets are not pinged: they live through hours without a link."""
+        self._hold(app)
+        set_token(app, self._token)
+        app.tornado_settings = dict(app.tornado_settings, ws_ping_interval=0, token=self._token)
+        go()
+        settings = app.web_app.settings
+        settings["local_hostnames"] = _LocalNames(["localhost", *(settings.get("local_hostnames") or ())])
+
+    def init_httpserver(self, app, go):
+        if app.sock != self._sock or app.ssl_options:
+            raise Failure("server-failed", "something in its configuration makes the server listen elsewhere", None)
+        setting, who = doorkeeper(app)
+        self._tell(op="serving", base_url=app.base_url, setting=setting, doorkeeper=who)
+        go()
+
+    def start_app(self, app, go):
+        """The server writes the token into files that are for its person only."""
+        umask = os.umask(0o077)
+        try:
+            go()
+        finally:
+            os.umask(umask)
+
+    def _hold(self, app):
+        for name, value in dict(HELD, sock=self._sock, ssl_options={}).items():
+            if app.has_trait(name):
+                setattr(app, name, value)
+
+
+def set_token(app, token):
+    """Make `token` the one that lets in: of the identity provider, before 2.0 of the server itself."""
+    holder = getattr(app, "identity_provider", app)
+    try:
+        holder.token = token
+        for name in ("token_generated", "_token_generated"):  # else it is shown in the log
+            if hasattr(holder, name):
+                setattr(holder, name, False)
+        if isinstance(getattr(holder, "settings", None), dict):  # of a LegacyIdentityProvider
+            holder.settings = dict(holder.settings, token=token)
+    except Exception as error:
+        setting, who = doorkeeper(app)
+        message = "`c.%s` is `%s`, which takes no token from farlab" % (setting, who)
+        raise Failure("server-failed", message, "%s: %s" % (type(error).__name__, error), "login") from None
+
+
+def doorkeeper(app):
+    """Who decides whom the server lets in: the setting that names it, and its class."""
+    setting = "ServerApp.identity_provider_class"
+    kind = type(getattr(app, "identity_provider", None))
+    if kind.__name__ in ("NoneType", "LegacyIdentityProvider"):
+        setting, kind = "ServerApp.login_handler_class", app.login_handler_class
+    return setting, "%s.%s" % (kind.__module__, kind.__name__)
+
+
+class _LocalNames(list):  # type: ignore[type-arg] # Python 3.6 knows no other
+    """Host names that mean this machine: the configured ones, and all below `.localhost` (RFC 6761).
+
+    The browser comes as `HOST-NAME.localhost`, a name that each laptop chooses, since cookies ignore ports.
+    """
+
+    def __contains__(self, name):
+        return list.__contains__(self, name) or (isinstance(name, str) and name.endswith(".localhost"))

@@ -1,0 +1,157 @@
+"""The client's end of a keeper's control socket, and where that socket is: blocking, without an event loop, which would
+cost start-up.
+
+Each side checks that the other is the same user. Where the system has them (Linux) the keeper listens under an abstract
+name too, unix(7), which no cleaner can remove and no two can have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .. import paths, saved
+from ..errors import KeeperSilent
+from ..model import Target
+
+MOST_LINE = 8 << 20
+HAS_ABSTRACT = sys.platform.startswith("linux")
+LOOK = 0.5
+"""Seconds that a wait goes on without a look: a Ctrl-C that comes just before it begins wakes nobody."""
+
+Words = dict[str, Any]
+
+
+def socket_path(target: Target) -> Path:
+    """Where the keeper of `target` listens."""
+    return paths.runtime_directory() / f"{saved.key_of(target)}.sock"
+
+
+def abstract_name(target: Target) -> bytes:
+    """The other name under which it listens, on Linux. Its keepers share what they remember: the state directory."""
+    where = os.path.join(paths.state_directory(), saved.key_of(target))
+    return b"\0farlab-" + hashlib.sha256(os.fsencode(where)).hexdigest()[:32].encode()
+
+
+def is_kept(target: Target) -> bool:
+    """Whether a keeper lives."""
+    channel = find(target)
+    if channel is not None:
+        channel.close()
+    return channel is not None
+
+
+def find(target: Target, patience: float = 5.0) -> ControlClient | None:
+    """A connection to the living keeper, or None. Raises KeeperSilent where so many wait that no more can."""
+    with suppress(OSError):
+        try:
+            return ControlClient(socket_path(target), patience)
+        except (BlockingIOError, TimeoutError):
+            raise silent(target, None) from None
+    if HAS_ABSTRACT:
+        with suppress(OSError):
+            return ControlClient(abstract_name(target), patience)
+    return None
+
+
+def silent(target: Target, pid: int | None) -> KeeperSilent:
+    """The error for a keeper that lives, as that process, and does not answer."""
+    which = f" (process {pid})" if pid else ""
+    message = f"the keeper of session `{target.name}` on `{target.host}`{which} does not answer"
+    if pid is None:
+        return KeeperSilent(message)
+    hint = (
+        f"nothing was done. If it was stopped, `kill -CONT {pid}` lets it go on; if it is stuck, `kill -KILL {pid}` "
+        "ends it and not the session, which `{farlab connect HOST}` finds again"
+    )
+    return KeeperSilent(message, hint=hint, pid=pid)
+
+
+def is_ours(sock: Any) -> bool:
+    """Whether this very user is at the other end."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True  # whoever comes has come by the path, which is private
+    _, user, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return bool(user == os.getuid())
+
+
+class ControlClient:
+    """One connection, at the other end: blocking, without an event loop, which would cost start-up."""
+
+    def __init__(self, address: Path | bytes, patience: float = 5.0) -> None:
+        """`address` is a path or an abstract name. Raises OSError where nobody of ours listens.
+
+        Not every system tells who listens: a path must be one at which nobody else can.
+        """
+        if isinstance(address, Path) and not paths.is_private_socket(address):
+            raise PermissionError(f"`{address}` is no private socket of ours")
+        self._sock = socket.socket(socket.AF_UNIX)
+        self._sock.settimeout(patience)
+        self._buffer = b""
+        try:
+            self._sock.connect(address if isinstance(address, bytes) else str(address))
+            if not is_ours(self._sock):
+                raise PermissionError(f"`{address!r}` is somebody else's")
+        except OSError:
+            self._sock.close()
+            raise
+        self._sock.setblocking(True)
+
+    def say(self, **words: object) -> None:
+        """Send one line; nothing happens if the other side has gone: what it said before, or its end, is heard."""
+        with suppress(OSError):
+            self._sock.sendall(json.dumps(words).encode() + b"\n")
+
+    def hear(self, timeout: float | None = None) -> Words | None:
+        """The next words; None at the end, and for what no keeper says. Raises TimeoutError after `timeout` seconds."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while b"\n" not in self._buffer:
+            left = LOOK if end is None else max(end - time.monotonic(), 0.0)
+            if not select.select([self._sock], [], [], min(left, LOOK))[0]:
+                if left <= 0:
+                    raise TimeoutError
+                continue
+            try:
+                data = self._sock.recv(1 << 16)
+            except OSError:
+                return None
+            if not data or len(self._buffer) > MOST_LINE:
+                return None
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        try:
+            words = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        return words if isinstance(words, dict) else None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that listens there, where the system tells."""
+        level, option = (socket.SOL_SOCKET, getattr(socket, "SO_PEERCRED", -1))
+        if sys.platform == "darwin":
+            level, option = 0, 2  # SOL_LOCAL, LOCAL_PEERPID
+        with suppress(OSError):
+            return int(struct.unpack("i", self._sock.getsockopt(level, option, 4))[0]) or None
+        return None
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+def is_answered(address: Path | bytes) -> bool:
+    """Whether somebody of ours listens there."""
+    try:
+        ControlClient(address).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,61 @@
+"""What a keeper leaves on this machine's disk: what `store` remembers of its session, and its log."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from .. import saved
+from ..model import Target
+from .log import KeeperLog
+
+
+class LocalState:
+    """`memory` is as it should be on the disk; `is_kept` says whether it is, as far as this keeper could do it."""
+
+    def __init__(self, target: Target, port: int) -> None:
+        known = saved.recall(target)
+        self.memory = known or saved.SavedSession(**asdict(target), port=port)
+        self.is_kept, self.is_new = True, known is None
+        """`is_new`: nothing was ever remembered of this session."""
+        self._target, self._port = target, port
+        self._story = KeeperLog(saved.log_path(target))
+        self._is_removed = False
+        self._told: set[str] = set()
+
+    def tell(self, text: str) -> None:
+        """One line of the log."""
+        if not self._is_removed:
+            self._story.tell(text)
+
+    def trim(self) -> None:
+        """Keep the log within its bounds."""
+        self._story.trim()
+
+    def tell_once(self, what: str, text: str) -> tuple[str, ...]:
+        """One line of the log; the text where nothing was told of that before, for whoever else should know."""
+        if what in self._told:
+            return ()
+        self._told.add(what)
+        self.tell(text)
+        return (text,)
+
+    def remember(self, *, is_alive: bool) -> None:
+        """The session is reached at this port, and whether it is alive."""
+        self.memory = replace(self.memory, port=self._port, is_known_alive=is_alive)
+        self.is_kept, self.is_new = saved.remember(self.memory), False
+
+    def renew(self) -> None:
+        """Write it again where it was removed, spoiled, or could not be written.
+
+        Another machine with the same home may say otherwise.
+        """
+        saved.tidy(self._target)
+        found = saved.recall(self._target)
+        is_other_machines = self.is_kept and found is not None and found.port != self.memory.port
+        if found != self.memory and not is_other_machines and not self._is_removed:
+            self.is_kept = saved.remember(self.memory)
+
+    def remove(self) -> None:
+        """Forget all of it, for good: not a word is written any more."""
+        self._is_removed = True
+        saved.forget(self._target)

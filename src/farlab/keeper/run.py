@@ -1,0 +1,143 @@
+"""Runs one keeper from its first link to its end, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from .. import paths
+from ..errors import Interrupted
+from ..model import State, Target
+from ..mux.mux import MAX_STREAMS
+from ..transport.process import SshProcess
+from . import control_connection
+from .control_client import socket_path
+from .control_server import ControlServer
+from .control_socket import ControlSocket
+from .keeper import Keeper, Words
+from .log import Faults
+from .web.proxy import Proxy
+from .web.site import LocalSite
+
+ENDED_LIFE = 600.0
+"""Seconds a keeper goes on telling the browser that its session has ended."""
+FIRST_VISIT = 10.0
+"""Seconds within which whoever started the keeper must have spoken to it."""
+ROUND = 4.0
+"""Seconds between two looks at the keeper's own files, which cleaners remove."""
+FAREWELL = 1.0
+"""Seconds that whoever waits may take to hear why the keeper ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartupState:
+    """What was there before the event loop: the address, the private socket, and an `ssh` on its way (or none)."""
+
+    target: Target
+    listeners: tuple[socket.socket, ...]
+    private: ControlSocket
+    dialed: SshProcess | None
+    note: str
+    wish: Words
+    may_ask: bool
+
+
+def serve(beginning: StartupState) -> None:
+    """Be the keeper until somebody ends it."""
+
+    async def run() -> None:
+        target = beginning.target
+        keeper = Keeper(target, beginning.listeners[0].getsockname()[1], str(socket_path(target)), beginning.dialed)
+        front = LocalSite(keeper)
+        relay = Proxy(beginning.listeners, front)
+        keeper.on_turn = relay.asked_again
+        keeper.notes = (beginning.note,) if beginning.note else ()
+        keeper.connect(beginning.wish, may_ask=beginning.may_ask)
+        await _keep(keeper, relay, ControlServer(keeper, relay, front), beginning.private)
+
+    allow_many_connections()
+    bound_faults()
+    asyncio.run(run())
+
+
+def bound_faults() -> None:
+    """An exception in a callback costs what it came from, and few lines of the log: asyncio goes on, and logs it."""
+    log = logging.getLogger("asyncio")
+    log.addHandler(Faults(sys.stderr.write))
+    log.propagate = False
+
+
+def allow_many_connections() -> None:
+    """As many open files as a line has streams, if that is allowed: a shell's 1024, or 256, is for select(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (MAX_STREAMS + 1024, 10240):  # macOS may have a bound beside the one that it tells
+        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        if soft == resource.RLIM_INFINITY or most <= soft:
+            return
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            return
+
+
+async def _keep(keeper: Keeper, relay: Proxy, desk: ControlServer, private: ControlSocket) -> None:
+    servers = [await control_connection.serve(each, desk.serve) for each in (private.front, private.back) if each]
+    _obey_signals(desk)
+    asyncio.get_running_loop().call_later(FIRST_VISIT, desk.expect_somebody)
+    keeping = asyncio.create_task(keeper.keep())
+    ending = asyncio.create_task(_until_over(keeper, desk))
+    looking = asyncio.create_task(_look_after(keeper, desk, private, servers))
+    try:
+        await asyncio.wait({keeping, ending, looking}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        relay.close()
+        if not keeping.done() and keeper.trace.is_new:
+            keeper.trace.remove()
+        private.remove()
+        for server in servers:
+            server.close()  # from here on another keeper may begin, on the same port
+        for task in (keeping, ending, looking):
+            task.cancel()
+        await asyncio.gather(keeping, ending, looking, return_exceptions=True)
+        await desk.farewell(FAREWELL)
+        await keeper.close(message=None if keeper.was_up else {"cancel": True})
+        paths.tidy_runtime_directory()
+    for task in (keeping, looking):
+        if not task.cancelled():
+            task.result()  # it ends by itself only by a bug: that goes to the log
+
+
+def _obey_signals(desk: ControlServer) -> None:
+    why = Interrupted("the keeper was told to end", hint="")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, desk.end, why)
+
+
+async def _look_after(
+    keeper: Keeper, desk: ControlServer, private: ControlSocket, servers: list[asyncio.Server]
+) -> None:
+    """Make again what somebody has removed: the private socket and the memory."""
+    while True:
+        await asyncio.sleep(ROUND)
+        keeper.trace.trim()
+        front = private.mend()
+        if front is not None:
+            servers[0].close()
+            servers[0] = await control_connection.serve(front, desk.serve)
+        if keeper.was_up:
+            keeper.trace.renew()
+
+
+async def _until_over(keeper: Keeper, desk: ControlServer) -> None:
+    while not desk.over.is_set():
+        over = asyncio.create_task(desk.over.wait())
+        await asyncio.wait({over}, timeout=60.0)
+        over.cancel()
+        if keeper.state is State.ENDED and time.time() - keeper.since > ENDED_LIFE:
+            return

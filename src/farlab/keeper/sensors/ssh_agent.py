@@ -1,0 +1,86 @@
+"""Notices what leads out of BLOCKED without a terminal: other keys in the person's ssh-agent, or a new master.
+
+The agent is asked for its list of keys, which needs no unlocking and signs nothing (draft-ietf-sshm-ssh-agent, section
+3.5); of a master (`ControlPath`) only the socket is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+PAUSE = 3.0
+"""Seconds between two looks."""
+TIMEOUT = 5.0
+REQUEST_IDENTITIES, IDENTITIES_ANSWER = 11, 12
+MOST_ANSWER = 1 << 20
+
+
+def agent_path(identity_agent: str, environ: Mapping[str, str]) -> str:
+    """Where the agent listens, of `IdentityAgent` in ssh_config(5); "" where none is used."""
+    if identity_agent == "none":
+        return ""
+    if identity_agent in ("", "SSH_AUTH_SOCK"):
+        return environ.get("SSH_AUTH_SOCK", "")
+    if identity_agent.startswith("$"):
+        return environ.get(identity_agent[1:].strip("{}"), "")
+    return os.path.expanduser(identity_agent)
+
+
+async def keys(path: str) -> bytes:
+    """The agent's list of keys as it sends it; empty where there is no agent, or no key."""
+    if not path:
+        return b""
+    with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):  # a path that cannot be one
+        async with asyncio.timeout(TIMEOUT):
+            reader, writer = await asyncio.open_unix_connection(path)
+            try:
+                writer.write(bytes((0, 0, 0, 1, REQUEST_IDENTITIES)))
+                size = int.from_bytes(await reader.readexactly(4), "big")
+                answer = await reader.readexactly(min(size, MOST_ANSWER))
+            finally:
+                writer.close()
+        if answer[0] == IDENTITIES_ANSWER and any(answer[1:5]):
+            return answer
+    return b""
+
+
+def master(path: str | None) -> tuple[int, ...]:
+    """Tells one master's socket from the next; empty where there is none."""
+    try:
+        found = os.stat(path) if path else None
+    except OSError:
+        found = None
+    return (found.st_dev, found.st_ino, found.st_mtime_ns) if found else ()
+
+
+class SshAgentWatcher:
+    """Calls `on_change` once when keys or a master have come, or others than those it began with. One at a time."""
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, agent: str, control_path: str | None) -> None:
+        """Watch the agent at `agent` and the person's master from now on."""
+        self.stop()
+        self._task = asyncio.get_running_loop().create_task(self._watch(agent, control_path))
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _watch(self, agent: str, control_path: str | None) -> None:
+        before = await keys(agent), master(control_path)
+        while not _has_come(now := (await keys(agent), master(control_path)), before):
+            before = now  # what went may come back
+            await asyncio.sleep(PAUSE)
+        self._task = None
+        self._on_change()
+
+
+def _has_come(now: tuple[object, ...], before: tuple[object, ...]) -> bool:
+    return any(new and new != old for new, old in zip(now, before, strict=True))

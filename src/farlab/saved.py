@@ -1,0 +1,123 @@
+"""What this machine remembers of each session: one private JSON file, replaced whole. Never a token."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from . import paths
+from .errors import FarlabError
+from .model import NAME, Target
+
+_MOST_BYTES = 64 << 10
+"""How long a file of ours may be: far longer than one ever is."""
+
+
+def key_of(target: Target) -> str:
+    """A short name for files and sockets that stands for this host, name and `ssh_config`."""
+    plain = re.sub(r"[^a-z0-9]+", "-", target.host.lower()).strip("-")[:12]
+    exact = "\0".join((target.host, target.name, target.ssh_config or ""))
+    mark = hashlib.sha256(exact.encode("utf-8", "surrogatepass")).hexdigest()[:10]  # a file has any bytes for a name
+    return f"{plain}-{mark}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedSession:
+    """One session that was connected from here: the port it had, and whether it was alive when last seen."""
+
+    host: str
+    name: str
+    ssh_config: str | None
+    port: int
+    is_known_alive: bool = False
+    laptop: str = field(default_factory=lambda: os.urandom(8).hex())
+    """Tells this machine from others that visit the session, through every keeper it ever had."""
+
+    @property
+    def target(self) -> Target:
+        return Target(host=self.host, name=self.name, ssh_config=self.ssh_config)
+
+
+def log_path(target: Target) -> Path:
+    """The keeper's log."""
+    return paths.state_directory() / f"{key_of(target)}.log"
+
+
+def recall(target: Target) -> SavedSession | None:
+    """What is remembered of `target`; None where nothing is, or the file cannot be read."""
+    return _read(_path(target))
+
+
+def recall_all(*, must_read: bool = False) -> list[SavedSession]:
+    """Every session remembered, by host and name. Raises Internal where `must_read` and nobody can tell."""
+    directory, names = paths.state_directory(), list[str]()
+    try:
+        with paths.reading(directory), suppress(FileNotFoundError):
+            names = os.listdir(directory)
+    except FarlabError:
+        if must_read:
+            raise
+    found = [_read(directory / name) for name in names if name.endswith(".json")]
+    return sorted((memory for memory in found if memory), key=lambda memory: (memory.host, memory.name))
+
+
+def remember(memory: SavedSession) -> bool:
+    """Write `memory`, whole or not at all; whether this machine has let us."""
+    path = _path(memory.target)
+    new = path.with_suffix(f".{os.urandom(4).hex()}.new")  # two machines with one home may write at once
+    try:
+        paths.make_private(path.parent)
+        with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            json.dump(asdict(memory), file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except (OSError, FarlabError):
+        with suppress(OSError):
+            new.unlink()
+        return False
+    return True
+
+
+def forget(target: Target) -> None:
+    """Remove all that is remembered of `target`, its keeper's log too, as far as this machine lets us."""
+    for path in (_path(target), log_path(target)):
+        with suppress(OSError):
+            path.unlink()
+    tidy(target)
+    paths.remove_if_empty(paths.state_directory())
+
+
+def tidy(target: Target) -> None:
+    """Remove what a keeper of `target` that was killed while it wrote has left."""
+    with suppress(OSError):  # an expired ticket, a stale handle: the next time, perhaps
+        for left in paths.state_directory().glob(f"{key_of(target)}.*.new"):
+            if not paths.is_recent(left.stat()):
+                left.unlink()
+
+
+def _path(target: Target) -> Path:
+    return paths.state_directory() / f"{key_of(target)}.json"
+
+
+def _read(path: Path) -> SavedSession | None:
+    known = {each.name for each in fields(SavedSession)}
+    try:
+        with open(paths.open_ours(path), "rb") as file:
+            words = json.loads(file.read(_MOST_BYTES))
+        memory = SavedSession(**{key: value for key, value in words.items() if key in known})
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    return memory if _is_whole(memory) else None
+
+
+def _is_whole(memory: SavedSession) -> bool:
+    """Whether a file that anything may have happened to says what one of ours can say."""
+    texts = (memory.host, memory.name, memory.laptop, memory.ssh_config or "")
+    is_port = type(memory.port) is int and 0 < memory.port < 1 << 16
+    return all(isinstance(text, str) for text in texts) and is_port and bool(NAME.fullmatch(memory.name))

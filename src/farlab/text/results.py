@@ -1,0 +1,65 @@
+"""What the verbs return besides the API's own results: values for `render`, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..model import SessionStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sessions:
+    """What `list` shows."""
+
+    sessions: tuple[SessionStatus, ...]
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """What `url` shows. `url` has the token, `address` has not."""
+
+    url: str
+    address: str
+    port: int
+    token: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What `open` did. `url` works once and has no token; it is shown where no browser could be opened."""
+
+    host: str
+    name: str
+    opened: bool
+    url: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """Some lines of a log."""
+
+    lines: Iterable[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """Text for another program, printed as it is. `key` names it in JSON."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """Nothing to tell but that it went well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What `attach` would run."""
+
+    command: tuple[str, ...]

@@ -1,0 +1,95 @@
+"""Packs what runs on the host: the loader into one command line, the agent and the anchor's program into one file each.
+
+The command line is safe in every login shell (sh, bash, zsh, dash, ksh, fish, tcsh): one line, without newline,
+`!`, backslash or a single quote inside single quotes.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import pkgutil
+import zlib
+
+AGENT = ("host.system", "host.session_files", "host.commands", "host.start", "host.agent")
+LOADER = ("host.loader",)
+ANCHOR = (
+    *("mux.frames", "mux.codec", "mux.streams", "mux.link_end", "mux.mux", "mux.pipes", "mux.driver"),
+    *("host.clients", "host.system", "host.reactor", "host.http", "host.socket_guard", "host.server_process"),
+    *("host.control", "host.tmux", "host.anchor", "host.run_jupyter", "host.environments", "host.jupyter_overrides"),
+    *("host.output_limit", "host.kernels", "host.kernel_start", "host.keep_output"),
+)
+NO_PYTHON, OLD_PYTHON = 90, 91
+"""Exit statuses of the bootstrap where the host has no Python, or none from 3.6 on."""
+
+_PYTHONS = "/usr/bin/python3 python3 /usr/libexec/platform-python " + " ".join(f"python3.{n}" for n in range(14, 5, -1))
+_CHECK = "import sys;sys.exit(sys.version_info<(3,6))"
+_RUN = "import sys,zlib,base64 as b;exec(zlib.decompress(b.b64decode(sys.argv[2]),-15))"
+_SHELL = (
+    "r={none}; for p in {pythons}; do command -v $p >/dev/null 2>&1 || continue; r={old}; "
+    '$p -ISc "{check}" 2>/dev/null && exec $p -ISc "{run}" {nonce} {code}; done; '
+    'echo "farlab: no Python from 3.6 on" >&2; exit $r'
+)
+_LOADER = """\
+import sys
+class Sources:
+    def find_spec(self, name, path=None, target=None):
+        if name in SOURCES:
+            return type(sys.__spec__)(name, self, is_package=not SOURCES[name])
+    def create_module(self, spec):
+        pass
+    def exec_module(self, module):
+        exec(compile(SOURCES[module.__name__], module.__name__, "exec"), module.__dict__)
+sys.meta_path.insert(0, Sources())
+"""
+
+
+def command(nonce: str) -> str:
+    """The command for the host's login shell that loads the agent. `nonce`: letters and digits, marks its answers."""
+    code = base64.b64encode(_deflated(LOADER, "from farlab.host.loader import main\nmain(sys.argv[1])\n")).decode()
+    words = {"none": NO_PYTHON, "old": OLD_PYTHON, "pythons": _PYTHONS, "check": _CHECK, "run": _RUN}
+    return "exec sh -c '" + _SHELL.format(**words, nonce=nonce, code=code) + "'"
+
+
+def agent() -> bytes:
+    """The agent, deflated: it comes with a link's first request."""
+    return _deflated(AGENT, "from farlab.host.agent import main\nmain(link, request)\n")
+
+
+def bundle() -> bytes:
+    """The anchor's program, deflated (RFC 1951, no header)."""
+    main = "import importlib\nSources.get_source = lambda self, name: SOURCES[name]\n"  # for what goes further
+    return _deflated(ANCHOR, main + "importlib.import_module(sys.argv[1]).main(*sys.argv[2:])\n")
+
+
+@functools.cache
+def _deflated(modules: tuple[str, ...], main: str) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return packer.compress(program(modules, main).encode()) + packer.flush()
+
+
+def program(modules: tuple[str, ...], main: str) -> str:
+    """One file of Python that holds `modules` as text, compiles each when it is imported, and ends with `main`."""
+    sources = {"farlab": "", **{f"farlab.{module.partition('.')[0]}": "" for module in modules}}
+    sources.update((f"farlab.{module}", source_of(module)) for module in modules)
+    return f"SOURCES = {sources!r}\n{_LOADER}{main}"
+
+
+def source_of(module: str) -> str:
+    """A module's source without blank lines, comments and docstrings, which the host does not need.
+
+    Not a parser, which would cost 0.1 s at each connect: in these modules a line that begins with three double
+    quotes begins a docstring, and two spaces and a hash a comment. A test holds that what is left means the same.
+    """
+    text = (pkgutil.get_data("farlab", f"{module.replace('.', '/')}.py") or b"").decode()
+    kept, in_docstring = [], False
+    for line in text.splitlines():
+        bare = line.strip()
+        if in_docstring:
+            in_docstring = not bare.endswith('"""')
+        elif bare.startswith('"""'):
+            in_docstring = len(bare) < 6 or not bare.endswith('"""')
+            kept.append(line.partition('"""')[0] + '""')  # a class may have no other body
+        elif bare and not bare.startswith("#"):
+            kept.append(line.partition("  # ")[0])
+    return "\n".join(kept) + "\n"

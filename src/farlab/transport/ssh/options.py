@@ -1,0 +1,216 @@
+"""Argument lists for the person's own `ssh`, and what `ssh -G` says about a host. Pure: text in, values out.
+
+Rules: ours come first on the command line, since for each option the first value wins (ssh_config(5)); what
+the person set about reaching the host (keys, jump hosts, time limits, host key checking) is never overridden.
+
+`IgnoreUnknown` is deliberately not used for the options that old clients lack: as its first value wins too, ours
+would cancel the `IgnoreUnknown UseKeychain` that many configuration files need (seen with OpenSSH 9.2: "Bad
+configuration option: usekeychain"). Instead such an option is given only to an `ssh` whose `-G` output names it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ...errors import Internal, Usage
+from ...model import Target
+from ...sanitize import clean_line
+
+CONNECT_TIMEOUT = 15
+"""Seconds for TCP and the key exchange; authentication, and so a person, is not timed (seen with OpenSSH 9.2)."""
+PROXY_TIMEOUT = 30
+"""The same behind a proxy, whose own logins are in it; only where nobody is asked anything."""
+ALIVE_INTERVAL = 15
+"""Seconds of silence after which `ssh` asks the other side for a sign of life."""
+ALIVE_COUNT_MAX = 6
+"""So a dead `ssh` ends after 90 to 105 s. Generous on purpose: the keeper's own heartbeat notices much earlier, and
+an `ssh` that lives through an outage saves a person with a second factor the next code."""
+
+UNLOCKED = ("SSH_AUTH_SOCK", "KRB5CCNAME")
+"""Variables by which `ssh` finds the keys and tickets that the person has at hand."""
+
+_OURS = (
+    "PermitLocalCommand=no",
+    "ClearAllForwardings=yes",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "Tunnel=no",
+    "ControlMaster=no",
+)
+_LATER = {  # option of ours → the keywords of `-G` that show that this `ssh` knows it
+    "RemoteCommand=none": frozenset({"remotecommand", "sessiontype"}),  # 7.6; `-G` names it only where it is set
+    "SessionType=default": frozenset({"sessiontype"}),  # 8.7, as are the next two
+    "StdinNull=no": frozenset({"stdinnull"}),
+    "ForkAfterAuthentication=no": frozenset({"forkafterauthentication"}),
+}
+_BANNED_IN_HOST = frozenset("'`\"$\\;&<>|(){}")  # as OpenSSH 9.6 itself, ssh.c valid_hostname()
+_BANNED_IN_USER = frozenset("'`\"$;&<>|(){}")  # a backslash may stand in DOMAIN\user
+_URI = "ssh://"
+_LONGEST_HOST = 300
+_USUAL_COUNT_MAX = 3  # ssh's own default, ssh_config(5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What `ssh -G HOST` says that farlab acts on. None: not set, or set to `none`."""
+
+    hostname: str
+    port: int
+    connect_timeout: int | None = None
+    """Seconds."""
+    server_alive_interval: int = 0
+    """Seconds; 0 is ssh's default, which is never."""
+    server_alive_count_max: int = _USUAL_COUNT_MAX
+    control_path: str | None = None
+    """Absolute and expanded; whether a master listens there is another question."""
+    proxy_jump: str | None = None
+    proxy_command: str | None = None
+    identity_agent: str = ""
+    """As it is set: a path, `SSH_AUTH_SOCK`, `$VARIABLE`, `none`, or "" where it is not."""
+    keywords: frozenset[str] = frozenset()
+    """Every option this `ssh` named, in lower case: what its version knows."""
+
+
+def check_host(host: str) -> None:
+    """Refuse a host that `ssh`, or anything behind it, could take for something else.
+
+    The same characters as OpenSSH ≥ 9.6 refuses, because they reach a shell through `ProxyCommand … %h`, and what
+    cannot be seen. Raises Usage.
+    """
+    hint = "give what you would type after `ssh`: an alias of `~/.ssh/config`, or `user@host`"
+    shown = "".join(ch if ch.isprintable() else "?" for ch in host[:80])
+    if not host:
+        raise Usage("no host given", hint=hint)
+    meant = _meant(host)
+    user, has_user, place = meant.rpartition("@")
+    if has_user and not user:
+        raise Usage(f"`{shown}` cannot be a host: the user before `@` is missing", hint=hint)
+    if not place or place.startswith("-") or meant.startswith("-"):
+        raise Usage(f"`{shown}` cannot be a host: it begins with `-` or is empty", hint=hint)
+    if len(host) > _LONGEST_HOST:
+        raise Usage(f"`{shown}…` cannot be a host: longer than {_LONGEST_HOST} characters", hint=hint)
+    if any(ch.isspace() or not ch.isprintable() for ch in meant) or clean_line(meant) != meant:
+        raise Usage(f"`{shown}` cannot be a host: it contains a space or what cannot be seen", hint=hint)
+    if not (_BANNED_IN_HOST.isdisjoint(place) and _BANNED_IN_USER.isdisjoint(user)) or user.endswith("\\"):
+        raise Usage(f"`{shown}` cannot be a host: it contains a character that means something to a shell", hint=hint)
+
+
+def _meant(host: str) -> str:
+    """An `ssh://` address as `ssh` takes it apart, its `%41` decoded (misc.c, parse_uri); any other host as it is."""
+    if not host.startswith(_URI):
+        return host
+    return re.sub(
+        "(?:%[0-9A-Fa-f]{2})+",
+        lambda found: bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "surrogateescape"),
+        host.removeprefix(_URI),
+    )
+
+
+def parse_resolved(text: str) -> Resolved:
+    """Read the output of `ssh -G`: one `keyword value` a line, unset ones absent or `none`.
+
+    Raises Internal when it is not such a text.
+    """
+    first: dict[str, str] = {}
+    for line in text.splitlines():
+        keyword, _, value = line.strip().partition(" ")
+        first.setdefault(keyword.lower(), value.strip())
+    if not first.get("hostname"):
+        raise Internal("cannot read what `ssh -G` says", detail=text[:2000])
+    return Resolved(
+        hostname=first["hostname"],
+        port=_number(first.get("port")) or 22,
+        connect_timeout=_number(first.get("connecttimeout")),
+        server_alive_interval=_number(first.get("serveraliveinterval")) or 0,
+        server_alive_count_max=_number(first.get("serveralivecountmax")) or _USUAL_COUNT_MAX,
+        control_path=_set(first.get("controlpath")),
+        proxy_jump=_set(first.get("proxyjump")),
+        proxy_command=_set(first.get("proxycommand")),
+        identity_agent=first.get("identityagent", ""),
+        keywords=frozenset(first),
+    )
+
+
+def query_argv(target: Target, program: str = "ssh") -> list[str]:
+    """`ssh -G`: what the person's configuration makes of this host. Connects to nothing."""
+    check_host(target.host)
+    return [program, *_config(target), "-G", "-T", "--", target.host]
+
+
+def link_argv(
+    target: Target,
+    command: str,
+    *,
+    resolved: Resolved,
+    may_ask: bool,
+    around_master: bool = False,
+    program: str = "ssh",
+) -> list[str]:
+    """One `ssh` that runs `command` with clean standard streams: the link.
+
+    With `may_ask` False nothing is ever asked (`BatchMode`); with True `ssh` asks as the person's configuration
+    says, through askpass. A living master of the person's is used through their `ControlPath` but never made
+    (`ControlMaster=no`); `around_master` goes past it. `LogLevel=INFO` because below it `ssh` ends without a word
+    ("Timeout, server not responding", "Connection closed by"), whatever level the person is used to.
+    """
+    check_host(target.host)
+    options = [*_OURS, "RequestTTY=no", "LogLevel=INFO", *_later(resolved), *_patience(resolved, may_ask=may_ask)]
+    if not may_ask:
+        options.append("BatchMode=yes")
+    if around_master:
+        options.append("ControlPath=none")
+    return [program, *_config(target), "-T", *_flags(options), "--", target.host, command]
+
+
+def attach_argv(
+    target: Target,
+    command: str,
+    program: str = "ssh",
+    *,
+    resolved: Resolved | None = None,
+) -> list[str]:
+    """`ssh -t` for a person at a terminal who wants to see `command`; asks on that terminal, as always."""
+    check_host(target.host)
+    options = [*_OURS, *_later(resolved)]
+    return [program, *_config(target), "-t", *_flags(options), "--", target.host, command]
+
+
+def _patience(resolved: Resolved, *, may_ask: bool) -> list[str]:
+    """Our time limits where the person set none.
+
+    Behind a proxy no `ConnectTimeout` where a person may be asked: there the clock runs until the far banner, and so
+    while a jump host asks for a code (seen with OpenSSH 9.2: "Connection timed out during banner exchange").
+    """
+    options = []
+    is_direct = resolved.proxy_jump is None and resolved.proxy_command is None
+    if resolved.connect_timeout is None and (is_direct or not may_ask):
+        options.append(f"ConnectTimeout={CONNECT_TIMEOUT if is_direct else PROXY_TIMEOUT}")
+    if resolved.server_alive_interval == 0:
+        options.append(f"ServerAliveInterval={ALIVE_INTERVAL}")
+        if resolved.server_alive_count_max == _USUAL_COUNT_MAX:
+            options.append(f"ServerAliveCountMax={ALIVE_COUNT_MAX}")
+    return options
+
+
+def _later(resolved: Resolved | None) -> list[str]:
+    """Those of the later options that this `ssh` knows; only the oldest where nobody asked it."""
+    keywords = frozenset({"remotecommand"}) if resolved is None else resolved.keywords
+    return [option for option, signs in _LATER.items() if signs & keywords]
+
+
+def _config(target: Target) -> list[str]:
+    return ["-F", target.ssh_config] if target.ssh_config else []
+
+
+def _flags(options: list[str]) -> list[str]:
+    return [word for option in options for word in ("-o", option)]
+
+
+def _set(value: str | None) -> str | None:
+    return None if value is None or value.lower() in ("", "none") else value
+
+
+def _number(value: str | None) -> int | None:
+    """A number of at most nine digits, else None (`none`, absent, nonsense)."""
+    return int(value) if value and len(value) < 10 and value.isascii() and value.isdigit() else None

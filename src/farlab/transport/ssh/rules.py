@@ -1,0 +1,398 @@
+"""The table of what `ssh` and login shells say, and what each of it means. Pure data; the order matters.
+
+`{host}` is what the person typed, `{farlab …}`, `{ssh …}` and `{config}` are filled in by `advice`, other names are
+groups of the pattern. A rule with `may_ask` set holds only where somebody can (True) or cannot (False) be asked.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ...errors import (
+    Authentication,
+    CannotAsk,
+    DiskFull,
+    FarlabError,
+    HostKeyChanged,
+    HostKeyUnknown,
+    HostLacks,
+    Internal,
+    LinkLost,
+    Unreachable,
+    Usage,
+)
+
+MULTILINE = re.MULTILINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One thing that can be said, and the error that it is."""
+
+    pattern: re.Pattern[str]
+    error: type[FarlabError]
+    message: str
+    hint: str
+    needs: re.Pattern[str] | None = None
+    """Holds only where this is found too."""
+    may_ask: bool | None = None
+    plain: str = ""
+    """The hint where what was printed is not as `explain.SAFE` has it: every hint with a group has one."""
+
+
+def _rule(
+    pattern: str,
+    error: type[FarlabError],
+    message: str,
+    hint: str,
+    *,
+    needs: str = "",
+    may_ask: bool | None = None,
+    plain: str = "",
+) -> Rule:
+    needed = re.compile(needs, MULTILINE) if needs else None
+    found = re.compile(pattern, MULTILINE)
+    return Rule(pattern=found, error=error, message=message, hint=hint, needs=needed, may_ask=may_ask, plain=plain)
+
+
+def _mismatch(what: str, keyword: str) -> Rule:
+    return _rule(
+        rf"^Unable to negotiate with .*no matching {what} found\. Their offer: (?P<offer>[^,\s]+)",
+        Unreachable,
+        f"`{{host}}` and this `ssh` have no {what} in common",
+        f"one of them is old: update it, or allow `{keyword} +{{offer}}` for this host in `{{config}}`",
+        plain=f"one of them is old: update it, or allow with `{keyword}` what the other has in `{{config}}`",
+    )
+
+
+_SECRETS = r"^\S+: Permission denied \([^)\n]*(?:password|keyboard-interactive)[^)\n]*\)"
+_KEY_OR_ANSWER = r"^\S+: Permission denied \([^)\n]*publickey[^)\n]*(?:password|keyboard-interactive)[^)\n]*\)"
+_WAS_ASKED = r"^Permission denied, please try again"
+"""Of a password alone: nothing tells in ssh's words whether a code was asked for."""
+_DENIED = r"^(?:\S+: )?Permission denied \("
+_CHANGED = r"^(?:\S+ )?[Hh]ost key for \S+ has changed and you have requested strict checking"
+_FORGET = (
+    "ask its administrators; if they confirm that it was changed, the old one is forgotten with `ssh-keygen -R` and "
+    "the name of the host in `~/.ssh/known_hosts`"
+)
+_CONNECT = r"^ssh: connect to (?:host|address) (?P<place>\S+) port (?P<port>\d+): "
+
+SHELL: tuple[Rule, ...] = (
+    _rule(
+        r"No space left on device|(?:Disk )?[Qq]uota exceeded",
+        DiskFull,
+        "the disk or your quota on `{host}` is full",
+        "`{ssh HOST 'df -h ~ /tmp; quota -s'}` shows which; make room there and try again",
+    ),
+    _rule(
+        r"^This account is (?:currently )?not available|^This service allows sftp connections only"
+        r"|^This account is restricted|^Interactive (?:login|shell) (?:is )?(?:disabled|not)",
+        HostLacks,
+        "your account on `{host}` may not run commands",
+        "ask its administrators for a login shell, or name another host",
+    ),
+    _rule(
+        r"Password change required but no TTY|^WARNING: Your password has expired",
+        Authentication,
+        "your password on `{host}` has expired",
+        "`{ssh HOST}` in a terminal lets you choose a new one",
+    ),
+    _rule(
+        r"^Access denied: user \S+ .*has no active jobs",
+        HostLacks,
+        "`{host}` lets only people in who have a job running there",
+        "start a job on that node first, or connect to the login node",
+    ),
+    _rule(
+        r"[Ff]ork: .*(?:temporarily unavailable|Cannot allocate memory)|[Cc]annot fork|^No more processes",
+        HostLacks,
+        "`{host}` cannot start more processes for you",
+        "`{ssh HOST}` may fail too: end what runs there, or wait",
+    ),
+    _rule(
+        r"^(?:\S*sh: )?(?:\S+ )?(?:\d+: )?(?:exec: )?(?:sh|exec|/bin/sh): (?:command )?not found|^exec: sh: not found",
+        HostLacks,
+        "the login shell on `{host}` does not find `sh`",
+        "`{ssh HOST 'echo $PATH'}` shows where it looks: an rc file there may have broken `PATH`",
+    ),
+)
+
+SSH: tuple[Rule, ...] = (
+    _rule(
+        r"^ssh_askpass: exec\((?P<program>[^)\n]*)\): (?P<why>.*)$",
+        CannotAsk,
+        "`ssh` wants to ask something about `{host}` and cannot run `{program}`: {why}",
+        "`ssh-add` first, so that nothing has to be asked; farlab may have to be installed anew",
+    ),
+    _rule(
+        r"^Timeout, server \S+ not responding|^Connection to \S+ closed by remote host"
+        r"|^client_loop: send disconnect|^packet_write_wait: |^Write failed: Broken pipe"
+        r"|^(?:Read from remote host|client_loop:) .*(?:reset|timed out|Broken pipe)",
+        LinkLost,
+        "the link to `{host}` broke",
+        "`{farlab list --host HOST}` shows whether the session runs, `{farlab connect HOST}` finds it again",
+    ),
+    # configuration
+    _rule(
+        r"^command-line:? line 0: (?P<why>.*)$",
+        Internal,
+        "this `ssh` does not take farlab's options: {why}",
+        "`ssh -V` shows its version; farlab needs OpenSSH 7.4 or newer",
+    ),
+    _rule(
+        r"^Bad owner or permissions on (?P<file>.+)$",
+        Usage,
+        "`ssh` does not trust `{file}`: others may write to it",
+        "`chmod 600 {file}`",
+        plain="only you may be able to write to a file that `ssh` reads",
+    ),
+    _rule(
+        r"^Can't open user config file (?P<file>.+?): (?P<why>.*)$",
+        Usage,
+        "`ssh` cannot read `{file}`: {why}",
+        "name an existing file with `-F`",
+    ),
+    _rule(
+        r"^(?P<file>[^\n:]+?):? line (?P<line>\d+): ",
+        Usage,
+        "`ssh` does not accept line {line} of `{file}`",
+        "correct that line, or put `IgnoreUnknown` with the option's name above it; `{ssh -G HOST}` checks the file",
+        needs=r"terminating, \d+ bad configuration",
+    ),
+    _rule(
+        r"^hostname contains invalid characters|^ssh: Could not resolve hostname -",
+        Usage,
+        "`ssh` does not take `{host}` for a host",
+        "give what you would type after `ssh`: an alias of `{config}`, or `user@host`",
+    ),
+    # host keys
+    _rule(
+        # Debian and its children say how
+        r"^ *ssh-keygen -f ['\"]?(?P<known_hosts>[^'\"\n]+?)['\"]? -R ['\"]?(?P<place>[^'\"\n]+?)['\"]? *$",
+        HostKeyChanged,
+        "`{host}` shows another host key than it had before",
+        "ask its administrators; if they confirm that it was changed, forget the old one with "
+        '`ssh-keygen -f {known_hosts} -R "{place}"`',
+        needs=_CHANGED,
+        plain=_FORGET,
+    ),
+    _rule(
+        r"ost key for (?P<place>\S+) has changed and you have requested strict checking",
+        HostKeyChanged,
+        "`{host}` shows another host key than it had before",
+        "ask its administrators; if they confirm that it was changed, forget the old one with "
+        "`ssh-keygen -R '{place}'`",
+        plain=_FORGET,
+    ),
+    _rule(
+        r"REVOKED HOST KEY DETECTED|was revoked and you have requested strict checking",
+        HostKeyChanged,
+        "the host key of `{host}` has been revoked",
+        "do not connect; ask its administrators",
+    ),
+    _rule(
+        r"^No \S+ host key is known for (?P<place>\S+) and you have requested strict checking",
+        HostKeyUnknown,
+        "the host key of `{host}` is not known here, and your configuration forbids asking",
+        "add the key its administrators publish to `~/.ssh/known_hosts` (the name there is `{place}`)",
+        plain="add the key its administrators publish to `~/.ssh/known_hosts`",
+    ),
+    _rule(
+        r"^Host key verification failed",
+        HostKeyUnknown,
+        "the host key of `{host}` is not known here, and nobody could be asked",
+        "run `{farlab connect HOST}` in a terminal, compare the fingerprint, and say yes",
+        may_ask=False,
+    ),
+    _rule(
+        r"^Host key verification failed",
+        HostKeyUnknown,
+        "the host key of `{host}` was not accepted",
+        "compare the fingerprint with the one its administrators publish, then `{farlab connect HOST}` again",
+    ),
+    # the way to the server
+    _rule(
+        r"^ssh: Could not resolve hostname (?P<place>[^:\s]+|\S+?): Temporary failure",
+        Unreachable,
+        "cannot look up the name `{place}`",
+        "is this machine online? `{ssh -v HOST}` tells more",
+    ),
+    _rule(
+        r"^ssh: Could not resolve hostname (?P<place>\S+?): ",
+        Unreachable,
+        "cannot find a machine called `{place}`",
+        "is the name right, and are you on its network or VPN? `{ssh -G HOST}` shows what your configuration makes "
+        "of it",
+    ),
+    _rule(
+        _CONNECT + "Connection refused",
+        Unreachable,
+        "cannot reach `{host}`: nothing listens on port {port} of `{place}`",
+        "is the port right, and the machine up? `{ssh -G HOST}` shows which port your configuration names",
+    ),
+    _rule(
+        _CONNECT + "(?:Connection|Operation) timed out",
+        Unreachable,
+        "cannot reach `{host}`: `{place}` does not answer on port {port}",
+        "are you on its network or VPN, and is the machine up? `{ssh -v HOST}` shows every step",
+    ),
+    _rule(
+        _CONNECT + "(?P<why>No route to host|Host is down|Host is unreachable)",
+        Unreachable,
+        "cannot reach `{host}`: no way to `{place}`",
+        "are you on its network or VPN, and is the machine up? `{ssh -v HOST}` shows every step",
+    ),
+    _rule(
+        _CONNECT + "Network is (?:unreachable|down)",
+        Unreachable,
+        "cannot reach `{host}`: this machine has no network that leads to `{place}`",
+        "is it online, and is the VPN up?",
+    ),
+    _rule(
+        _CONNECT + "(?P<why>.*)$",
+        Unreachable,
+        "cannot reach `{host}`: {why}",
+        "`{ssh -v HOST}` shows every step; a firewall on this machine can be the reason",
+    ),
+    _rule(
+        r"^(?:kex|ssh)_exchange_identification: .*banner line|^Bad remote protocol version|^Protocol major versions"
+        r"|^(?:kex|ssh)_exchange_identification: No banner|^ssh_dispatch_run_fatal: .*(?:corrupted|invalid|incorrect)",
+        Unreachable,
+        "what answers at `{host}` does not speak SSH",
+        "is the port right? `{ssh -G HOST}` shows which your configuration names",
+    ),
+    _rule(
+        r"^Connection timed out during banner exchange|^Connection to \S+ port \d+ timed out",
+        Unreachable,
+        "`{host}` takes the connection and then says nothing",
+        "it may be overloaded or about to start: try again in a minute; `{ssh -v HOST}` shows every step",
+    ),
+    _rule(
+        r"^(?:kex|ssh)_exchange_identification: ",
+        Unreachable,
+        "`{host}` closes the connection before a login",
+        "too many logins at once (`MaxStartups`), or this address is shut out for some minutes after failed ones: "
+        "wait, then `{ssh -v HOST}`",
+    ),
+    _mismatch("key exchange method", "KexAlgorithms"),
+    _mismatch("host key type", "HostKeyAlgorithms"),
+    _mismatch("cipher", "Ciphers"),
+    _mismatch("MAC", "MACs"),
+    # who you are
+    _rule(
+        r"Too many authentication failures",
+        Authentication,
+        "`{host}` ended the login after too many keys",
+        "name one key for it in `{config}`: `IdentityFile …` and `IdentitiesOnly yes`; `ssh-add -l` lists those "
+        "that are offered",
+    ),
+    _rule(
+        r"^Your account has expired|^.*account (?:is|has been) (?:locked|disabled)",
+        HostLacks,
+        "your account on `{host}` has expired or is locked",
+        "ask its administrators",
+    ),
+    _rule(
+        r"^System is (?:going down|booting up)|^.*[Uu]nprivileged users are not permitted to log in",
+        Unreachable,
+        "`{host}` is starting or going down, and lets nobody in",
+        "try again in some minutes",
+    ),
+    *SHELL,
+    _rule(
+        r"^Load key \"(?P<file>[^\"\n]+)\": bad permissions",
+        Authentication,
+        "`{host}` refused the login, and `ssh` ignored the key `{file}` because others may read it",
+        "`chmod 600 {file}`",
+        plain="only you may be able to read a key",
+        needs=_DENIED,
+    ),
+    _rule(
+        r"^sign_and_send_pubkey: signing failed.*(?:device not found|requires? (?:PIN|user)|invalid format)",
+        Authentication,
+        "`{host}` refused the login: the security key did not sign",
+        "is it plugged in? touch it when it blinks; `{ssh -v HOST}` shows which key is meant",
+    ),
+    _rule(
+        r"^sign_and_send_pubkey: signing failed.*agent refused",
+        Authentication,
+        "`{host}` refused the login: your key agent did not sign",
+        "unlock it, or `ssh-add` the key again; `ssh-add -l` lists what it holds",
+    ),
+    _rule(
+        _KEY_OR_ANSWER,
+        CannotAsk,
+        "`{host}` accepted no key that is unlocked, and nobody is here to be asked for a password or a code",
+        "run `{farlab connect HOST}` in a terminal; or `ssh-add` the key first, if it has a passphrase",
+        may_ask=False,
+    ),
+    _rule(
+        _SECRETS,
+        CannotAsk,
+        "`{host}` wants a password or a code, and nobody is here to be asked",
+        "run `{farlab connect HOST}` in a terminal",
+        may_ask=False,
+    ),
+    _rule(
+        r"^no such identity: (?P<file>.+?): No such file",
+        Authentication,
+        "`{host}` accepted no key, and `{file}` does not exist",
+        "correct `IdentityFile` for it in `{config}`; `ssh-add -l` lists the keys of your agent",
+        needs=_DENIED,
+    ),
+    _rule(
+        r"^\S+: Permission denied \([^)\n]*publickey",
+        CannotAsk,
+        "`{host}` accepted no key that is unlocked, and nobody is here to be asked for a passphrase",
+        "`ssh-add` the key first, or run `{farlab connect HOST}` in a terminal",
+        may_ask=False,
+    ),
+    _rule(
+        _SECRETS,
+        Authentication,
+        "`{host}` did not accept the password or code",
+        "try again with `{farlab connect HOST}`; `{ssh -v HOST}` shows which user name and ways are tried",
+        needs=_WAS_ASKED,
+    ),
+    _rule(
+        _SECRETS,
+        Authentication,
+        "`{host}` did not let you in, neither with a key nor with a password or code",
+        "were you not asked? then `BatchMode` may stand in `{config}`, or the host asks only whom it knows: "
+        "`{ssh -v HOST}` shows which user name and ways are tried",
+    ),
+    _rule(
+        _DENIED,
+        Authentication,
+        "`{host}` accepted none of your keys",
+        "`ssh-add -l` lists what your agent holds, `{ssh -G HOST}` which user name and `IdentityFile` are tried, "
+        "`{ssh-copy-id HOST}` puts a key there",
+    ),
+    # inside the connection
+    _rule(
+        r"^mux_client_\w+: .*(?:refused by peer|failed)|^Control socket connect\(|^muxclient: ",
+        Unreachable,
+        "your shared connection (`ControlMaster`) to `{host}` gives no further session",
+        "end a session that uses it, or the connection itself with `{ssh -O exit HOST}`",
+    ),
+    _rule(
+        r"^(?:PTY allocation|exec|shell) request failed on channel|^channel 0: open failed",
+        HostLacks,
+        "`{host}` let you in and refuses to run a command",
+        "`{ssh HOST true}` shows the same; ask its administrators whether commands are allowed (`MaxSessions`, "
+        "`ForceCommand`)",
+    ),
+    _rule(
+        r"^No user exists for uid|^You don't exist, go away",
+        Internal,
+        "`ssh` does not know who you are on this machine",
+        "`id` tells whether this machine knows your user",
+    ),
+    _rule(
+        r"^(?:Connection (?:closed|reset) by|Received disconnect from|Disconnected from|Connection to \S+ closed)",
+        Unreachable,
+        "`{host}` ended the connection during the login",
+        "a policy there may refuse your account; `{ssh -v HOST}` shows every step",
+    ),
+)
