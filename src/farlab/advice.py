@@ -24,7 +24,7 @@ from .errors import FarlabError
 _PLACE = re.compile(r"\{(config|(?:farlab|ssh|ssh-copy-id) [^{}]*)\}")
 _HOST = re.compile(r"\bHOST\b")
 _OTHER = re.compile(r"\bOTHER\b")
-usual_name: ContextVar[str] = ContextVar("usual_name", default="main")
+default_name: ContextVar[str] = ContextVar("usual_name", default="main")
 """The session that a command means which names none: the person's environment or configuration may say another."""
 _CONFIG = "~/.ssh/config"
 _LONGEST_NAME = 32
@@ -72,7 +72,7 @@ def fill(text: str, session: Named | None) -> str:
 
 
 @contextmanager
-def naming(session: Named | None) -> Iterator[None]:
+def fill_hints(session: Named | None) -> Iterator[None]:
     """What is raised meanwhile can be typed: the hint names this session from here on."""
     try:
         yield
@@ -107,7 +107,7 @@ def _typed(place: str, session: Named | None) -> str:
 
 def _options(session: Named, *, is_named: bool) -> list[str]:
     """What tells this session from others on its host."""
-    name = ["--name", session.name] if is_named and session.name != usual_name.get() else []
+    name = ["--name", session.name] if is_named and session.name != default_name.get() else []
     return [*name, *_config(session)]
 
 

@@ -7,7 +7,7 @@ import time
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`0.4 s`, `12 s`, `5 min 40 s`, `8 h 2 min`, `3 d 4 h`: two units at most."""
     if seconds < 10:
         return f"{max(seconds, 0.0):.1f} s".replace(".0 s", " s")

@@ -20,11 +20,11 @@ from .errors import DiskFull, Internal
 
 ASKPASS = "farlab-askpass"
 """The program that asks for `ssh`, where none was installed with us."""
-_UNHELD = re.compile(rf".*\.lock|{ASKPASS}\..*")
+_LEFTOVER = re.compile(rf".*\.lock|{ASKPASS}\..*")
 """Files of ours, beside sockets, that are left over where nobody holds them."""
 _LONGEST_BASE = 60
 """A socket's path ends at 104 bytes on macOS, 108 on Linux; ours need some 40 below the base."""
-_IN_THE_MAKING = 60.0
+_NEW_FILE_AGE = 60.0
 """Seconds for which a file that nobody holds may be one that is just being made."""
 
 
@@ -88,7 +88,7 @@ def tidy_runtime_directory() -> None:
     if not _is_ours_alone(path):
         return
     try:
-        left = {each for each in path.iterdir() if not _has_been_left(each)}
+        left = {each for each in path.iterdir() if not _remove_leftover(each)}
     except OSError:
         return
     if {each.name for each in left} == {ASKPASS}:  # an askpass program of ours, which nobody will run
@@ -96,7 +96,7 @@ def tidy_runtime_directory() -> None:
     remove_if_empty(path)
 
 
-def _has_been_left(path: Path) -> bool:
+def _remove_leftover(path: Path) -> bool:
     """Whether that was a socket on which nobody listens or a file of ours that nobody holds; then it is gone now."""
     try:
         found = path.lstat()
@@ -105,7 +105,7 @@ def _has_been_left(path: Path) -> bool:
         if stat.S_ISSOCK(found.st_mode):
             with socket.socket(socket.AF_UNIX) as sock:
                 is_left = sock.connect_ex(str(path)) == errno.ECONNREFUSED
-        elif is_left := stat.S_ISREG(found.st_mode) and _UNHELD.fullmatch(path.name) is not None:
+        elif is_left := stat.S_ISREG(found.st_mode) and _LEFTOVER.fullmatch(path.name) is not None:
             with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if is_left:
@@ -117,7 +117,7 @@ def _has_been_left(path: Path) -> bool:
 
 def is_recent(found: os.stat_result) -> bool:
     """Whether a file may be one that is just being made, or is of a time to come: this machine's clock has jumped."""
-    return time.time() - found.st_mtime < _IN_THE_MAKING
+    return time.time() - found.st_mtime < _NEW_FILE_AGE
 
 
 def remove_if_empty(path: Path) -> None:
@@ -176,7 +176,7 @@ def open_ours(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def translate_read_errors(path: Path) -> Iterator[None]:
     """Says what it means where this machine does not let us read at `path`. Raises Internal."""
     try:
         yield
@@ -188,7 +188,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def translate_write_errors(path: Path) -> Iterator[None]:
     """Says what it means where this machine does not let us write at `path`. Raises DiskFull, Internal."""
     try:
         yield

@@ -60,18 +60,18 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def washed(value: T) -> T:
+def clean_value(value: T) -> T:
     """`value` with `clean_line` applied to every text in it, however deep."""
-    return _washed(value)  # type: ignore[return-value]  # same type out as in, which no checker can follow here
+    return _clean_value(value)  # type: ignore[return-value]  # same type out as in, which no checker can follow here
 
 
-def _washed(value: object) -> object:
+def _clean_value(value: object) -> object:
     if isinstance(value, str) and not isinstance(value, Enum):
         return clean_line(value)
     if isinstance(value, tuple):
-        return tuple(_washed(item) for item in value)
+        return tuple(_clean_value(item) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{field.name: _washed(getattr(value, field.name)) for field in fields(value)})
+        return replace(value, **{field.name: _clean_value(getattr(value, field.name)) for field in fields(value)})
     return value
 
 

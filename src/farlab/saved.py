@@ -48,32 +48,32 @@ def log_path(target: Target) -> Path:
     return paths.state_directory() / f"{key_of(target)}.log"
 
 
-def recall(target: Target) -> SavedSession | None:
+def load(target: Target) -> SavedSession | None:
     """What is remembered of `target`; None where nothing is, or the file cannot be read."""
     return _read(_path(target))
 
 
-def recall_all(*, must_read: bool = False) -> list[SavedSession]:
+def load_all(*, must_read: bool = False) -> list[SavedSession]:
     """Every session remembered, by host and name. Raises Internal where `must_read` and nobody can tell."""
     directory, names = paths.state_directory(), list[str]()
     try:
-        with paths.reading(directory), suppress(FileNotFoundError):
+        with paths.translate_read_errors(directory), suppress(FileNotFoundError):
             names = os.listdir(directory)
     except FarlabError:
         if must_read:
             raise
     found = [_read(directory / name) for name in names if name.endswith(".json")]
-    return sorted((memory for memory in found if memory), key=lambda memory: (memory.host, memory.name))
+    return sorted((session for session in found if session), key=lambda session: (session.host, session.name))
 
 
-def remember(memory: SavedSession) -> bool:
-    """Write `memory`, whole or not at all; whether this machine has let us."""
-    path = _path(memory.target)
+def save(session: SavedSession) -> bool:
+    """Write `session`, whole or not at all; whether this machine has let us."""
+    path = _path(session.target)
     new = path.with_suffix(f".{os.urandom(4).hex()}.new")  # two machines with one home may write at once
     try:
         paths.make_private(path.parent)
         with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            json.dump(asdict(memory), file)
+            json.dump(asdict(session), file)
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
@@ -84,16 +84,16 @@ def remember(memory: SavedSession) -> bool:
     return True
 
 
-def forget(target: Target) -> None:
+def delete(target: Target) -> None:
     """Remove all that is remembered of `target`, its keeper's log too, as far as this machine lets us."""
     for path in (_path(target), log_path(target)):
         with suppress(OSError):
             path.unlink()
-    tidy(target)
+    remove_stale(target)
     paths.remove_if_empty(paths.state_directory())
 
 
-def tidy(target: Target) -> None:
+def remove_stale(target: Target) -> None:
     """Remove what a keeper of `target` that was killed while it wrote has left."""
     with suppress(OSError):  # an expired ticket, a stale handle: the next time, perhaps
         for left in paths.state_directory().glob(f"{key_of(target)}.*.new"):
@@ -110,14 +110,14 @@ def _read(path: Path) -> SavedSession | None:
     try:
         with open(paths.open_ours(path), "rb") as file:
             words = json.loads(file.read(_MOST_BYTES))
-        memory = SavedSession(**{key: value for key, value in words.items() if key in known})
+        session = SavedSession(**{key: value for key, value in words.items() if key in known})
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
-    return memory if _is_whole(memory) else None
+    return session if _is_whole(session) else None
 
 
-def _is_whole(memory: SavedSession) -> bool:
+def _is_whole(session: SavedSession) -> bool:
     """Whether a file that anything may have happened to says what one of ours can say."""
-    texts = (memory.host, memory.name, memory.laptop, memory.ssh_config or "")
-    is_port = type(memory.port) is int and 0 < memory.port < 1 << 16
-    return all(isinstance(text, str) for text in texts) and is_port and bool(NAME.fullmatch(memory.name))
+    texts = (session.host, session.name, session.laptop, session.ssh_config or "")
+    is_port = type(session.port) is int and 0 < session.port < 1 << 16
+    return all(isinstance(text, str) for text in texts) and is_port and bool(NAME.fullmatch(session.name))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farlab.advice import OF_HOSTS, command, fill, free_name, naming, usual_name
+from farlab.advice import OF_HOSTS, command, default_name, fill, fill_hints, free_name
 from farlab.cli.group import ALIASES, VERBS
 from farlab.errors import FarlabError, NotAnswering, every_error
 from farlab.keeper import notes, server_probe
@@ -83,13 +83,13 @@ def test_a_host_is_quoted_and_taken_as_it_is() -> None:
 
 def test_a_name_is_left_out_only_where_that_means_the_same() -> None:
     """By the person's configuration a command without a name may mean another session."""
-    before = usual_name.set("second")
+    before = default_name.set("second")
     try:
         assert command(MAIN, "terminate") == "farlab terminate gpu1 --name main"
         assert fill("{farlab logs HOST -f}", MAIN) == "farlab logs gpu1 --name main -f"
         assert command(Target(host="gpu1", name="second"), "terminate") == "farlab terminate gpu1"
     finally:
-        usual_name.reset(before)
+        default_name.reset(before)
 
 
 def test_other_braces_stay() -> None:
@@ -112,7 +112,7 @@ def test_a_free_name_is_a_name_and_free(wanted: str, taken: frozenset[str]) -> N
 @sessions
 @pytest.mark.parametrize("error", every_error(), ids=lambda error: error.slug)
 def test_each_errors_own_hint_is_about_its_session(error: type[FarlabError], session: Target) -> None:
-    with pytest.raises(error) as raised, naming(session):
+    with pytest.raises(error) as raised, fill_hints(session):
         raise error("it failed")
     shown = messages.error_text(raised.value)
     assert not re.search(r"HOST|OTHER|\{", shown)
@@ -181,7 +181,7 @@ def test_no_hint_says_that_a_session_goes_on_of_which_nothing_is_known() -> None
 
 @sessions
 def test_a_server_that_hangs_is_first_waited_for_and_looked_at(session: Target) -> None:
-    with pytest.raises(FarlabError) as raised, naming(session):
+    with pytest.raises(FarlabError) as raised, fill_hints(session):
         raise server_probe.hung(session)
     hint = raised.value.hint
     assert hint.index("wait") < hint.index("farlab logs") < hint.index("farlab terminate")

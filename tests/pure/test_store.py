@@ -53,11 +53,11 @@ def state(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_nothing_is_remembered_and_nothing_raised(state: Path) -> None:
     memory = saved.SavedSession(host="far", name="main", ssh_config=None, port=8888)
-    assert saved.remember(memory) is False
-    assert saved.recall(TARGET) is None
-    assert saved.recall_all() == []
-    saved.tidy(TARGET)
-    saved.forget(TARGET)
+    assert saved.save(memory) is False
+    assert saved.load(TARGET) is None
+    assert saved.load_all() == []
+    saved.remove_stale(TARGET)
+    saved.delete(TARGET)
 
 
 def test_a_keeper_goes_on_without_it(state: Path) -> None:
@@ -71,16 +71,16 @@ def test_a_keeper_goes_on_without_it(state: Path) -> None:
 
 def test_whoever_must_read_it_is_told_why_it_cannot_be(state: Path) -> None:
     if state.is_dir() or state.is_symlink():
-        assert saved.recall_all(must_read=True) == []
+        assert saved.load_all(must_read=True) == []
         return
     with pytest.raises(Internal, match=str(state)) as caught:
-        saved.recall_all(must_read=True)
+        saved.load_all(must_read=True)
     assert "bug" not in caught.value.hint
 
 
 def test_a_directory_that_is_not_there_holds_no_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    assert saved.recall_all(must_read=True) == []
+    assert saved.load_all(must_read=True) == []
 
 
 def test_a_line_of_the_log_is_one_line_of_a_bounded_length(tmp_path: Path) -> None:
@@ -117,13 +117,13 @@ def test_what_is_no_file_of_ours_is_not_remembered_and_holds_nobody_up(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     memory = saved.SavedSession(host="far", name="main", ssh_config=None, port=8888)
-    assert saved.remember(memory)
+    assert saved.save(memory)
     [ours] = paths.state_directory().glob("*.json")
     elsewhere = tmp_path / "elsewhere"
     ours.rename(elsewhere)
     make(ours, elsewhere)
-    assert saved.recall(TARGET) is None
-    assert saved.recall_all(must_read=True) == []
+    assert saved.load(TARGET) is None
+    assert saved.load_all(must_read=True) == []
 
 
 @pytest.mark.parametrize("make", ODD[:3], ids=lambda make: make.__name__)
@@ -144,13 +144,13 @@ def test_a_file_of_ssh_may_have_any_name(tmp_path: Path, monkeypatch: pytest.Mon
     assert len({saved.key_of(target) for target in (*odd, TARGET)}) == 3
     assert len({label(target) for target in (*odd, TARGET)}) == 3
     for target in odd:
-        assert saved.remember(saved.SavedSession(host="far", name="main", ssh_config=target.ssh_config, port=8888))
-    assert {memory.target for memory in saved.recall_all()} == set(odd)
+        assert saved.save(saved.SavedSession(host="far", name="main", ssh_config=target.ssh_config, port=8888))
+    assert {memory.target for memory in saved.load_all()} == set(odd)
 
 
 @pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, DiskFull), (errno.EROFS, Internal)])
 def test_a_hint_about_a_directory_can_be_typed_whatever_its_name(number: int, error: type[FarlabError]) -> None:
-    with pytest.raises(error) as raised, paths.writing(Path("/home/me/my $files")):
+    with pytest.raises(error) as raised, paths.translate_write_errors(Path("/home/me/my $files")):
         raise OSError(number, "")
     assert " '/home/me/my $files'" in raised.value.hint
     assert raised.value.hint.count("my $files") == raised.value.hint.count("'/home/me/my $files'")

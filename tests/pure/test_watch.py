@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farlab.durations import span
+from farlab.durations import format_duration
 from farlab.errors import Unreachable
 from farlab.keeper.failure_detector import DOUBT, HEARTBEAT, OVERDUE, SILENCE, STIRRED, STUCK, FailureDetector, Verdict
 from farlab.keeper.outages import Outages
@@ -187,4 +187,4 @@ def test_the_longest_outage_is_remembered_and_what_was_none_is_not_counted() -> 
      (3600, "1 h"), (28_930, "8 h 2 min"), (86_400 * 3 + 4 * 3600 + 59, "3 d 4 h"), (3605, "1 h")],
 )  # fmt: skip
 def test_a_length_of_time_in_words(seconds: float, words: str) -> None:
-    assert span(seconds) == words
+    assert format_duration(seconds) == words

@@ -14,7 +14,7 @@ import click
 
 from ..errors import FarlabError, Internal, Interrupted, Usage
 from .group import ALIASES, VERBS, Farlab
-from .output_mode import OutputMode, first_voice
+from .output_mode import OutputMode, guess_output_mode
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if "_FARLAB_COMPLETE" in os.environ:
         Farlab().main(args=words, prog_name="farlab", complete_var="_FARLAB_COMPLETE")
-    voice = first_voice(words, os.environ)
+    voice = guess_output_mode(words, os.environ)
     survive_any_text()
     try:
         return _run(words, voice)

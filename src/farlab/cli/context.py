@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..advice import naming, usual_name
+from ..advice import default_name, fill_hints
 from ..config import KEYS, Config, Settings, Value, parse, resolve, wish
 from ..errors import FarlabError, NoDirectory, NoEnvironment, NoKeepOutput, PortBusy, Usage
 from ..model import SessionOptions, Target
@@ -50,7 +50,7 @@ class CommandContext:
     def blame(self) -> Iterator[None]:
         """An error's hint names the session, and the place a setting came from that it is about and nobody typed."""
         try:
-            with naming(self.session):
+            with fill_hints(self.session):
                 yield
         except FarlabError as error:
             subject = _SUBJECTS.get(type(error))
@@ -90,7 +90,7 @@ def settle(keys: Iterable[str], words: Mapping[str, Value], voice: OutputMode) -
     config = load_config(os.environ)
     settings = resolve(keys, words=typed, environ=os.environ, config=config)
     untyped = resolve(("name",), words={"host": settings.text("host") or ""}, environ=os.environ, config=config)
-    usual_name.set(untyped.text("name") or "main")
+    default_name.set(untyped.text("name") or "main")
     voice.is_settled, voice.json = True, settings.flag("json")
     voice.verbose = voice.verbose or settings.flag("verbose")
     return CommandContext(settings=settings, voice=voice, words=words)

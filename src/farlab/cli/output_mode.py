@@ -18,7 +18,7 @@ class OutputMode:
         self.is_settled = is_settled
 
 
-def first_voice(words: Sequence[str], environ: Mapping[str, str]) -> OutputMode:
+def guess_output_mode(words: Sequence[str], environ: Mapping[str, str]) -> OutputMode:
     """The guess, made before the words are understood, so that a usage error, too, can be a JSON document."""
     options = words[: words.index("--")] if "--" in words else words
     debug = environ.get("FARLAB_DEBUG", "") not in ("", "0")

@@ -18,7 +18,7 @@ from types import FrameType, TracebackType
 from ..client.sessions import Ask
 from ..errors import FarlabError, Interrupted, Usage
 from ..model import Kernel, Progress, Question, QuestionKind
-from ..sanitize import clean, clean_line, washed
+from ..sanitize import clean, clean_line, clean_value
 from ..text import output
 from ..text.messages import kernel_text, loss_text
 from .context import CommandContext
@@ -68,7 +68,7 @@ class Prompter:
             )
             return False
         with self._waiting.paused():
-            self._terminal.show(clean(loss_text(self._session, washed(kernels))) + "\n")
+            self._terminal.show(clean(loss_text(self._session, clean_value(kernels))) + "\n")
             answer = self._terminal.ask("end it? [y/N] ", is_secret=False)
         if answer is not None and answer.strip().lower() in ("y", "yes"):
             return True

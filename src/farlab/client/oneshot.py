@@ -205,7 +205,7 @@ class _Talk:
             yield None
             return
         directory = paths.runtime_directory()
-        with paths.writing(directory):
+        with paths.translate_write_errors(directory):
             path = paths.make_private(directory) / f"errand-{os.getpid()}-{secrets.token_hex(3)}.sock"
         server = await control_connection.serve(control_socket.listen(path), self._put)
         try:

@@ -86,7 +86,7 @@ def server_log(target: Target, *, follow: bool, lines: int, ask: Ask | None) -> 
 def keeper_log(target: Target, *, follow: bool, lines: int) -> Iterator[str]:
     """The keeper's own log, from this machine. Raises NoSession where there is none, Internal."""
     path = saved.log_path(target)
-    with paths.reading(path):
+    with paths.translate_read_errors(path):
         yield from _lines_of(target, path, follow=follow, lines=lines)
 
 

@@ -15,7 +15,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from .. import saved
-from ..advice import command, naming
+from ..advice import command, fill_hints
 from ..errors import FarlabError, Internal, Interrupted, KeeperSilent, NoSession, TimedOut, Usage, from_json
 from ..keeper import control_client
 from ..keeper.control_client import ControlClient
@@ -57,7 +57,7 @@ def _naming(call: Callable[Concatenate[Target, _P], _T]) -> Callable[Concatenate
 
     @wraps(call)
     def named(target: Target, /, *words: _P.args, **options: _P.kwargs) -> _T:
-        with naming(target):
+        with fill_hints(target):
             return call(target, *words, **options)
 
     return named
@@ -137,7 +137,7 @@ def disconnect(target: Target) -> Disconnected:
 
 def sessions() -> tuple[SessionStatus, ...]:
     """Every session known here, live where its keeper answers. Starts nothing and uses no SSH."""
-    memories = saved.recall_all(must_read=True)
+    memories = saved.load_all(must_read=True)
     if len(memories) < 2:
         return tuple(map(_glance, memories))
     from concurrent.futures import ThreadPoolExecutor
@@ -160,12 +160,12 @@ def sessions_on(
 @_naming
 def status(target: Target) -> SessionStatus:
     """One session in full. Raises `NoSession` where nothing of that name is known here."""
-    return _status(target, saved.recall(target), keeper_client.ask(target, op="status", kernels=True))
+    return _status(target, saved.load(target), keeper_client.ask(target, op="status", kernels=True))
 
 
 def follow_status(target: Target) -> Iterator[SessionStatus]:
     """The status now and after each change, until the keeper ends."""
-    with naming(target):
+    with fill_hints(target):
         keeper_client.glance(target)
     channel, words = control_client.find(target), None
     if channel is not None:
@@ -194,7 +194,7 @@ def logs(
     """The server's log (or the keeper's), line by line, without newline."""
     from . import remote_commands
 
-    with naming(target):
+    with fill_hints(target):
         options.check_host(target.host)
         if keeper:
             yield from remote_commands.keeper_log(target, follow=follow, lines=lines)
@@ -272,7 +272,7 @@ def _forget(target: Target) -> None:
     with suppress(FarlabError):
         keeper_client.ask(target, op="disconnect")
     _wait_gone(target)
-    saved.forget(target)
+    saved.delete(target)
 
 
 def _wait_gone(target: Target) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from .. import paths, saved
-from ..advice import usual_name
+from ..advice import default_name
 from ..errors import FarlabError, Internal, KeeperSilent, from_json
 from ..keeper.control_client import ControlClient, find, socket_path
 from ..model import SessionOptions, Target
@@ -53,7 +53,7 @@ def find_or_start(target: Target, wish: SessionOptions, *, may_ask: bool) -> Con
 def _locked(target: Target, patience: float) -> Iterator[None]:
     path, end = socket_path(target).with_suffix(".lock"), time.monotonic() + patience
     while True:
-        with paths.writing(path.parent):
+        with paths.translate_write_errors(path.parent):
             descriptor = _open_lock(path)
         if descriptor is None:
             continue
@@ -113,7 +113,7 @@ def _is_same(path: Path, descriptor: int) -> bool:
 def _start(target: Target, wish: SessionOptions, *, may_ask: bool) -> None:
     """Start a keeper and wait until it listens; it says so on its standard output."""
     wanted = {**asdict(target), "port": wish.port, "wish": asdict(wish), "may_ask": may_ask}
-    wanted["usual_name"] = usual_name.get()
+    wanted["usual_name"] = default_name.get()
     log, process = _open_log(target), None
     try:
         process = subprocess.Popen(
@@ -156,8 +156,8 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
 
 def _forget_the_new(target: Target) -> None:
     """Remove the log that was begun for a session of which nothing is remembered."""
-    if saved.recall(target) is None:
-        saved.forget(target)
+    if saved.load(target) is None:
+        saved.delete(target)
 
 
 def _open_log(target: Target) -> int:

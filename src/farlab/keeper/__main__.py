@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..advice import usual_name
+from ..advice import default_name
 from ..errors import FarlabError
 from ..model import Target
 from ..transport.process import LinkSpec, SshProcess, dial
@@ -33,7 +33,7 @@ def main() -> None:
         return
     words = json.loads(told)
     out = _detach()
-    usual_name.set(words.get("usual_name", "main"))  # for what the log and the waiting page tell a person to type
+    default_name.set(words.get("usual_name", "main"))  # for what the log and the waiting page tell a person to type
     target = Target(host=words["host"], name=words["name"], ssh_config=words["ssh_config"])
     query = None
     with suppress(FarlabError):
@@ -69,7 +69,7 @@ def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.sock
     from .control_client import abstract_name, is_kept, socket_path
     from .control_socket import ControlSocket, Taken
 
-    memory = saved.recall(target)
+    memory = saved.load(target)
     try:
         if is_kept(target):
             raise Taken
@@ -84,7 +84,7 @@ def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.sock
     if not _say(out, {"ready": True}):  # whoever wanted a keeper has gone, by Ctrl-C
         private.remove()
         if memory is None:
-            saved.forget(target)
+            saved.delete(target)
         paths.tidy_runtime_directory()
         return None
     return listeners, note, private

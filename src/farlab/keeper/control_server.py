@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import paths, saved
 from ..advice import command
-from ..durations import span
+from ..durations import format_duration
 from ..errors import FarlabError, Internal, Interrupted, NoSession, NotAnswering, from_json
 from ..model import Connected, Kernel, SessionStatus, State
 from ..protocol.records import Wrong
@@ -151,7 +151,7 @@ class ControlServer:
         keeper, heard = self._keeper, self._keeper.recovery.last_heard
         if not keeper.was_up or keeper.state is State.ENDED or heard is None:
             return reason
-        seen = f"the session was heard {span(round(max(time.time() - heard, 0.0)))} ago"
+        seen = f"the session was heard {format_duration(round(max(time.time() - heard, 0.0)))} ago"
         goes_on = "it waits for you" if keeper.state is State.BLOCKED else "farlab tries to reach it until it can"
         words = {**reason.as_json(), "hint": "; ".join(filter(None, (reason.hint, seen))) + f", and {goes_on}"}
         return from_json(words)
@@ -228,7 +228,7 @@ class ControlServer:
         """What the person should know: what was told meanwhile, and what a session that was there has not."""
         keeper, session, host = self._keeper, self._keeper.session, self._keeper.target.host
         found, keeper.notes = list(keeper.notes), ()  # said once
-        taken = {memory.name for memory in saved.recall_all() if memory.host == host}
+        taken = {memory.name for memory in saved.load_all() if memory.host == host}
         found += notes.unmet(keeper.target, session, wish, limit=keeper.far_end.limit, taken=taken)
         found += notes.open_kernels(set(session.open_kernels) - self._said_open)
         self._said_open |= set(session.open_kernels)

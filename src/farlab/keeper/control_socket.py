@@ -86,7 +86,7 @@ def listen(path: Path) -> socket.socket:
     new = path.with_suffix(".new")
     listener = socket.socket(socket.AF_UNIX)
     try:
-        with paths.writing(path.parent):
+        with paths.translate_write_errors(path.parent):
             new.unlink(missing_ok=True)
             listener.bind(str(new))
             new.chmod(0o600)

@@ -13,7 +13,7 @@ class LocalState:
     """`memory` is as it should be on the disk; `is_kept` says whether it is, as far as this keeper could do it."""
 
     def __init__(self, target: Target, port: int) -> None:
-        known = saved.recall(target)
+        known = saved.load(target)
         self.memory = known or saved.SavedSession(**asdict(target), port=port)
         self.is_kept, self.is_new = True, known is None
         """`is_new`: nothing was ever remembered of this session."""
@@ -42,20 +42,20 @@ class LocalState:
     def remember(self, *, is_alive: bool) -> None:
         """The session is reached at this port, and whether it is alive."""
         self.memory = replace(self.memory, port=self._port, is_known_alive=is_alive)
-        self.is_kept, self.is_new = saved.remember(self.memory), False
+        self.is_kept, self.is_new = saved.save(self.memory), False
 
     def renew(self) -> None:
         """Write it again where it was removed, spoiled, or could not be written.
 
         Another machine with the same home may say otherwise.
         """
-        saved.tidy(self._target)
-        found = saved.recall(self._target)
+        saved.remove_stale(self._target)
+        found = saved.load(self._target)
         is_other_machines = self.is_kept and found is not None and found.port != self.memory.port
         if found != self.memory and not is_other_machines and not self._is_removed:
-            self.is_kept = saved.remember(self.memory)
+            self.is_kept = saved.save(self.memory)
 
     def remove(self) -> None:
         """Forget all of it, for good: not a word is written any more."""
         self._is_removed = True
-        saved.forget(self._target)
+        saved.delete(self._target)

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import Protocol
 
-from ..durations import span
+from ..durations import format_duration
 from ..model import Target
 from .failure_detector import FailureDetector, Verdict
 from .sensors.network import NetworkChanges, has_address, source_address
@@ -236,9 +236,11 @@ class _Clocks:
         ran, up, wall = (now - then for now, then in zip(self._before, before, strict=True))
         slept = up - min(TICK, ran)
         if slept > SLEPT:
-            return f"this machine has slept or stood still, for {span(slept)}"
+            return f"this machine has slept or stood still, for {format_duration(slept)}"
         jumped = wall - up  # all that tells of a virtual machine that was put aside
-        return f"this machine's clock was set on by {span(jumped)}, or it stood still" if jumped > SLEPT else ""
+        return (
+            f"this machine's clock was set on by {format_duration(jumped)}, or it stood still" if jumped > SLEPT else ""
+        )
 
 
 def _clocks() -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..durations import span
+from ..durations import format_duration
 from ..errors import FarlabError
 
 
@@ -54,7 +54,7 @@ class Outages:
         self._began = None
         self.longest = max(self.longest, lasted)
         tries = f", {self._tries} failed tries" if self._tries > 1 else ""
-        self._tell(f"{how} after {span(lasted)}{tries}")
+        self._tell(f"{how} after {format_duration(lasted)}{tries}")
 
 
 def how_it_goes_on(*, is_same: bool) -> str:

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Protocol
 
-from ..durations import WallClockMoment, span
+from ..durations import WallClockMoment, format_duration
 from ..model import State, Target
 from ..mux.driver import MuxDriver
 from ..mux.mux import Mux
@@ -126,7 +126,7 @@ class Recovery:
     def silent(self, since: float) -> None:
         quiet = time.monotonic() - since
         if self._keeper.is_greeted or quiet > GREETING:
-            self._go_around(since, f"nothing heard from `{self.target.host}` for {span(quiet)}")
+            self._go_around(since, f"nothing heard from `{self.target.host}` for {format_duration(quiet)}")
 
     def cut_off(self, since: float) -> None:
         self._go_around(since, "the address that the link was made from is gone")

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import singledispatch
 
 from ..advice import Named, command, fill
-from ..durations import span
+from ..durations import format_duration
 from ..errors import FarlabError
 from ..model import KEEPER_SILENT, Connected, Disconnected, Kernel, SessionStatus, State, Terminated
 from .results import Address, Command, Done, Opened, Sessions
@@ -178,7 +178,7 @@ def session_cells(session: SessionStatus) -> dict[str, str]:
         "host": session.host,
         "session": session.name,
         "state": "not farlab's" if session.foreign else _state(session),
-        "for": span(session.at - session.since) if 0 < session.since <= session.at else "",
+        "for": format_duration(session.at - session.since) if 0 < session.since <= session.at else "",
         "heard": _heard(session),
         "carried": f"{size_text(session.bytes_in + session.bytes_out)}{held}" if is_kept else "",
         "outages": outages_text(session) if is_kept else "",
@@ -196,7 +196,7 @@ def without_token(url: str) -> str:
 
 def outages_text(session: SessionStatus) -> str:
     """How many there were, and the longest."""
-    return f"{session.outages}, longest {span(session.longest_outage)}" if session.outages else "none"
+    return f"{session.outages}, longest {format_duration(session.longest_outage)}" if session.outages else "none"
 
 
 def _heard(session: SessionStatus) -> str:
@@ -204,7 +204,7 @@ def _heard(session: SessionStatus) -> str:
     if session.last_heard is None:
         return ""
     trip = "" if session.round_trip is None else f", in {session.round_trip * 1000:.0f} ms"
-    return f"{span(round(max(session.at - session.last_heard, 0.0)))} ago{trip}"
+    return f"{format_duration(round(max(session.at - session.last_heard, 0.0)))} ago{trip}"
 
 
 def kernel_text(kernel: Kernel) -> str:

@@ -19,7 +19,7 @@ from typing import Literal, TextIO
 
 from ..errors import FarlabError
 from ..model import Connected, Disconnected, Progress, SessionStatus, Terminated
-from ..sanitize import clean, clean_line, washed
+from ..sanitize import clean, clean_line, clean_value
 from .messages import change_text, error_text, progress_text, session_cells, text, without_token
 from .results import Address, Command, Done, Lines, Opened, Script, Sessions
 
@@ -42,8 +42,8 @@ def show(result: object, *, as_json: bool = False) -> None:
     elif isinstance(result, Script):
         out(result.value)
     elif isinstance(result, Sessions) and result.sessions:
-        out(table(washed(result.sessions), width=_width(sys.stdout), color=has_color(sys.stdout)))
-    elif shown := text(washed(result)):
+        out(table(clean_value(result.sessions), width=_width(sys.stdout), color=has_color(sys.stdout)))
+    elif shown := text(clean_value(result)):
         out(shown)
 
 
@@ -53,7 +53,7 @@ def follow(changes: Iterable[SessionStatus], *, as_json: bool = False) -> None:
         if as_json or not number:
             show(status, as_json=as_json)
         else:
-            out(change_text(washed(status), time.strftime("%H:%M:%S")))
+            out(change_text(clean_value(status), time.strftime("%H:%M:%S")))
 
 
 def fail(error: FarlabError, *, as_json: bool = False) -> None:

@@ -8,7 +8,7 @@ import re
 from urllib.parse import quote, urlencode
 
 from ...advice import command
-from ...durations import span
+from ...durations import format_duration
 from ...model import State, Target
 
 _PLACES = {"lab": "lab", "notebook": "tree", "nbclassic": "tree", "server": ""}
@@ -93,7 +93,7 @@ def waiting_page(target: Target, state: State, seconds: float, reason: str) -> s
     )
     again = _AGAIN.get(state, 1)
     refresh = f'<meta http-equiv="refresh" content="{again}">' if again else ""
-    how_long = _HOW_LONG.get(state, "For {} now. ").format(span(round(seconds))) if round(seconds) else ""
+    how_long = _HOW_LONG.get(state, "For {} now. ").format(format_duration(round(seconds))) if round(seconds) else ""
     why = f"<pre>{html.escape(reason.strip())}</pre>" if reason.strip() else ""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
