@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from farlab.keeper import control_connection
-from farlab.keeper.control_connection import MOST_UNREAD, ControlConnection
+from farlab.keeper.control_client import ControlClient
+from farlab.keeper.control_connection import MAX_UNSENT, ControlConnection
 from farlab.keeper.control_server import ControlServer
-from farlab.keeper.control_socket import ControlClient
 from farlab.keeper.keeper import Keeper
 from farlab.keeper.web.proxy import Proxy
 from farlab.keeper.web.site import LocalSite
@@ -164,7 +164,7 @@ def some_talk(chance: random.Random) -> bytes:
 
 async def talk(desk: ControlServer, data: bytes) -> bytes:
     """Say `data` and leave; what was answered."""
-    reader, writer = asyncio.StreamReader(limit=control_connection.MOST_HEARD), Writer()
+    reader, writer = asyncio.StreamReader(limit=control_connection.MAX_LINE), Writer()
     reader.feed_data(data)
     reader.feed_eof()
     async with asyncio.timeout(20):
@@ -211,36 +211,49 @@ def test_who_asks_for_what_cannot_be_is_told_so_and_nothing_is_done(monkeypatch:
     asyncio.run(run())
 
 
-def test_who_does_not_read_costs_a_mebibyte_and_is_left(tmp_path: Path) -> None:
+async def serve_a_stopped_client(directory: Path, handle: Callable[[ControlConnection], Awaitable[None]]) -> None:
+    """Have `handle` serve one client that connects and reads nothing; returns when it is done."""
+    done = asyncio.Event()
+
+    async def serve(peer: ControlConnection) -> None:
+        await handle(peer)
+        done.set()
+
+    directory.chmod(0o700)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(directory / "s"))
+    listener.listen()
+    server = await control_connection.serve(listener, serve)
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.connect(str(directory / "s"))
+        async with asyncio.timeout(60):
+            await done.wait()
+    server.close()
+
+
+def test_a_client_that_does_not_read_costs_a_mebibyte_and_is_left(tmp_path: Path) -> None:
     most = 0
 
-    async def run() -> None:
-        left = asyncio.Event()
+    async def tell(peer: ControlConnection) -> None:
+        nonlocal most
+        for number in range(100_000):
+            peer.send(progress={"stage": str(number), "text": "x" * 200})
+            most = max(most, peer._writer.transport.get_write_buffer_size())
+            if peer._writer.is_closing():
+                return
+            await asyncio.sleep(0)
+        pytest.fail("it was never left")
 
-        async def tell(peer: ControlConnection) -> None:
-            nonlocal most
-            for number in range(100_000):
-                peer.say(progress={"stage": str(number), "text": "x" * 200})
-                most = max(most, peer._writer.transport.get_write_buffer_size())
-                if peer._writer.is_closing():
-                    left.set()
-                    return
-                await asyncio.sleep(0)
+    asyncio.run(serve_a_stopped_client(tmp_path, tell))
+    assert MAX_UNSENT < most < 2 * MAX_UNSENT
 
-        directory = tmp_path / "private"
-        listener = socket.socket(socket.AF_UNIX)
-        directory.mkdir(mode=0o700)
-        listener.bind(str(directory / "s"))
-        listener.listen()
-        server = await control_connection.serve(listener, tell)
-        with socket.socket(socket.AF_UNIX) as stopped:
-            stopped.connect(str(directory / "s"))
-            async with asyncio.timeout(60):
-                await left.wait()
-        server.close()
 
-    asyncio.run(run())
-    assert MOST_UNREAD < most < 2 * MOST_UNREAD
+def test_a_client_that_does_not_read_does_not_keep_its_connection_open(tmp_path: Path) -> None:
+    async def leave(peer: ControlConnection) -> None:
+        peer.send(text="x" * MAX_UNSENT)
+        await peer.close()
+
+    asyncio.run(serve_a_stopped_client(tmp_path, leave))
 
 
 @pytest.mark.parametrize("said", [b"", b"[" * 200_000 + b"\n", b"{\n", b"7\n", b"\xff\n", b"x" * (9 << 20)], ids=len)
@@ -261,5 +274,5 @@ def test_a_keeper_that_says_nonsense_has_ended_for_whoever_asks_it(said: bytes) 
                 except BlockingIOError:
                     break
             other.shutdown(socket.SHUT_WR)
-            assert channel.hear(10.0) is None
+            assert channel.receive(10.0) is None
         channel.close()

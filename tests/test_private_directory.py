@@ -33,9 +33,9 @@ except BlockingIOError:
 os.unlink(sys.argv[1])
 """
 SPEAK = """import sys, pathlib
-from farlab.keeper.control_socket import Channel
+from farlab.keeper.control_client import ControlClient
 try:
-    Channel(pathlib.Path(sys.argv[1])).close()
+    ControlClient(pathlib.Path(sys.argv[1])).close()
 except PermissionError as error:
     print(error)
 """

@@ -38,11 +38,11 @@ def _exchange(target: Target, patience: float, words: Words) -> Words | None:
     if channel is None:
         return None
     with closing(channel):
-        channel.say(**words)
+        channel.send(**words)
         try:
-            answer = channel.hear(patience)
+            answer = channel.receive(patience)
         except TimeoutError:
-            raise control_client.silent(target, channel.pid) from None
+            raise control_client.silent_error(target, channel.pid) from None
     if answer and isinstance(answer.get("error"), dict):
         raise from_json(answer["error"])
     return answer

@@ -118,7 +118,7 @@ class _Talk:
         """What is wanted next. A Ctrl-C that comes just before the wait begins is noticed when it ends."""
         while True:
             with suppress(queue.Empty):
-                return self.wanted.get(timeout=control_client.LOOK)
+                return self.wanted.get(timeout=control_client.WAIT_SLICE)
 
     def go_on(self, wanted: _Wanted, answer: object) -> None:
         """The person's thread has done what was wanted."""
@@ -217,7 +217,7 @@ class _Talk:
 
     async def _put(self, peer: control_connection.ControlConnection) -> None:
         """Put one question of askpass to the person; whoever only looks whether somebody listens has none."""
-        words = await peer.hear() or {}
+        words = await peer.receive() or {}
         if words.get("op") != "ask":
             return
-        peer.say(answer=await self._want({}, Asked.read_leniently(words).question))
+        peer.send(answer=await self._want({}, Asked.read_leniently(words).question))

@@ -170,8 +170,8 @@ def follow_status(target: Target) -> Iterator[SessionStatus]:
     channel, words = control_client.find(target), None
     if channel is not None:
         with closing(channel):
-            channel.say(op="follow")
-            while heard := channel.hear():
+            channel.send(op="follow")
+            while heard := channel.receive():
                 words = heard
                 yield _session_status(target, words["status"])
     if words is None:  # no keeper, or one that was about to end
@@ -227,11 +227,11 @@ def _converse(
     """
     unlocked = {key: os.environ[key] for key in options.UNLOCKED if key in os.environ}
     left, stage = wish.timeout, "connecting"
-    channel.say(op="connect", wish=asdict(wish), may_ask=ask is not None, environment=unlocked)
+    channel.send(op="connect", wish=asdict(wish), may_ask=ask is not None, environment=unlocked)
     while True:
         began = time.monotonic()
         try:
-            words = channel.hear(max(0.0, left))
+            words = channel.receive(max(0.0, left))
         except TimeoutError:
             message = f"`{target.host}` was not connected within {wish.timeout:g} s; it was at: {stage}"
             hint = f"`{command(target, 'connect', '--timeout', f'{5 * wish.timeout:g}')}` waits longer"
@@ -246,7 +246,7 @@ def _converse(
         if "question" in words:
             question = words["question"]
             answer = ask(Question(prompt=question["prompt"], kind=QuestionKind(question["kind"]))) if ask else None
-            channel.say(id=question["id"], answer=answer)
+            channel.send(id=question["id"], answer=answer)
         elif "progress" in words:
             stage = words["progress"]["text"]
             if tell:

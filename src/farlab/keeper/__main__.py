@@ -66,16 +66,16 @@ def _detach() -> int:
 def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.socket, ...], str, ControlSocket] | None:
     """The listeners, a note on it, the private socket: said at `out`. None where there is no need or no way."""
     from .. import paths, saved
-    from .control_client import abstract_name, is_kept, socket_path
-    from .control_socket import ControlSocket, Taken
+    from .control_client import abstract_name, is_keeper_alive, socket_path
+    from .control_socket import AlreadyListening, ControlSocket
 
     memory = saved.load(target)
     try:
-        if is_kept(target):
-            raise Taken
+        if is_keeper_alive(target):
+            raise AlreadyListening
         listeners, note = listener.bind(port, memory.port if memory else None)
         private = ControlSocket(socket_path(target), abstract_name(target))
-    except Taken:
+    except AlreadyListening:
         _say(out, {"ready": False})
         return None
     except FarlabError as error:

@@ -23,9 +23,9 @@ from .. import paths, saved
 from ..errors import KeeperSilent
 from ..model import Target
 
-MOST_LINE = 8 << 20
-HAS_ABSTRACT = sys.platform.startswith("linux")
-LOOK = 0.5
+MAX_LINE = 8 << 20
+HAS_ABSTRACT_NAMES = sys.platform.startswith("linux")
+WAIT_SLICE = 0.5
 """Seconds that a wait goes on without a look: a Ctrl-C that comes just before it begins wakes nobody."""
 
 Words = dict[str, Any]
@@ -42,7 +42,7 @@ def abstract_name(target: Target) -> bytes:
     return b"\0farlab-" + hashlib.sha256(os.fsencode(where)).hexdigest()[:32].encode()
 
 
-def is_kept(target: Target) -> bool:
+def is_keeper_alive(target: Target) -> bool:
     """Whether a keeper lives."""
     channel = find(target)
     if channel is not None:
@@ -56,14 +56,14 @@ def find(target: Target, patience: float = 5.0) -> ControlClient | None:
         try:
             return ControlClient(socket_path(target), patience)
         except (BlockingIOError, TimeoutError):
-            raise silent(target, None) from None
-    if HAS_ABSTRACT:
+            raise silent_error(target, None) from None
+    if HAS_ABSTRACT_NAMES:
         with suppress(OSError):
             return ControlClient(abstract_name(target), patience)
     return None
 
 
-def silent(target: Target, pid: int | None) -> KeeperSilent:
+def silent_error(target: Target, pid: int | None) -> KeeperSilent:
     """The error for a keeper that lives, as that process, and does not answer."""
     which = f" (process {pid})" if pid else ""
     message = f"the keeper of session `{target.name}` on `{target.host}`{which} does not answer"
@@ -76,7 +76,7 @@ def silent(target: Target, pid: int | None) -> KeeperSilent:
     return KeeperSilent(message, hint=hint, pid=pid)
 
 
-def is_ours(sock: Any) -> bool:
+def is_same_user(sock: Any) -> bool:
     """Whether this very user is at the other end."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True  # whoever comes has come by the path, which is private
@@ -99,24 +99,24 @@ class ControlClient:
         self._buffer = b""
         try:
             self._sock.connect(address if isinstance(address, bytes) else str(address))
-            if not is_ours(self._sock):
+            if not is_same_user(self._sock):
                 raise PermissionError(f"`{address!r}` is somebody else's")
         except OSError:
             self._sock.close()
             raise
         self._sock.setblocking(True)
 
-    def say(self, **words: object) -> None:
+    def send(self, **words: object) -> None:
         """Send one line; nothing happens if the other side has gone: what it said before, or its end, is heard."""
         with suppress(OSError):
             self._sock.sendall(json.dumps(words).encode() + b"\n")
 
-    def hear(self, timeout: float | None = None) -> Words | None:
+    def receive(self, timeout: float | None = None) -> Words | None:
         """The next words; None at the end, and for what no keeper says. Raises TimeoutError after `timeout` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
         while b"\n" not in self._buffer:
-            left = LOOK if end is None else max(end - time.monotonic(), 0.0)
-            if not select.select([self._sock], [], [], min(left, LOOK))[0]:
+            left = WAIT_SLICE if end is None else max(end - time.monotonic(), 0.0)
+            if not select.select([self._sock], [], [], min(left, WAIT_SLICE))[0]:
                 if left <= 0:
                     raise TimeoutError
                 continue
@@ -124,7 +124,7 @@ class ControlClient:
                 data = self._sock.recv(1 << 16)
             except OSError:
                 return None
-            if not data or len(self._buffer) > MOST_LINE:
+            if not data or len(self._buffer) > MAX_LINE:
                 return None
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
@@ -148,7 +148,7 @@ class ControlClient:
         self._sock.close()
 
 
-def is_answered(address: Path | bytes) -> bool:
+def is_listening(address: Path | bytes) -> bool:
     """Whether somebody of ours listens there."""
     try:
         ControlClient(address).close()

@@ -6,15 +6,18 @@ import asyncio
 import json
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
-from .control_client import is_ours
+from .control_client import is_same_user
 
 Words = dict[str, Any]
-MOST_HEARD = 1 << 20
+MAX_LINE = 1 << 20
 """Bytes of one line."""
-MOST_UNREAD = 1 << 20
-"""Bytes that may wait for somebody who is slow, or stopped."""
+MAX_UNSENT = 1 << 20
+"""Bytes that may wait for a client that is slow, or stopped."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds that a client may take to read the rest when the keeper closes the connection."""
 
 
 class ControlConnection:
@@ -23,7 +26,7 @@ class ControlConnection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
-    async def hear(self) -> Words | None:
+    async def receive(self) -> Words | None:
         """The next words; None at the end or for what nobody of ours says."""
         try:
             line = await self._reader.readline()
@@ -32,23 +35,22 @@ class ControlConnection:
             return None
         return words if isinstance(words, dict) else None
 
-    def say(self, **words: object) -> None:
+    def send(self, **words: object) -> None:
         """Send one line; nothing happens if the other side has gone. Whoever does not read what it is told is left."""
         if self._writer.is_closing():
             return
-        if self._writer.transport.get_write_buffer_size() > MOST_UNREAD:
+        if self._writer.transport.get_write_buffer_size() > MAX_UNSENT:
             self._writer.transport.abort()
         else:
             self._writer.write(json.dumps(words).encode() + b"\n")
 
     async def close(self) -> None:
-        """Close when all has been sent."""
-        try:
-            await self._writer.drain()
-            self._writer.close()
-            await self._writer.wait_closed()
-        except OSError:
-            pass
+        """Send what is left, then close. A client that does not read it in time loses it."""
+        with suppress(OSError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                self._writer.close()
+                await self._writer.wait_closed()
+        self._writer.transport.abort()
 
 
 async def serve(listener: socket.socket, serve_peer: Callable[[ControlConnection], Awaitable[None]]) -> asyncio.Server:
@@ -57,11 +59,11 @@ async def serve(listener: socket.socket, serve_peer: Callable[[ControlConnection
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = ControlConnection(reader, writer)
         try:
-            if is_ours(writer.get_extra_info("socket")):
+            if is_same_user(writer.get_extra_info("socket")):
                 await serve_peer(peer)
         except asyncio.CancelledError:
             pass  # the loop ends: asyncio 3.11 takes a cancelled task of a server for an error, and prints it
         finally:
             await peer.close()
 
-    return await asyncio.start_unix_server(connected, sock=listener, limit=MOST_HEARD)
+    return await asyncio.start_unix_server(connected, sock=listener, limit=MAX_LINE)

@@ -69,7 +69,7 @@ class ControlServer:
 
     async def serve(self, peer: ControlConnection) -> None:
         """One connection, from its first words to its end."""
-        words = await peer.hear() or {}
+        words = await peer.receive() or {}
         if self.over.is_set():
             return  # without a word: whoever came wants another keeper
         serve = {
@@ -83,14 +83,14 @@ class ControlServer:
             "ask": self._ask,
         }.get(str(words.get("op")))
         if serve is None:
-            peer.say(error=Internal("the keeper does not know this request").as_json())
+            peer.send(error=Internal("the keeper does not know this request").as_json())
             return
         try:
             await serve(peer, words)
         except Wrong as wrong:
-            peer.say(error=control_messages.refusal(wrong).as_json())
+            peer.send(error=control_messages.refusal(wrong).as_json())
         except FarlabError as error:
-            peer.say(error=error.as_json())
+            peer.send(error=error.as_json())
 
     # connect ---------------------------------------------------------------------------------------------
 
@@ -135,13 +135,13 @@ class ControlServer:
             if keeper.state is State.UP:
                 if keeper.trouble:
                     raise keeper.trouble
-                peer.say(result=asdict(self._result(wish)))
+                peer.send(result=asdict(self._result(wish)))
                 return
             if keeper.reason and (keeper.state in (State.BLOCKED, State.ENDED) or keeper.attempts > tried):
                 raise self._refusal(keeper.reason)
             if keeper.news != told:
                 told = keeper.news
-                peer.say(progress=told)
+                peer.send(progress=told)
             changed = asyncio.create_task(keeper.changed.wait())
             await asyncio.wait({changed, listening}, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
@@ -158,7 +158,7 @@ class ControlServer:
 
     async def _listen(self, peer: ControlConnection) -> None:
         """The person's answers, until the person has gone."""
-        while words := await peer.hear():
+        while words := await peer.receive():
             said = control_messages.Answer.read_leniently(words)
             _, answer = self._answers.pop(said.id, (None, None))
             if answer is not None and not answer.done():
@@ -176,14 +176,14 @@ class ControlServer:
         """`ssh` asks something: put it to the person who is attached."""
         keeper = self._keeper
         if not self._askable or not keeper.is_linking:
-            peer.say(cancel=True)
+            peer.send(cancel=True)
             return
         question = control_messages.Asked.read(words).question
         number, person = next(self._numbers), self._askable[-1]
         answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._answers[number] = person, answer
-        person.say(question={"id": number, **asdict(question)})
-        gone = asyncio.create_task(peer.hear())
+        person.send(question={"id": number, **asdict(question)})
+        gone = asyncio.create_task(peer.receive())
         keeper.asking(True)
         try:
             either: set[asyncio.Future[Any]] = {answer, gone}
@@ -193,11 +193,11 @@ class ControlServer:
             keeper.asking(False)
         given = answer.result() if answer.done() else None
         if given is None:
-            peer.say(cancel=True)
+            peer.send(cancel=True)
             if not gone.done():
                 keeper.maker.decline()
         else:
-            peer.say(answer=given)
+            peer.send(answer=given)
 
     def _result(self, wish: Words) -> Connected:
         keeper, session = self._keeper, self._keeper.session
@@ -244,10 +244,10 @@ class ControlServer:
 
     async def _status(self, peer: ControlConnection, words: Words) -> None:
         kernels = await self._running_kernels() if control_messages.Status.read(words).kernels else None
-        peer.say(status=asdict(self._described(kernels)))
+        peer.send(status=asdict(self._described(kernels)))
 
     async def _follow(self, peer: ControlConnection, words: Words) -> None:
-        gone = asyncio.create_task(peer.hear())
+        gone = asyncio.create_task(peer.receive())
         told: Words = {}
         kernels: tuple[Kernel, ...] | None = None
         while not gone.done() and not self.over.is_set():
@@ -261,7 +261,7 @@ class ControlServer:
             now = asdict(self._described(kernels))
             if (lasting := _lasting(now)) != told:
                 told = lasting
-                peer.say(status=now)
+                peer.send(status=now)
             await asyncio.wait({changed, gone}, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
         gone.cancel()
@@ -311,17 +311,17 @@ class ControlServer:
         keeper = self._keeper
         if not keeper.session.token:
             raise keeper.reason or NoSession(f"no session on `{keeper.target.host}` to open")
-        peer.say(open_url=self._relay.one_time_address())
+        peer.send(open_url=self._relay.one_time_address())
 
     async def _kernels(self, peer: ControlConnection, words: Words) -> None:
         found = await self._running_kernels()
-        peer.say(kernels=None if found is None else [asdict(kernel) for kernel in found])
+        peer.send(kernels=None if found is None else [asdict(kernel) for kernel in found])
 
     async def _terminate(self, peer: ControlConnection, words: Words) -> None:
         """End the session over the line. `{"down": true}` where there is none: the CLI goes by itself."""
         keeper = self._keeper
         if keeper.state is not State.UP:
-            peer.say(down=True)
+            peer.send(down=True)
             return
         keeper.line.message({"stop": True})
         keeper.carrier.pump()
@@ -331,13 +331,13 @@ class ControlServer:
                     await keeper.changed.wait()
         if self._keeper.state is State.ENDED:
             keeper.trace.remove()
-            peer.say(terminated=True)
+            peer.send(terminated=True)
             self.end(self._meanwhile("terminate", "ended the session"))
         else:
-            peer.say(down=True)
+            peer.send(down=True)
 
     async def _disconnect(self, peer: ControlConnection, words: Words) -> None:
-        peer.say(disconnected=True, port=self._keeper.port, running=self._is_running)
+        peer.send(disconnected=True, port=self._keeper.port, running=self._is_running)
         self.end(self._meanwhile("disconnect", "was typed"))
 
     @property

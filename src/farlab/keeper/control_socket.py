@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .. import paths
 from ..errors import FarlabError
-from .control_client import HAS_ABSTRACT, is_answered
+from .control_client import HAS_ABSTRACT_NAMES, is_listening
 
 _TOUCHED = 3600.0
 """Seconds after which a file is touched again: there are programs that remove from `/tmp` what is old."""
@@ -26,14 +26,13 @@ class ControlSocket:
     """Where a keeper is reached: at `path`, and by an abstract `name`, the way in where that path was removed."""
 
     def __init__(self, path: Path, name: bytes) -> None:
-        """Raises `Taken` where another keeper has that name; DiskFull, Internal."""
-        self.path, self._name = path, name
-        self.back = _listen_at(name)
-        self.front = listen(path)
+        """Raises `AlreadyListening` where another keeper has that name; DiskFull, Internal."""
+        abstract = _listen_at(name)
+        self.path, self.listeners = path, [listen(path), *([abstract] if abstract else [])]
         self._made = path.stat()
 
-    def mend(self) -> socket.socket | None:
-        """Another `front` where somebody has removed that path, or None: to be called every few seconds."""
+    def recreate_if_missing(self) -> socket.socket | None:
+        """A new listener at `path` where a cleaner has removed it, else None. To be called every few seconds."""
         try:
             found = self.path.stat()
         except OSError:
@@ -43,38 +42,37 @@ class ControlSocket:
                 with suppress(OSError):
                     os.utime(self.path)
             return None
-        if found is not None and is_answered(self.path):
+        if found is not None and is_listening(self.path):
             return None  # by whomever: he will find that he is not alone
         try:
             paths.make_private(self.path.parent)
-            front, made = listen(self.path), self.path.stat()
+            listener, self._made = listen(self.path), self.path.stat()
         except (OSError, FarlabError):
             return None  # no room, or no directory to make it in: perhaps the next time
-        self.front, self._made = front, made
-        return front
+        return listener
 
     def remove(self) -> None:
-        """Remove the path. When `back` is closed too, another keeper may begin."""
+        """Remove the path. Another keeper may begin once the listeners are closed."""
         with suppress(OSError):
             if os.path.samestat(self.path.stat(), self._made):
                 self.path.unlink()
 
 
-class Taken(Exception):
+class AlreadyListening(Exception):
     """A living keeper listens there already."""
 
 
 def _listen_at(name: bytes) -> socket.socket | None:
     """A listening socket of that abstract name; None where there are no such, or a stranger sits on it."""
-    if not HAS_ABSTRACT:
+    if not HAS_ABSTRACT_NAMES:
         return None
     listener = socket.socket(socket.AF_UNIX)
     try:
         listener.bind(name)
     except OSError as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE and is_answered(name):
-            raise Taken from error
+        if error.errno == errno.EADDRINUSE and is_listening(name):
+            raise AlreadyListening from error
         return None
     listener.listen(128)
     listener.setblocking(False)

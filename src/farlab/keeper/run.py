@@ -87,7 +87,7 @@ def allow_many_connections() -> None:
 
 
 async def _keep(keeper: Keeper, relay: Proxy, desk: ControlServer, private: ControlSocket) -> None:
-    servers = [await control_connection.serve(each, desk.serve) for each in (private.front, private.back) if each]
+    servers = [await control_connection.serve(each, desk.serve) for each in private.listeners]
     _obey_signals(desk)
     asyncio.get_running_loop().call_later(FIRST_VISIT, desk.expect_somebody)
     keeping = asyncio.create_task(keeper.keep())
@@ -126,7 +126,7 @@ async def _look_after(
     while True:
         await asyncio.sleep(ROUND)
         keeper.trace.trim()
-        front = private.mend()
+        front = private.recreate_if_missing()
         if front is not None:
             servers[0].close()
             servers[0] = await control_connection.serve(front, desk.serve)
