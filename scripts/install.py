@@ -98,7 +98,8 @@ def lab() -> None:
 
 def venv(extra: str) -> None:
     """This checkout, editable, with an extra's dependencies."""
-    wanted = repr((_project()["dependencies"], _project()["optional-dependencies"][extra]))
+    project = _project()
+    wanted = repr((project["dependencies"], project["optional-dependencies"][extra], project["scripts"]))
     if _is_stamped(VENV, extra, wanted):
         return
     if not _is_usable(VENV):
