@@ -88,7 +88,7 @@ def write_program(tmp_path: Path) -> str:
 
 def environment(person: Person | Path, program: str, **more: str) -> dict[str, str]:
     path = person if isinstance(person, Path) else person.path
-    return {**askpass.environment(os.environ, str(path), "link 7", program), **more}
+    return {**askpass.environment(os.environ, str(path), program), **more}
 
 
 def ask(

@@ -174,12 +174,12 @@ def test_askpass_loads_little() -> None:
 
 
 def test_the_environment_speaks_to_old_and_new_clients() -> None:
-    made = askpass.environment({"PATH": "/bin", "SSH_ASKPASS": "/usr/bin/other"}, "/s", "l", "/p")
+    made = askpass.environment({"PATH": "/bin", "SSH_ASKPASS": "/usr/bin/other"}, "/s", "/p")
     assert made["SSH_ASKPASS"] == "/p"
     assert made["SSH_ASKPASS_REQUIRE"] == "force"
     assert made["DISPLAY"]
     assert made["PATH"] == "/bin"
-    assert askpass.environment({"DISPLAY": ":1"}, "/s", "l", "/p")["DISPLAY"] == ":1"
+    assert askpass.environment({"DISPLAY": ":1"}, "/s", "/p")["DISPLAY"] == ":1"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from farlab.keeper.keeper import Keeper
 from farlab.keeper.web.proxy import Proxy
 from farlab.keeper.web.site import LocalSite
 from farlab.model import State, Target
-from farlab.transport.ssh.options import UNLOCKED
+from farlab.transport.base import CREDENTIALS
 
 TALKS = 20_000
 ODD: list[Any] = [
@@ -128,7 +128,7 @@ class Writer:
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place for what the keeper remembers, and an environment that is put back."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    for name in UNLOCKED:
+    for name in CREDENTIALS:
         monkeypatch.setenv(name, "")
     return tmp_path
 
@@ -157,7 +157,9 @@ def some_talk(chance: random.Random) -> bytes:
     if chance.random() < 0.5:
         said["wish"] = {key: chance.choice(ODD) for key in chance.sample(WISH, chance.randrange(4))}
     if chance.random() < 0.3:
-        said["environment"] = {key: chance.choice(ODD) for key in chance.sample([*UNLOCKED, "PATH", "LD_PRELOAD"], 2)}
+        said["environment"] = {
+            key: chance.choice(ODD) for key in chance.sample([*CREDENTIALS, "PATH", "LD_PRELOAD"], 2)
+        }
     lines = [json.dumps(said).encode() for _ in range(chance.choice([1, 1, 1, 2, 3]))]
     return b"\n".join(lines)[: chance.choice([None, None, None, 30])] + chance.choice([b"\n", b""])
 

@@ -40,11 +40,11 @@ def hostile(sshd: Sshd, port: int) -> Path:
     )
 
 
-def link(config: Path, command: str, *, may_ask: bool = False, around_master: bool = False) -> list[str]:
+def link(config: Path, command: str, *, may_ask: bool = False, bypass_master: bool = False) -> list[str]:
     target = Target(host="far", ssh_config=str(config))
     said = subprocess.run(query_argv(target), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True)
     resolved = parse_resolved(said.stdout)
-    return link_argv(target, command, resolved=resolved, may_ask=may_ask, around_master=around_master)
+    return link_argv(target, command, resolved=resolved, may_ask=may_ask, bypass_master=bypass_master)
 
 
 @pytest.mark.parametrize("may_ask", [True, False])
@@ -72,7 +72,7 @@ def test_nothing_of_the_persons_own_is_forwarded_meanwhile(sshd: Sshd) -> None:
 
 
 def test_our_values_win_over_opposite_ones(sshd: Sshd) -> None:
-    words = link(hostile(sshd, free_port()), "true", around_master=True)
+    words = link(hostile(sshd, free_port()), "true", bypass_master=True)
     at = words.index("--")
     said = subprocess.run([*words[:at], "-G", *words[at:]], capture_output=True, text=True, check=True).stdout
     effective = dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
@@ -116,7 +116,7 @@ def test_a_living_master_is_ridden_on_and_can_be_gone_around(sshd: Sshd) -> None
     sshd.authorize()
     try:
         assert run_ssh(link(config, "echo in")).stdout == b"in\n"
-        around = run_ssh(link(config, "echo in", around_master=True))
+        around = run_ssh(link(config, "echo in", bypass_master=True))
         assert around.returncode == 255
         assert b"Permission denied" in around.stderr
         assert path.exists()

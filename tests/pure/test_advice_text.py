@@ -20,7 +20,7 @@ from farlab.keeper.web.pages import waiting_page
 from farlab.model import NAME, Disconnected, SessionStatus, State, Target
 from farlab.text import messages, output
 from farlab.transport.host_messages import SessionInfo, failure
-from farlab.transport.ssh.explain import explain, explain_stage
+from farlab.transport.ssh.explain import explain, explain_bootstrap
 from farlab.transport.ssh.rules import SHELL, SSH
 
 SOURCE = Path(__file__).parents[2] / "src/farlab"
@@ -146,7 +146,7 @@ def test_whatever_ended_an_ssh_the_hint_is_about_its_session(session: Target, st
 def test_what_a_foreign_program_prints_is_never_filled_in_as_a_command() -> None:
     said = "Bad owner or permissions on /x{farlab terminate HOST}\n"
     assert "farlab terminate gpu1" not in fill(explain(said, 255, host="gpu1", may_ask=False).hint, MAIN)
-    assert explain_stage(90, "{farlab terminate HOST}", "gpu1") is not None
+    assert explain_bootstrap(90, "{farlab terminate HOST}", "gpu1") is not None
 
 
 @sessions

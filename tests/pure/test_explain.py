@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from farlab.advice import fill
 from farlab.errors import every_error
 from farlab.model import Target
-from farlab.transport.ssh.explain import SAFE, explain, explain_stage, no_program
+from farlab.transport.ssh.explain import SAFE, explain, explain_bootstrap, no_program
 from farlab.transport.ssh.rules import SHELL, SSH
 
 CASES = sorted((Path(__file__).parent.parent / "cases" / "ssh").glob("*.json"))
@@ -173,10 +173,10 @@ def test_a_flood_is_read_in_little_time(flood: str) -> None:
 
 
 def test_only_the_bootstraps_own_statuses_are_stages() -> None:
-    assert explain_stage(0, "", "far") is None
-    assert explain_stage(255, "", "far") is None
-    assert explain_stage(None, "", "far") is None
-    found = explain_stage(90, "motd\n", "far")
+    assert explain_bootstrap(0, "", "far") is None
+    assert explain_bootstrap(255, "", "far") is None
+    assert explain_bootstrap(None, "", "far") is None
+    found = explain_bootstrap(90, "motd\n", "far")
     assert found is not None
     assert found.slug == "no-python"
     assert found.detail == "motd"

@@ -15,7 +15,7 @@ from farlab.keeper import control_messages
 from farlab.keeper.buffers import BufferLimits
 from farlab.model import App, Kernels, Question, QuestionKind, SessionOptions
 from farlab.protocol.records import Wrong
-from farlab.transport.ssh.options import UNLOCKED
+from farlab.transport.base import CREDENTIALS
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -26,7 +26,7 @@ JSON = st.recursive(
 
 def test_every_part_of_a_wish_is_declared() -> None:
     assert set(control_messages.Wished.fields()) == {field.name for field in fields(SessionOptions)}
-    assert set(control_messages.Unlocked.fields()) == set(UNLOCKED)
+    assert set(control_messages.Unlocked.fields()) == set(CREDENTIALS)
 
 
 @pytest.mark.parametrize(

@@ -130,8 +130,8 @@ def test_a_link_is_nothing_but_a_command(option: str) -> None:
 
 def test_host_key_checking_is_never_touched() -> None:
     for may_ask in (True, False):
-        for around_master in (True, False):
-            argv = link_argv(TARGET, "true", resolved=PLAIN, may_ask=may_ask, around_master=around_master)
+        for bypass_master in (True, False):
+            argv = link_argv(TARGET, "true", resolved=PLAIN, may_ask=may_ask, bypass_master=bypass_master)
             assert not any("hostkey" in option.lower() or "knownhosts" in option.lower() for option in options(argv))
 
 
@@ -142,7 +142,7 @@ def test_batch_mode_is_on_exactly_where_nobody_can_be_asked() -> None:
 
 def test_the_persons_master_is_ridden_on_unless_it_is_to_be_gone_around() -> None:
     riding = options(link_argv(TARGET, "true", resolved=PLAIN, may_ask=True))
-    around = options(link_argv(TARGET, "true", resolved=PLAIN, may_ask=True, around_master=True))
+    around = options(link_argv(TARGET, "true", resolved=PLAIN, may_ask=True, bypass_master=True))
     assert set(around) - set(riding) == {"ControlPath=none"}
 
 

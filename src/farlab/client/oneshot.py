@@ -23,9 +23,10 @@ from ..keeper import control_client, control_connection, control_socket
 from ..keeper.control_messages import Asked
 from ..model import Progress, Question, Target
 from ..transport import host_messages
-from ..transport.link import MOST_FRAME, Link
+from ..transport.agent_frames import MAX_FRAME
+from ..transport.choose import for_target
+from ..transport.link import Link
 from ..transport.process import LinkSpec, dial
-from ..transport.ssh.config_query import resolve
 
 Ask = Callable[[Question], str | None]
 Tell = Callable[[Progress], None]
@@ -169,13 +170,14 @@ class _Talk:
                 await asyncio.gather(talking, running_out, return_exceptions=True)
 
     async def _talk(self, ask_socket: str | None) -> None:
-        resolved = await asyncio.to_thread(resolve, self._target)
-        dialed = dial(LinkSpec(target=self._target, resolved=resolved, ask_socket=ask_socket))
-        link = Link(dialed, _MOST_FRAMES.get(self._words["op"], MOST_FRAME))
+        transport = for_target(self._target)
+        await asyncio.to_thread(transport.resolve)
+        dialed = dial(LinkSpec(transport=transport, ask_socket=ask_socket))
+        link = Link(dialed, _MOST_FRAMES.get(self._words["op"], MAX_FRAME))
         try:
             await link.request({**self._words, "name": self._target.name})
             while True:
-                frame = await link.frame()
+                frame = await link.receive()
                 self._is_answered = True
                 reply = await self._want(frame)
                 if reply is not None:

@@ -33,7 +33,8 @@ from ..model import (
     Target,
     Terminated,
 )
-from ..transport.ssh import options
+from ..transport.base import CREDENTIALS
+from ..transport.choose import for_target
 from . import keeper_client, spawn
 
 _T = TypeVar("_T")
@@ -66,7 +67,7 @@ def _naming(call: Callable[Concatenate[Target, _P], _T]) -> Callable[Concatenate
 @_naming
 def connect(target: Target, wish: SessionOptions, *, ask: Ask | None = None, tell: Tell | None = None) -> Connected:
     """Start or find the session and bring it to this machine. `ask` None: nobody is there to answer `ssh`."""
-    options.check_host(target.host)
+    for_target(target).check()
     began = time.monotonic()
     keeper_client.glance(target, _HASTE)  # one that is stopped would be waited for
     for _ in range(_KEEPERS):
@@ -105,7 +106,7 @@ def terminate(
     """
     from . import remote_commands
 
-    options.check_host(target.host)
+    for_target(target).check()
     found = _running_kernels(target)
     if found is not None:
         if _is_confirmed(found, confirm, target, idle_too=idle_too):
@@ -153,7 +154,7 @@ def sessions_on(
     """Every session on `target.host`, asked over one SSH command, with the servers farlab did not start."""
     from . import remote_commands
 
-    options.check_host(target.host)
+    for_target(target).check()
     return remote_commands.sessions_on(target, ask=ask, tell=tell, timeout=timeout)
 
 
@@ -195,7 +196,7 @@ def logs(
     from . import remote_commands
 
     with fill_hints(target):
-        options.check_host(target.host)
+        for_target(target).check()
         if keeper:
             yield from remote_commands.keeper_log(target, follow=follow, lines=lines)
         else:
@@ -212,7 +213,10 @@ def attach_command(target: Target) -> list[str]:
         hint = "`{farlab logs HOST -f}` shows what its server says"
         raise Usage(f"session `{target.name}` on `{target.host}` runs without tmux ({words['launcher']})", hint=hint)
     # zsh would look for a program `=farlab-…`
-    return options.attach_argv(target, f"exec tmux attach-session -t '=farlab-{target.name}'")
+    argv = for_target(target).attach_argv(f"exec tmux attach-session -t '=farlab-{target.name}'")
+    if argv is None:
+        raise Usage(f"`{target.host}` gives no terminal", hint="")
+    return argv
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -225,7 +229,7 @@ def _converse(
 
     None where it ended without a word of why: it was about to end when we came, or was killed.
     """
-    unlocked = {key: os.environ[key] for key in options.UNLOCKED if key in os.environ}
+    unlocked = {key: os.environ[key] for key in CREDENTIALS if key in os.environ}
     left, stage = wish.timeout, "connecting"
     channel.send(op="connect", wish=asdict(wish), may_ask=ask is not None, environment=unlocked)
     while True:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from ..advice import default_name
 from ..errors import FarlabError
 from ..model import Target
-from ..transport.process import LinkSpec, SshProcess, dial
-from ..transport.ssh.config_query import ConfigQuery
+from ..transport.base import Transport
+from ..transport.choose import for_target
+from ..transport.process import LinkProcess, LinkSpec, dial
 from .web import listener
 
 if TYPE_CHECKING:
@@ -35,20 +36,27 @@ def main() -> None:
     out = _detach()
     default_name.set(words.get("usual_name", "main"))  # for what the log and the waiting page tell a person to type
     target = Target(host=words["host"], name=words["name"], ssh_config=words["ssh_config"])
-    query = None
+    transport = for_target(target)
     with suppress(FarlabError):
-        query = ConfigQuery(target)
+        transport.prepare()
     opened = _open(target, words["port"], out)  # while ssh reads its configuration; whatever can wait comes later
     if opened is None:
         return
     listeners, note, private = opened
     wish, may_ask = words["wish"], words["may_ask"]
-    dialed = _dial(target, query, str(private.path) if may_ask else None)
+    dialed = _dial(transport, str(private.path) if may_ask else None)
     from .run import StartupState, serve  # the event loop
 
     serve(
         StartupState(
-            target=target, listeners=listeners, private=private, dialed=dialed, note=note, wish=wish, may_ask=may_ask
+            target=target,
+            listeners=listeners,
+            private=private,
+            transport=transport,
+            dialed=dialed,
+            note=note,
+            wish=wish,
+            may_ask=may_ask,
         )
     )
 
@@ -90,11 +98,11 @@ def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.sock
     return listeners, note, private
 
 
-def _dial(target: Target, query: ConfigQuery | None, ask_socket: str | None) -> SshProcess | None:
+def _dial(transport: Transport, ask_socket: str | None) -> LinkProcess | None:
     """The first `ssh`, ahead of everything else. What fails here fails again, and is told, when it is waited for."""
     with suppress(FarlabError):
-        if query is not None:
-            return dial(LinkSpec(target=target, resolved=query.answer(), ask_socket=ask_socket))
+        transport.resolve()
+        return dial(LinkSpec(transport=transport, ask_socket=ask_socket))
     return None
 
 

@@ -15,10 +15,9 @@ from contextlib import suppress
 from typing import cast
 
 from ..errors import Authentication, CannotAsk, FarlabError, Interrupted, LinkLost
-from ..model import Target
+from ..transport.base import Transport
 from ..transport.link import Link
-from ..transport.process import LinkSpec, SshProcess, dial
-from ..transport.ssh.config_query import resolve
+from ..transport.process import LinkProcess, LinkSpec, dial
 from . import states
 
 SLOW = 1.0
@@ -33,7 +32,7 @@ class Connector:
     `ask_socket` answers askpass. `dialed` is an `ssh` on its way already, if there is one.
     """
 
-    def __init__(self, target: Target, ask_socket: str, dialed: SshProcess | None) -> None:
+    def __init__(self, transport: Transport, ask_socket: str, dialed: LinkProcess | None) -> None:
         self.failures = 0
         """Tries in a row that failed: what the back-off goes by."""
         self.tries = 0
@@ -42,16 +41,14 @@ class Connector:
         """Seconds that one try may take where nobody is asked anything; None for no end."""
         self.join: Callable[[Link], Awaitable[None]]
         self.failed: Callable[[FarlabError], None]
-        self.resolved = dialed.way.resolved if dialed else None
-        """What `ssh -G` said last."""
-        self._target, self._ask_socket, self._dialed = target, ask_socket, dialed
+        self._transport, self._ask_socket, self._dialed = transport, ask_socket, dialed
         self._wanted, self._at_once = asyncio.Event(), asyncio.Event()
         self._may_ask = self._around_master = self._by_master = self._is_around = False
         self.is_refused_around = False
         """Whether a login past the person's master was refused: it is not tried again without the person."""
         self._making: asyncio.Task[None] | None = None
         self._began = 0.0
-        self._is_asking = dialed is not None and dialed.way.ask_socket is not None
+        self._is_asking = dialed is not None and dialed.spec.may_ask
         self._ends = ""
         """Why the link that is being made was told to end: "declined", or "again" where another would do better."""
 
@@ -131,7 +128,7 @@ class Connector:
                 if not self._ends:
                     raise
                 if self._ends == "declined":
-                    self._give_up(Interrupted(f"the question of `{self._target.host}` was not answered", hint=""))
+                    self._give_up(Interrupted(f"the question of `{self._transport.host}` was not answered", hint=""))
             finally:
                 self._making, self._ends = None, ""
 
@@ -142,7 +139,7 @@ class Connector:
 
     def _has_master_for(self, error: FarlabError) -> bool:
         """Whether a login past the person's master was refused while there is one, which needs none."""
-        path = self.resolved.control_path if self.resolved and self._is_around else None
+        path = self._transport.unlocked().master if self._is_around else None
         return isinstance(error, Authentication | CannotAsk) and path is not None and os.path.exists(path)
 
     def _end(self, why: str) -> None:
@@ -165,19 +162,19 @@ class Connector:
                 await self.join(link)
         except TimeoutError:
             await link.end()
-            message = f"`{self._target.host}` does not come to an answer within {self.patience:.0f} s"
+            message = f"`{self._transport.host}` did not respond within {self.patience:.0f} s"
             raise LinkLost(message, hint=_SLOW) from None
         except BaseException:
             await link.end()
             raise
         self._may_ask = self._by_master = self.is_refused_around = False
 
-    async def _dial(self) -> SshProcess:
+    async def _dial(self) -> LinkProcess:
         self._is_asking = self._may_ask
-        if self.resolved is None or self._is_asking:  # else what it said before will do: ssh itself reads the file anew
-            self.resolved = await asyncio.to_thread(resolve, self._target)
+        # unless asking, what it was before will do: ssh itself reads the file anew
+        await asyncio.to_thread(self._transport.resolve, anew=self._is_asking)
         ask_socket = self._ask_socket if self._may_ask else None
         # the master may be dead and not know it yet
         is_refused = self._by_master or (self.is_refused_around and not self._may_ask)
         around = self._is_around = not is_refused and (self._around_master or self.failures > 0)
-        return dial(LinkSpec(target=self._target, resolved=self.resolved, ask_socket=ask_socket, around_master=around))
+        return dial(LinkSpec(transport=self._transport, ask_socket=ask_socket, bypass_master=around))

@@ -33,7 +33,7 @@ class Wished(Record):
 
 
 class Unlocked(Record):
-    """The variables of `ssh.options.UNLOCKED`."""
+    """The variables of `transport.base.CREDENTIALS`."""
 
     SSH_AUTH_SOCK = Path(_MOST_PATH)
     KRB5CCNAME = Path(_MOST_PATH)

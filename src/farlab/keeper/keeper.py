@@ -22,17 +22,18 @@ from ..mux import frames
 from ..mux.driver import MuxDriver
 from ..mux.mux import NOISE, UP, Event, Mux
 from ..sanitize import shortened
-from ..transport.handshake import join
+from ..transport.base import Transport
+from ..transport.handshake import handshake
 from ..transport.host_messages import RemoteBuffer, SessionInfo, described, failure
 from ..transport.link import Link
-from ..transport.process import SshProcess
+from ..transport.process import LinkProcess
 from . import noise, server_probe, states
 from .buffers import BufferLimits
 from .connector import Connector
 from .local_state import LocalState
 from .outages import how_it_goes_on
 from .recovery import Recovery
-from .sensors.ssh_agent import SshAgentWatcher, agent_path
+from .sensors.ssh_agent import SshAgentWatcher
 from .states import Happened
 
 TRY_TIMEOUT = 60.0
@@ -51,8 +52,10 @@ Words = dict[str, Any]
 class Keeper:
     """`port` is bound already; `ask_socket` answers askpass; `dialed` is an `ssh` on its way, if there is one."""
 
-    def __init__(self, target: Target, port: int, ask_socket: str, dialed: SshProcess | None = None) -> None:
-        self.target, self.port = target, port
+    def __init__(
+        self, target: Target, port: int, transport: Transport, ask_socket: str, dialed: LinkProcess | None = None
+    ) -> None:
+        self.target, self.port, self.transport = target, port, transport
         self.loop = asyncio.get_running_loop()
         self.state, self._entered = State.CONNECTING, WallClockMoment()
         self.session = SessionInfo()
@@ -68,7 +71,7 @@ class Keeper:
         """The last progress, for whoever waits."""
         self.limits = BufferLimits()
         self.far_end = RemoteBuffer()
-        self.maker = Connector(target, ask_socket, dialed)
+        self.maker = Connector(transport, ask_socket, dialed)
         self.maker.join, self.maker.failed = self._join, self._failed
         self.trace = LocalState(target, port)
         self.recovery = Recovery(self)
@@ -168,7 +171,7 @@ class Keeper:
         words: Words = {"name": self.target.name, "wish": self.wish, "existing": not self._may_begin}
         is_likely_alive = self._was_up or self.trace.memory.is_known_alive
         try:
-            joined = await join(link, words, early, self.tell, is_likely_alive=is_likely_alive)
+            joined = await handshake(link, words, early, self.tell, is_likely_alive=is_likely_alive)
         except BaseException:
             if token is not None:
                 self.line.detach(token)
@@ -195,14 +198,14 @@ class Keeper:
         link, self._carried = self._carried, None
         words = reason
         if link:
-            words = link.last_words or reason
+            words = link.last_line or reason
             self._let_end(link)
         self._broken = self._broken + 1 if reason.startswith("protocol") else 0
         if self._broken > 1:  # the two ends do not agree on what was said: begin anew
             self.carrier.close()
             self._begin_line()
         if self.state is not State.ENDED:
-            self.maker.want(around_master=link.way.around_master if link else None)  # a dead master is dead still
+            self.maker.want(around_master=link.spec.bypass_master if link else None)  # a dead master is dead still
             self._count_lost(words)
         self.publish()
 
@@ -364,9 +367,8 @@ class Keeper:
         why = self.reason.message if self.reason else ""
         if self.state is State.BLOCKED:
             self.trace.tell(f"cannot go on without you: {why}; `{command(self.target, 'connect')}` in a terminal")
-            if isinstance(self.reason, (Authentication, CannotAsk)) and self.maker.resolved:
-                resolved = self.maker.resolved
-                self._key_watch.start(agent_path(resolved.identity_agent, os.environ), resolved.control_path)
+            if isinstance(self.reason, (Authentication, CannotAsk)):
+                self._key_watch.start(self.transport.unlocked())
         elif self.state is State.ENDED:
             self.trace.tell(f"the session has ended: {why}")
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 from typing import Protocol
 
 from ..durations import format_duration
-from ..model import Target
+from ..transport.base import Endpoint
 from .failure_detector import FailureDetector, Verdict
 from .sensors.network import NetworkChanges, has_address, source_address
-from .sensors.tcp_probe import Endpoint, TcpProber, doors, in_background
+from .sensors.tcp_probe import TcpProber, in_background
 
 TICK = 1.0
 DOUBTING_TICK = 0.1
@@ -29,8 +29,6 @@ UNHURRIED = 5.0
 
 class MonitoredLink(Protocol):
     """What the pulse needs of the keeper."""
-
-    target: Target
 
     @property
     def is_linked(self) -> bool:
@@ -51,6 +49,9 @@ class MonitoredLink(Protocol):
     @property
     def is_looking(self) -> bool:
         """Whether a link is wanted and does not come at once."""
+
+    def endpoints(self) -> list[Endpoint]:
+        """Where the host can be probed. Blocks."""
 
     def ping(self) -> None:
         """Ask the other end for a sign of life."""
@@ -118,7 +119,7 @@ class LinkMonitor:
             self._lookup.clear()
             found: list[Endpoint] = []
             with suppress(Exception):  # no thread to be had, a name that cannot be one: then as it was
-                found = await in_background(lambda: doors(self._patient.target))
+                found = await in_background(self._patient.endpoints)
             if found and found != self._knocker.doors:
                 self._knocker.stop()
                 self._knocker.doors = found

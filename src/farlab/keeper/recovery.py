@@ -10,6 +10,7 @@ from ..durations import WallClockMoment, format_duration
 from ..model import State, Target
 from ..mux.driver import MuxDriver
 from ..mux.mux import Mux
+from ..transport.base import Endpoint, Transport
 from .connector import Connector
 from .local_state import LocalState
 from .monitor import LinkMonitor
@@ -30,6 +31,7 @@ class MonitoredLink(Protocol):
     """What is needed of the keeper."""
 
     target: Target
+    transport: Transport
     state: State
     line: Mux
     carrier: MuxDriver
@@ -107,6 +109,9 @@ class Recovery:
     def is_looking(self) -> bool:
         keeper = self._keeper
         return keeper.was_up and keeper.state in (State.SILENT, State.DOWN) and keeper.maker.is_slow
+
+    def endpoints(self) -> list[Endpoint]:
+        return self._keeper.transport.endpoints()
 
     def ping(self) -> None:
         mark = os.urandom(_MARK)

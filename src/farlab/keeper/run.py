@@ -16,7 +16,8 @@ from .. import paths
 from ..errors import Interrupted
 from ..model import State, Target
 from ..mux.mux import MAX_STREAMS
-from ..transport.process import SshProcess
+from ..transport.base import Transport
+from ..transport.process import LinkProcess
 from . import control_connection
 from .control_client import socket_path
 from .control_server import ControlServer
@@ -43,7 +44,8 @@ class StartupState:
     target: Target
     listeners: tuple[socket.socket, ...]
     private: ControlSocket
-    dialed: SshProcess | None
+    transport: Transport
+    dialed: LinkProcess | None
     note: str
     wish: Words
     may_ask: bool
@@ -54,7 +56,8 @@ def serve(beginning: StartupState) -> None:
 
     async def run() -> None:
         target = beginning.target
-        keeper = Keeper(target, beginning.listeners[0].getsockname()[1], str(socket_path(target)), beginning.dialed)
+        port, ask_socket = beginning.listeners[0].getsockname()[1], str(socket_path(target))
+        keeper = Keeper(target, port, beginning.transport, ask_socket, beginning.dialed)
         front = LocalSite(keeper)
         relay = Proxy(beginning.listeners, front)
         keeper.on_turn = relay.asked_again

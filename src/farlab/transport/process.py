@@ -1,61 +1,78 @@
-"""Starts one `ssh` with pipes, and nothing more: without an event loop, so that a keeper can dial before it has
-loaded one, which takes as long as half a login."""
+"""Starts the one process that a link runs over, and ends it. Without an event loop: a keeper starts its first one
+before it has loaded one, which takes as long as half a login."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import IO, cast
 
-from ..errors import Internal
-from ..model import Target
 from . import bootstrap
-from .ssh import askpass, options
-from .ssh.config_query import no_program
+from .base import Transport
 
-_WIDE = 1 << 20
+_SOCKET_BUFFER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSpec:
-    """How links to a target are made: what `ssh -G` says, and where `ssh` may put its questions."""
+    """How a link is to be made."""
 
-    target: Target
-    resolved: options.Resolved
+    transport: Transport
     ask_socket: str | None = None
-    """Path of the socket that answers askpass; None: nobody is there to answer."""
-    around_master: bool = False
+    """Path of the socket that answers a login's questions; None: nobody is there to answer."""
+    bypass_master: bool = False
+
+    @property
+    def may_ask(self) -> bool:
+        return self.ask_socket is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SshProcess:
-    """An `ssh` that is on its way. `nonce` marks what the agent says; `sock` is its standard input and output."""
+class LinkProcess:
+    """The process of a link, in a process group of its own. `nonce` marks what the agent says."""
 
-    way: LinkSpec
+    spec: LinkSpec
     process: subprocess.Popen[bytes]
     sock: socket.socket
+    """Its standard input and output."""
     nonce: str
 
+    @property
+    def stderr(self) -> IO[bytes]:
+        return cast("IO[bytes]", self.process.stderr)
 
-def dial(way: LinkSpec) -> SshProcess:
-    """Start the `ssh` that runs the agent. Raises where there is none."""
+    def has_ended(self) -> bool:
+        """Whether it has. What it ran to reach a jump host, which waits for a dead network, ends with it.
+
+        As long as nobody has waited for the process, its number, and so its group's, is nobody else's.
+        """
+        if self.process.returncode is None and _is_zombie(self.process.pid):
+            self.signal(signal.SIGTERM)
+        return self.process.poll() is not None
+
+    def signal(self, number: int) -> None:
+        """Signal the process and all that it runs."""
+        if self.process.returncode is None:
+            with suppress(OSError):  # it ends just now
+                os.killpg(self.process.pid, number)
+
+
+def dial(spec: LinkSpec) -> LinkProcess:
+    """Start the process that runs the agent on the host. Raises where there is none."""
     nonce = os.urandom(8).hex()
-    may_ask = way.ask_socket is not None
-    argv = options.link_argv(
-        way.target,
-        bootstrap.command(nonce),
-        resolved=way.resolved,
-        may_ask=may_ask,
-        around_master=way.around_master,
-    )
+    argv = spec.transport.argv(bootstrap.command(nonce), may_ask=spec.may_ask, bypass_master=spec.bypass_master)
+    env = spec.transport.environment(spec.ask_socket)
     try:
         ours, theirs = socket.socketpair()  # carries more at a time than a pipe
     except OSError as error:
-        raise no_program(argv[0], error) from error
+        raise spec.transport.not_started(argv[0], error) from error
     for sock in (ours, theirs):
         for kind in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-            sock.setsockopt(socket.SOL_SOCKET, kind, _WIDE)
+            sock.setsockopt(socket.SOL_SOCKET, kind, _SOCKET_BUFFER)
     ours.setblocking(False)
     with theirs:
         try:
@@ -64,22 +81,20 @@ def dial(way: LinkSpec) -> SshProcess:
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.PIPE,
-                env=_environment(way, nonce),
+                env=env,
                 start_new_session=True,
             )
         except OSError as error:
             ours.close()
-            raise no_program(argv[0], error) from error
-    return SshProcess(way=way, process=process, sock=ours, nonce=nonce)
+            raise spec.transport.not_started(argv[0], error) from error
+    return LinkProcess(spec=spec, process=process, sock=ours, nonce=nonce)
 
 
-def _environment(way: LinkSpec, nonce: str) -> dict[str, str]:
-    if way.ask_socket is None:
-        return askpass.silent_environment(os.environ)
-    program = askpass.find_program()
-    if program is None:
-        try:
-            program = askpass.write_program(os.path.dirname(way.ask_socket))
-        except OSError as error:
-            raise Internal("no place for the program that asks for ssh", detail=str(error)) from error
-    return askpass.environment(os.environ, way.ask_socket, nonce, program)
+def _is_zombie(pid: int) -> bool:
+    """Whether a child of ours has ended and waits to be waited for; False where the system does not tell."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return False
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # whoever started us ignores SIGCHLD: then nobody is ever waited for
+        return False

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from .tcp_probe import Endpoint
+from ...transport.base import Endpoint
 
 QUIET = 0.05
 """Seconds after which a burst of changes is told as one."""

@@ -8,25 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
+
+from ...transport.base import Unlocked
 
 PAUSE = 3.0
 """Seconds between two looks."""
 TIMEOUT = 5.0
 REQUEST_IDENTITIES, IDENTITIES_ANSWER = 11, 12
 MOST_ANSWER = 1 << 20
-
-
-def agent_path(identity_agent: str, environ: Mapping[str, str]) -> str:
-    """Where the agent listens, of `IdentityAgent` in ssh_config(5); "" where none is used."""
-    if identity_agent == "none":
-        return ""
-    if identity_agent in ("", "SSH_AUTH_SOCK"):
-        return environ.get("SSH_AUTH_SOCK", "")
-    if identity_agent.startswith("$"):
-        return environ.get(identity_agent[1:].strip("{}"), "")
-    return os.path.expanduser(identity_agent)
 
 
 async def keys(path: str) -> bytes:
@@ -63,19 +54,19 @@ class SshAgentWatcher:
         self._on_change = on_change
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, agent: str, control_path: str | None) -> None:
-        """Watch the agent at `agent` and the person's master from now on."""
+    def start(self, unlocked: Unlocked) -> None:
+        """Watch the person's agent and master from now on."""
         self.stop()
-        self._task = asyncio.get_running_loop().create_task(self._watch(agent, control_path))
+        self._task = asyncio.get_running_loop().create_task(self._watch(unlocked.agent, unlocked.master))
 
     def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
-    async def _watch(self, agent: str, control_path: str | None) -> None:
-        before = await keys(agent), master(control_path)
-        while not _has_come(now := (await keys(agent), master(control_path)), before):
+    async def _watch(self, agent: str, path: str | None) -> None:
+        before = await keys(agent), master(path)
+        while not _has_come(now := (await keys(agent), master(path)), before):
             before = now  # what went may come back
             await asyncio.sleep(PAUSE)
         self._task = None

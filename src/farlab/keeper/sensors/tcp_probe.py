@@ -13,13 +13,9 @@ import errno
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from ...errors import FarlabError
-from ...model import Target
-from ...transport.ssh.config_query import resolve
+from ...transport.base import Endpoint
 
 T = TypeVar("T")
 PAUSES = ((600.0, 0.1), (3600.0, 1.0), (float("inf"), 5.0))
@@ -28,43 +24,6 @@ REFUSED_PAUSE = 1.0
 """Seconds between two where the host answers and `sshd` does not: it is being started."""
 PATIENCE = 3.0
 """Seconds that one knock waits for its answer."""
-MOST_DOORS = 3
-MOST_HOPS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """An address that `ssh` would connect to first: the host's, or its outermost jump host's."""
-
-    family: int
-    address: tuple[Any, ...]
-    """As `socket.connect` takes it."""
-
-
-def doors(target: Target) -> list[Endpoint]:
-    """Where to knock for `target`; nothing where a program of the person's makes the connection. Blocks: names are
-    looked up."""
-    with suppress(FarlabError, OSError):
-        place = _first_hop(target)
-        if place is not None:
-            found = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)
-            return [Endpoint(family=each[0], address=each[4]) for each in found[:MOST_DOORS]]
-    return []
-
-
-def _first_hop(target: Target) -> tuple[str, int] | None:
-    port: int | None = None
-    for _ in range(MOST_HOPS):
-        resolved = resolve(target)
-        if resolved.proxy_jump is None:
-            return None if resolved.proxy_command else (resolved.hostname, port or resolved.port)
-        place = resolved.proxy_jump.partition(",")[0].removeprefix("ssh://")
-        head, colon, tail = place.rpartition(":")
-        has_port = bool(colon) and tail.isdigit() and not head.endswith(":")
-        port = int(tail) if has_port else None
-        name = (head if has_port else place).rpartition("@")
-        target = Target(host=(name[0] + name[1]) + name[2].strip("[]"), ssh_config=target.ssh_config)
-    return None
 
 
 async def in_background(function: Callable[[], T]) -> T:

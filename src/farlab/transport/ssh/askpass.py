@@ -25,8 +25,6 @@ from collections.abc import Mapping
 
 SOCKET = "FARLAB_ASKPASS_SOCKET"
 """Path of the private Unix socket where the one who knows a person listens."""
-LINK = "FARLAB_ASKPASS_LINK"
-"""Which link asks, in the asker's own words; handed back in each question."""
 
 SECRET, YES_NO, NOTICE = "secret", "yes-no", "notice"  # the values of model.QuestionKind, which costs an import
 _PROGRAM = "farlab-askpass"
@@ -49,13 +47,13 @@ def classify(prompt: str, hint: str = "") -> str:
     return SECRET
 
 
-def environment(base: Mapping[str, str], socket_path: str, link: str, program: str) -> dict[str, str]:
+def environment(base: Mapping[str, str], socket_path: str, program: str) -> dict[str, str]:
     """The environment for an `ssh` (and the jump hosts' it starts) that asks through `program`.
 
     `DISPLAY` matters to clients before 8.4 alone: they run askpass only where one is set, and no terminal is there.
     The one given here cannot be connected to.
     """
-    ours = {"SSH_ASKPASS": program, "SSH_ASKPASS_REQUIRE": "force", SOCKET: socket_path, LINK: link}
+    ours = {"SSH_ASKPASS": program, "SSH_ASKPASS_REQUIRE": "force", SOCKET: socket_path}
     return {"DISPLAY": ":farlab", **base, **ours}
 
 
@@ -65,7 +63,7 @@ def silent_environment(base: Mapping[str, str]) -> dict[str, str]:
     `BatchMode=yes` alone does not reach the `ssh` that `ProxyJump` starts, which would ask on `/dev/tty`.
     """
     refuse = next((path for path in ("/bin/false", "/usr/bin/false") if os.path.exists(path)), "/bin/false")
-    kept = {name: value for name, value in base.items() if name not in (SOCKET, LINK)}
+    kept = {name: value for name, value in base.items() if name != SOCKET}
     return {**kept, "SSH_ASKPASS": refuse, "SSH_ASKPASS_REQUIRE": "force"}
 
 
@@ -112,7 +110,7 @@ def main() -> int:
     kind = classify(prompt, hint)
     if kind == NOTICE:
         signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))  # how ssh says that the key was touched
-    question = {"op": "ask", "prompt": prompt, "kind": kind, "link": os.environ.get(LINK, "")}
+    question = {"op": "ask", "prompt": prompt, "kind": kind}
     try:
         answer = _ask(os.environ.get(SOCKET, ""), question)
     except (OSError, ValueError) as error:

@@ -1,6 +1,6 @@
 """What the person's configuration makes of a host: one `ssh -G`, which connects to nothing and takes some 20 ms.
 
-It is begun before it is needed, and apart from `dial`, so that a keeper can load the rest of itself meanwhile.
+It is begun before it is needed, so that a keeper can load the rest of itself meanwhile.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ConfigQuery:
         try:
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
         except OSError as error:
-            raise no_program(argv[0], error) from error
+            raise not_started(argv[0], error) from error
 
     def answer(self) -> options.Resolved:
         """Wait for it. Raises what ssh's own words about the configuration mean."""
@@ -49,8 +49,8 @@ def resolve(target: Target) -> options.Resolved:
     return ConfigQuery(target).answer()
 
 
-def no_program(program: str, why: OSError) -> FarlabError:
+def not_started(program: str, error: OSError) -> FarlabError:
     """The error for an `ssh` that cannot be started. What explains it is loaded only where something is wrong."""
     from . import explain
 
-    return explain.no_program(program, why)
+    return explain.no_program(program, error)

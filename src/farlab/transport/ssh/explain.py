@@ -16,12 +16,8 @@ from collections.abc import Mapping
 
 from ...errors import FarlabError, Internal, LinkLost, NoPython, ShellFailed, Unreachable
 from ...sanitize import clean
+from ..bootstrap import NO_PYTHON, OLD_PYTHON
 from .rules import MULTILINE, SHELL, SSH, Rule
-
-STAGE_NO_PYTHON = 90
-"""Exit status of the bootstrap: no Python on the host that can be used."""
-STAGE_OLD_PYTHON = 91
-"""Exit status of the bootstrap: only a Python older than 3.6."""
 
 _LONGEST_TEXT = 65536
 _LONGEST_LINE = 400
@@ -71,20 +67,17 @@ def explain(stderr: str, exit_status: int | None, *, host: str, may_ask: bool) -
     it: negative for a signal, None where it is not known. `may_ask`: whether somebody could be asked.
     """
     text = _plain(stderr)
-    found = explain_stage(exit_status, text, host)
-    if found is not None:
-        return found
     if exit_status is not None and 0 <= exit_status < _SSH_ITSELF:
-        return _shell(text, exit_status, host)
+        return explain_shell(text, exit_status, host)
     found = _through_proxy(text, host, may_ask) or _by(SSH, text, host, may_ask)
     return found or _unknown(text, exit_status, host)
 
 
-def explain_stage(exit_status: int | None, output: str, host: str) -> FarlabError | None:
+def explain_bootstrap(exit_status: int | None, output: str, host: str) -> FarlabError | None:
     """The error that the bootstrap's own exit status means, or None if it is not one of those."""
-    if exit_status not in (STAGE_NO_PYTHON, STAGE_OLD_PYTHON):
+    if exit_status not in (NO_PYTHON, OLD_PYTHON):
         return None
-    what = "no Python" if exit_status == STAGE_NO_PYTHON else "only a Python older than 3.6"
+    what = "no Python" if exit_status == NO_PYTHON else "only a Python older than 3.6"
     hint = (
         "`{ssh HOST 'command -v python3'}` shows what a login finds there; "
         "a line like `module load python` at the top of `~/.bashrc` there can bring one"
@@ -143,9 +136,10 @@ def _fill(template: str, words: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda place: words.get(place[1], place[0]), template)
 
 
-def _shell(text: str, exit_status: int, host: str) -> FarlabError:
-    """The host was reached, and its shell ended before our command did its work."""
-    found = _by(SHELL, text, host, may_ask=True)
+def explain_shell(output: str, exit_status: int, host: str) -> FarlabError:
+    """The error where the host was reached, and its shell ended before our command did its work."""
+    text = _plain(output)
+    found = explain_bootstrap(exit_status, text, host) or _by(SHELL, text, host, may_ask=True)
     if found is not None:
         return found
     hint = (

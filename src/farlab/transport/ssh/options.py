@@ -27,9 +27,6 @@ ALIVE_COUNT_MAX = 6
 """So a dead `ssh` ends after 90 to 105 s. Generous on purpose: the keeper's own heartbeat notices much earlier, and
 an `ssh` that lives through an outage saves a person with a second factor the next code."""
 
-UNLOCKED = ("SSH_AUTH_SOCK", "KRB5CCNAME")
-"""Variables by which `ssh` finds the keys and tickets that the person has at hand."""
-
 _OURS = (
     "PermitLocalCommand=no",
     "ClearAllForwardings=yes",
@@ -144,21 +141,21 @@ def link_argv(
     *,
     resolved: Resolved,
     may_ask: bool,
-    around_master: bool = False,
+    bypass_master: bool = False,
     program: str = "ssh",
 ) -> list[str]:
     """One `ssh` that runs `command` with clean standard streams: the link.
 
     With `may_ask` False nothing is ever asked (`BatchMode`); with True `ssh` asks as the person's configuration
     says, through askpass. A living master of the person's is used through their `ControlPath` but never made
-    (`ControlMaster=no`); `around_master` goes past it. `LogLevel=INFO` because below it `ssh` ends without a word
+    (`ControlMaster=no`); `bypass_master` goes past it. `LogLevel=INFO` because below it `ssh` ends without a word
     ("Timeout, server not responding", "Connection closed by"), whatever level the person is used to.
     """
     check_host(target.host)
     options = [*_OURS, "RequestTTY=no", "LogLevel=INFO", *_later(resolved), *_patience(resolved, may_ask=may_ask)]
     if not may_ask:
         options.append("BatchMode=yes")
-    if around_master:
+    if bypass_master:
         options.append("ControlPath=none")
     return [program, *_config(target), "-T", *_flags(options), "--", target.host, command]
 

@@ -1,0 +1,79 @@
+"""What a way to a host must be able to do. `ssh/` is one; `command` is another, for tests and for what comes.
+
+Rule: a transport runs one command on the host with that command's standard streams at our end. All the rest of farlab
+travels over those, and knows of no other way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import FarlabError
+
+CREDENTIALS = ("SSH_AUTH_SOCK", "KRB5CCNAME")
+"""Variables by which a login finds the keys and tickets that the user has at hand in one terminal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """An address that a login would connect to first: the host's, or its outermost jump host's."""
+
+    family: int
+    address: tuple[Any, ...]
+    """As `socket.connect` takes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlocked:
+    """What may let the user in without being asked, as sockets whose content or presence may change."""
+
+    agent: str = ""
+    """Where their ssh-agent listens; "" where none is used."""
+    master: str | None = None
+    """Where a connection of theirs that can be shared would listen (`ControlPath`)."""
+
+
+class Transport(Protocol):
+    """One way to one host."""
+
+    @property
+    def host(self) -> str:
+        """What the user typed for it."""
+
+    def check(self) -> None:
+        """Raise Usage where the host's name cannot be one, or could be taken for something else."""
+
+    def prepare(self) -> None:
+        """Begin to read the user's configuration for this host, for `resolve` to wait for. Raises what cannot begin."""
+
+    def resolve(self, *, anew: bool = False) -> None:
+        """Know the user's configuration for this host; `anew`: as it is now. Blocks, and connects to nothing.
+
+        Raises what is wrong with it. `argv` needs it.
+        """
+
+    def argv(self, command: str, *, may_ask: bool, bypass_master: bool = False) -> list[str]:
+        """What runs `command` in the host's login shell, with clean standard streams.
+
+        `may_ask`: somebody is there to answer a login's questions. `bypass_master`: not over a connection that the
+        user shares.
+        """
+
+    def environment(self, ask_socket: str | None) -> dict[str, str]:
+        """The environment for that argv; questions go to `ask_socket`, or are declined at once where it is None."""
+
+    def explain(self, output: str, exit_status: int | None, *, may_ask: bool) -> FarlabError:
+        """What the end of that argv means. `output`: what it printed, apart from the agent's frames."""
+
+    def not_started(self, program: str, error: OSError) -> FarlabError:
+        """What it means that the program of that argv could not be started."""
+
+    def endpoints(self) -> list[Endpoint]:
+        """Where a TCP probe can see whether the host is there; empty: nowhere. Blocks: names are looked up."""
+
+    def unlocked(self) -> Unlocked:
+        """What to watch where a login was refused, as far as the configuration is known."""
+
+    def attach_argv(self, command: str) -> list[str] | None:
+        """What runs `command` there for a user at this terminal; None where that cannot be."""

@@ -1,0 +1,56 @@
+"""A way to a host by any command that gives a shell's standard input and output: `podman exec -i BOX`, or a test's own.
+
+It asks nothing and has nothing to prepare. The argv is given the command for the login shell as its last argument.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from ..errors import FarlabError, Internal, LinkLost
+from ..model import Target
+from .base import Endpoint, Unlocked
+from .ssh.explain import explain_shell
+
+_MAX_DETAIL = 4000
+
+
+class CommandTransport:
+    """`argv`: a list of strings, in JSON."""
+
+    def __init__(self, target: Target, argv: str) -> None:
+        self.host = target.host
+        self._argv: list[str] = json.loads(argv)
+
+    def check(self) -> None:
+        """Any name will do."""
+
+    def prepare(self) -> None:
+        """There is no configuration."""
+
+    def resolve(self, *, anew: bool = False) -> None:
+        """There is no configuration."""
+
+    def argv(self, command: str, *, may_ask: bool, bypass_master: bool = False) -> list[str]:
+        return [*self._argv, command]
+
+    def environment(self, ask_socket: str | None) -> dict[str, str]:
+        return dict(os.environ)
+
+    def explain(self, output: str, exit_status: int | None, *, may_ask: bool) -> FarlabError:
+        if exit_status is not None and exit_status > 0:
+            return explain_shell(output, exit_status, self.host)
+        return LinkLost(f"the command that leads to `{self.host}` has ended", detail=output[-_MAX_DETAIL:])
+
+    def not_started(self, program: str, error: OSError) -> FarlabError:
+        return Internal(f"cannot start `{program}`", detail=str(error))
+
+    def endpoints(self) -> list[Endpoint]:
+        return []
+
+    def unlocked(self) -> Unlocked:
+        return Unlocked()
+
+    def attach_argv(self, command: str) -> list[str] | None:
+        return None

@@ -1,0 +1,91 @@
+"""The user's own `ssh` as a way to a host. What costs an import is loaded late: each connect waits for this."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+
+from ...errors import FarlabError, Internal
+from ...model import Target
+from ..base import Endpoint, Unlocked
+from . import askpass, options
+from .config_query import ConfigQuery, not_started
+
+
+class SshTransport:
+    """`resolved` is what `ssh -G` says about the host, as far as it was asked."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.resolved: options.Resolved | None = None
+        self._query: ConfigQuery | None = None
+
+    @property
+    def host(self) -> str:
+        return self.target.host
+
+    def check(self) -> None:
+        options.check_host(self.host)
+
+    def prepare(self) -> None:
+        self._query = ConfigQuery(self.target)
+
+    def resolve(self, *, anew: bool = False) -> None:
+        query, self._query = self._query, None
+        if query is not None or self.resolved is None or anew:
+            self.resolved = (query or ConfigQuery(self.target)).answer()
+
+    def argv(self, command: str, *, may_ask: bool, bypass_master: bool = False) -> list[str]:
+        if self.resolved is None:
+            self.resolve()
+        assert self.resolved is not None  # noqa: S101 - for mypy: else `resolve` has raised
+        return options.link_argv(
+            self.target, command, resolved=self.resolved, may_ask=may_ask, bypass_master=bypass_master
+        )
+
+    def environment(self, ask_socket: str | None) -> dict[str, str]:
+        if ask_socket is None:
+            return askpass.silent_environment(os.environ)
+        program = askpass.find_program()
+        if program is None:
+            try:
+                program = askpass.write_program(os.path.dirname(ask_socket))
+            except OSError as error:
+                raise Internal("no place for the program that asks for ssh", detail=str(error)) from error
+        return askpass.environment(os.environ, ask_socket, program)
+
+    def explain(self, output: str, exit_status: int | None, *, may_ask: bool) -> FarlabError:
+        from . import explain
+
+        return explain.explain(output, exit_status, host=self.host, may_ask=may_ask)
+
+    def not_started(self, program: str, error: OSError) -> FarlabError:
+        return not_started(program, error)
+
+    def endpoints(self) -> list[Endpoint]:
+        from . import endpoints
+
+        with suppress(FarlabError, OSError):
+            return endpoints.endpoints(self.target)
+        return []
+
+    def unlocked(self) -> Unlocked:
+        if self.resolved is None:
+            return Unlocked()
+        agent = agent_socket(self.resolved.identity_agent, os.environ)
+        return Unlocked(agent=agent, master=self.resolved.control_path)
+
+    def attach_argv(self, command: str) -> list[str] | None:
+        return options.attach_argv(self.target, command)
+
+
+def agent_socket(identity_agent: str, environ: Mapping[str, str]) -> str:
+    """Where the user's ssh-agent listens, of `IdentityAgent` in ssh_config(5); "" where none is used."""
+    if identity_agent == "none":
+        return ""
+    if identity_agent in ("", "SSH_AUTH_SOCK"):
+        return environ.get("SSH_AUTH_SOCK", "")
+    if identity_agent.startswith("$"):
+        return environ.get(identity_agent[1:].strip("{}"), "")
+    return os.path.expanduser(identity_agent)
