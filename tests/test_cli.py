@@ -260,7 +260,7 @@ def test_what_was_typed_is_looked_at_before_the_environment(farlab: Farlabs) -> 
 def test_every_option_of_a_verb_is_documented(verb: str) -> None:
     page = (REPOSITORY / "docs" / "cli.md").read_text()
     section = page.partition(f"\n## {verb}\n")[2].partition("\n## ")[0]
-    common = page.partition("\n## Options of every verb\n")[2].partition("\n## ")[0]
+    common = page.partition("\n## Options of every command\n")[2].partition("\n## ")[0]
     command = Farlab().get_command(click.Context(Farlab()), verb)
     assert command is not None
     for option in (param for param in command.params if isinstance(param, Option)):

@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Page
 from address import PATIENCE, Address, connect, session
 from bed import LAB, PEOPLE, Bed, Host, Laptop, processes, wait_for
 from chromium import Lab, chromium
+from errors_page import assert_shown
 from farlab.host.keep_output import PACKAGES
 from steps import end_of, refused
 
@@ -240,6 +241,8 @@ def test_where_it_cannot_be_had_an_error_says_why_and_nothing_is_left(
     status, error = refused(laptop, "connect", "alice", "--no-browser", "--keep-output", *words, timeout=PATIENCE)
     assert (status, error["code"]) == (6, "no-keep-output")
     assert reason in error["message"]
+    if reason == "4.2.5":
+        assert_shown(error["message"], "no-keep-output", names={"/opt/lab": "/home/alice/old"})
     assert "`--keep-output`" in error["hint"]
     wait_for("the end of it", lambda: nothing_is_left(laptop, host, home))
 

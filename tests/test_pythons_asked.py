@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from errors_page import assert_shown
 from farlab.host import environments
 from farlab.host.system import Failure
 from test_pythons import PYTHONS
@@ -135,6 +136,9 @@ def test_a_jupyter_that_is_too_old_is_refused_by_its_version(
         assert words["code"] == "no-jupyter"
         assert f"`{python}` has {said}" in words["message"]
         assert "or later" in words["message"]
+        if "JupyterLab 3.0" in said:
+            message = f"gpu1: {words['message']}"  # the laptop puts the host's name before it
+            assert_shown(message, "no-jupyter", 1, names={"gpu1": "gpu1", "/opt/anaconda/bin/python": str(python)})
 
 
 def test_a_server_without_a_version_is_judged_by_what_is_in_it(path: Path, tmp_path: Path) -> None:

@@ -1,19 +1,44 @@
-"""`docs/errors.md` has one section for each error, no more and no less, and says what a person needs."""
+"""`docs/errors.md` has one section for each error, no more and no less; every message on it is provoked by a test."""
 
 from __future__ import annotations
 
-import ast
+import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from errors_page import PAGE, SECTIONS, SHOWN, assert_shown
+from farlab.advice import fill
 from farlab.errors import FarlabError, every_error
+from farlab.model import Target
+from farlab.text.messages import error_text
+from farlab.transport.ssh.explain import explain
+from test_errors import CASES, DIFFERENT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
-SOURCE = Path(__file__).parents[2] / "src/farlab"
-SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+TESTS = Path(__file__).parents[1]
+OF_SSH = {
+    ("usage", 0): ("usekeychain", {"/home/ada": "/Users/cassiano"}),
+    ("unreachable", 0): ("resolve", {"gpu1.example.org": "no-such-host.invalid"}),
+    ("shell-failed", 1): ("shell-false", {}),
+}
+"""Messages for what `ssh` printed or how it ended: the case in `cases/ssh`, and names."""
+ELSEWHERE = {
+    ("keeper-silent", 0): "test_stopped_keeper.py",
+    ("keeper-silent", 1): "pure/test_starting.py",
+    ("no-jupyter", 1): "test_pythons_asked.py",
+    ("no-keep-output", 0): "test_keep_output.py",
+    ("server-failed", 1): "test_token.py",
+}
+"""Messages that another test provokes. All others are each section's first and those of `CASES` in `test_errors.py`."""
+
+
+def explained(name: str, host: str) -> FarlabError:
+    """farlab's error for what a real `ssh` printed, with its hint as it is shown."""
+    case = json.loads((TESTS / "cases/ssh" / f"{name}.json").read_text("utf-8"))
+    error = explain(case["stderr"], case["exit_status"], host=host, may_ask=case["may_ask"])
+    error.hint = fill(error.hint, Target(host=host))
+    return error
 
 
 def test_every_error_has_its_section_in_the_order_of_the_table() -> None:
@@ -29,63 +54,44 @@ def test_a_section_says_status_when_looks_and_what_to_do(error: type[FarlabError
         assert section.count(part) == 1
 
 
-def test_the_table_lists_every_exit_status() -> None:
-    listed = {int(status) for status in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)}
-    assert listed == {0} | {error.exit_status for error in every_error()}
+def test_cli_md_and_errors_md_give_the_exit_statuses_in_the_same_words() -> None:
+    table = re.findall(r"^\| \d+ \| .*$", PAGE, re.MULTILINE)
+    assert table == re.findall(r"^\| \d+ \| .*$", (TESTS.parent / "docs/cli.md").read_text("utf-8"), re.MULTILINE)
+    assert {int(row.split()[1]) for row in table} == {0} | {error.exit_status for error in every_error()}
+
+
+@pytest.mark.parametrize(("slug", "which"), OF_SSH)
+def test_what_is_shown_for_words_of_ssh_is_what_farlab_makes_of_them(slug: str, which: int) -> None:
+    name, names = OF_SSH[slug, which]
+    error = explained(name, "alice")
+    assert error.slug == slug
+    assert_shown(error.message, slug, which, names=names)
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "names"),
+    [
+        ("docs/errors.md", "no-route", {"10.3.0.7": "10.9.9.9", "port 22": "port 56143"}),
+        ("README.md", "resolve-temporary", {"gpu2": "gpu1"}),
+    ],
+)
+def test_an_error_that_is_shown_in_full_is_printed_so(page: str, name: str, names: dict[str, str]) -> None:
+    text = (TESTS.parent / page).read_text("utf-8")
+    [shown] = re.findall(r"^```\n(?:\$ .*\n)?(error: .*?)```", text, re.MULTILINE | re.DOTALL)
+    for ours, here in names.items():
+        shown = shown.replace(ours, here)
+    assert error_text(explained(name, "gpu1")) + "\n" == shown
+
+
+def test_every_message_is_provoked_by_a_test() -> None:
+    provoked = {(slug, 0) for slug in {*CASES} - DIFFERENT} | {*OF_SSH}
+    for (slug, which), test in ELSEWHERE.items():
+        call = rf'assert_shown\(.*"{slug}"{f", {which}" if which else ""}[,)]'
+        assert re.search(call, (TESTS / test).read_text("utf-8")), f"{test}: {call}"
+        provoked.add((slug, which))
+    assert {(slug, which) for slug in SHOWN for which in range(len(SHOWN[slug]))} == provoked
+    assert [slug for slug, messages in SHOWN.items() if not messages] == ["scheduler"]
 
 
 def test_no_message_is_shouted() -> None:
-    for line in re.findall(r"\*\*Looks like\*\*: ``(error: .*?) ?``", PAGE):
-        assert not line.endswith((".", "!"))
-
-
-# the messages are those that the code prints ---------------------------------------------------------------
-
-SHOWN = {slug: re.findall(r"\*\*Looks like\*\*: ``error: (.*?) ?``", section) for slug, section in SECTIONS.items()}
-LEAST = 10
-"""Letters that a template must have of its own: else it would stand for anything."""
-
-
-def templates(path: Path) -> Iterator[tuple[str, set[str]]]:
-    """Every text in a file with its places open, as a pattern, and the errors that its function or call names."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        is_rule = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_rule"
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or is_rule:
-            named = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-            said = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
-            slugs = {error.slug for error in every_error() if error.__name__ in named or error.slug in said}
-            yield from ((pattern, slugs) for pattern in map(pattern_of, ast.walk(node)) if pattern)
-
-
-def pattern_of(node: ast.AST) -> str:
-    """What a text or an f-string can become, with `%s`, `{name}` and the places of an f-string open; "" for others."""
-    if isinstance(node, ast.JoinedStr):
-        parts = [each.value if isinstance(each, ast.Constant) else "\0" for each in node.values]
-    else:
-        parts = [node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""]
-    text = re.sub(r"\{\w+\}|%[sdg]", "\0", "".join(map(str, parts)))
-    own = len(re.findall(r"[a-z]", text))
-    return re.escape(text).replace(re.escape("\0"), ".+") if own >= LEAST or text == "interrupted" else ""
-
-
-PRINTED = [each for path in sorted(SOURCE.rglob("*.py")) for each in templates(path)]
-
-
-@pytest.mark.parametrize("slug", SECTIONS)
-def test_what_an_error_looks_like_is_what_the_code_prints(slug: str) -> None:
-    """The template stands where an error of that name is made; what comes from a host has the host before it."""
-    for message in SHOWN[slug]:
-        plain = re.sub(r"^\w+: ", "", message)
-        assert any(slug in slugs and re.fullmatch(pattern, plain) for pattern, slugs in PRINTED), message
-
-
-def test_every_error_that_the_code_makes_is_shown() -> None:
-    made = {
-        slug
-        for path in SOURCE.rglob("*.py")
-        if path.name != "errors.py"
-        for _, slugs in templates(path)
-        for slug in slugs
-    }
-    assert {slug for slug, messages in SHOWN.items() if messages} == made
+    assert not [message for messages in SHOWN.values() for message in messages if message.endswith((".", "!"))]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from errors_page import assert_shown
 from farlab import paths
 from farlab.client import spawn
 from farlab.errors import KeeperSilent
@@ -33,5 +34,7 @@ def test_a_starter_that_does_not_get_on_is_said_to_be_stopped(content: str, pid:
         with pytest.raises(KeeperSilent) as caught:
             spawn.find_or_start(TARGET, SessionOptions(timeout=0.1), may_ask=False)
     assert caught.value.pid == pid
+    if pid:
+        assert_shown(caught.value.message, "keeper-silent", 1, names={"gpu1": "far", "main": "two"})
     assert ("`kill -CONT 4711`" in caught.value.hint) == (pid == 4711)
     assert "reboot" not in str(caught.value) + caught.value.hint
