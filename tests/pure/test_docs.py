@@ -90,7 +90,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_readme_links_every_page() -> None:
     linked = set(re.findall(r"\]\(([^)\s#]+)\)", without_code(REPOSITORY / "README.md")))
-    wanted = {str(page.relative_to(REPOSITORY)) for page in PAGES if page.parent.name == "docs"}
+    wanted = {str(page.relative_to(REPOSITORY)) for page in PAGES if page.parent == REPOSITORY / "docs"}
     assert wanted - linked == set()
 
 
