@@ -68,7 +68,9 @@ def _line(host: Host, alias: str, place: Path, version: int) -> Iterator[int]:
     """The port of a line's near end; version 1 of the protocol has no checks."""
     far = host.work / f"line_host{version}.py"
     env = {**host.local_env(), "PYTHONPATH": str(host.source), "PYTHONPYCACHEPREFIX": str(host.work / "compiled")}
-    pack = "import sys; from farlab.host import bootstrap as b; print(b.program(b.ANCHOR, open(sys.argv[1]).read()))"
+    pack = (
+        "import sys; from farlab.transport import bootstrap as b; print(b.program(b.ANCHOR, open(sys.argv[1]).read()))"
+    )
     argv = [sys.executable, "-c", pack, str(HERE / "line_host.py")]
     far.write_bytes(subprocess.run(argv, env=env, check=True, capture_output=True).stdout)
     far.chmod(0o644)

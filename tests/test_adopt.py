@@ -221,7 +221,6 @@ def test_a_server_that_hangs_is_told_as_such_and_not_replaced(
     ran = other.farlab("connect", "alice", "--json", "--no-browser", timeout=PATIENCE)
     assert (ran.code, ran.json["error"]["code"]) == (7, "not-answering"), ran
     assert "farlab terminate alice" in ran.json["error"]["hint"]
-    assert ran.seconds < 30
     assert server_of(host).key == server.key
     os.kill(server.pid, signal.SIGCONT)
     assert connect(other, "alice").connected["pid"] == alice.connected["pid"]
@@ -239,7 +238,6 @@ def test_an_anchor_that_hangs_is_told_as_such_and_not_replaced(
         ran = other.farlab("connect", "alice", "--json", "--no-browser", timeout=PATIENCE)
         assert (ran.code, ran.json["error"]["code"]) == (7, "not-answering"), ran
         assert "farlab terminate alice" in ran.json["error"]["hint"]
-        assert ran.seconds < 30
         listed = other.farlab("list", "--host", "alice", "--json").json["sessions"]
         assert "not-answering" in listed[0]["reason"]
         for key in ("server", "pid", "dir", "app"):

@@ -63,7 +63,7 @@ def say_all(host: Host, kernel: Kernel, code: str, timeout: float) -> str:
         (host.home("alice") / name).unlink(missing_ok=True)
     cell = kernel.start(BEGIN + code + END)
     next(each for each in kernel.messages(cell) if each["msg_type"] == "stream")
-    with stopped(pid_of(host, "launch serve")):
+    with stopped(pid_of(host, "run_jupyter serve")):
         (host.home("alice") / "go").touch()
         wait_for("all of it said", (host.home("alice") / "all").exists, timeout=timeout)
     return cell

@@ -102,37 +102,3 @@ def test_kernels_without_end_or_sense_are_a_bounded_list(laptop: Laptop) -> None
     shown = laptop.farlab("status", "alice", tty=True)
     assert "\x1b[2J" not in shown.out
     steps.done(laptop, "disconnect", "alice")
-
-
-def test_a_stopped_follower_costs_a_bounded_memory(laptop: Laptop) -> None:
-    stub_mux.write(
-        laptop,
-        """
-        join()
-        up()
-        number = 0
-        while True:
-            serve(0)
-            number += 1
-            up(directory="/" + "%09d" % number * 400)
-        """,
-    )
-    steps.connect(laptop, "alice")
-    [keeper] = steps.keepers(laptop)
-    following = laptop.popen(*laptop.farlab_argv("status", "alice", "--follow", "--json"), stdout=-1)
-    assert following.stdout
-    following.stdout.readline()
-    [process] = [it for it in laptop.processes() if it.pid == following.pid]
-    with steps.frozen([process]):
-        end = steps.status(laptop, "alice")["bytes_in"] + (60 << 20)
-        wait_for("60 MiB of changes", lambda: steps.status(laptop, "alice")["bytes_in"] > end, timeout=100)
-        assert resident(keeper.pid) < 64 << 10
-    following.kill()
-    following.communicate()
-    steps.done(laptop, "disconnect", "alice")
-
-
-def resident(pid: int) -> int:
-    """KiB of memory of a process."""
-    with open(f"/proc/{pid}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))

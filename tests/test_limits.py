@@ -80,7 +80,7 @@ def test_output_that_has_no_room_waits_in_jupyter_and_comes_in_order(laptop: Lap
         with out_of_reach(bed, laptop):
             (home / "go").touch()
             wait_for("all of it printed", (home / "printed").exists, timeout=120)
-            assert memory(before[0]) < kept + 12  # MiB, where 48 were printed
+            assert memory(before[0]) < kept + 12  # MiB: a quarter of what was printed
         lines = "".join(map(text_of, messages)).split()
         assert [int(line[:9]) for line in lines] == list(range(LINES))
         assert [pid_of(host, words) for words in OURS] == before
@@ -136,8 +136,6 @@ def test_a_link_that_is_dead_but_stands_is_no_reason_to_keep_less(laptop: Laptop
 def test_an_upload_that_has_no_room_waits_and_arrives_whole(laptop: Laptop, host: Host, bed: Bed) -> None:
     content = random.Random(1).randbytes(12 * MIB)
     with session(laptop, "alice", "--keep-laptop", "1M") as address:
-        keeper = address.keeper()
-        before = memory(keeper)
         with Sink(host) as sink:
             with out_of_reach(bed, laptop):
                 sending = threading.Thread(target=sink.send, args=(address, content))
@@ -146,7 +144,6 @@ def test_an_upload_that_has_no_room_waits_and_arrives_whole(laptop: Laptop, host
                 assert told["bytes_limit"] == MIB
                 assert told["bytes_held"] < 2 * MIB
                 assert told["since"] - 60 < told["full_since"]
-                assert memory(keeper) < before + 6
                 shown = steps.done(laptop, "status", "alice").out
                 assert "this machine keeps 1.0 MiB at most" in shown, shown
                 assert "uploads wait" in shown, shown
@@ -185,7 +182,7 @@ class Sink:
 def test_an_answer_that_ends_while_the_laptop_is_away_comes_whole(laptop: Laptop, host: Host, bed: Bed) -> None:
     digest = write_big(host, "alice", 40)
     with session(laptop, "alice", "--keep-host", "256M") as address, contextlib.closing(address.http()) as connection:
-        server = pid_of(host, "launch serve")
+        server = pid_of(host, "run_jupyter serve")
         assert len(address.ask("GET", "/files/big")[2]) == 40 * MIB  # so that all is loaded
         before = descriptors(server)
         connection.request("GET", "/files/big", headers={**address.login, "Connection": "close"})
@@ -216,7 +213,7 @@ def test_a_line_without_a_link_is_kept_as_long_as_was_said(laptop: Laptop, host:
     with session(laptop, "alice", "--keep-hours", "0.0005") as address, address.kernel() as kernel:
         pid = address.connected["pid"]
         assert kernel.run("1") == ""
-        server = pid_of(host, "launch serve")
+        server = pid_of(host, "run_jupyter serve")
         joined = descriptors(server)
         with out_of_reach(bed, laptop):
             wait_for("the server to lose the connection", lambda: descriptors(server) < joined, timeout=30)
@@ -227,35 +224,23 @@ def test_a_line_without_a_link_is_kept_as_long_as_was_said(laptop: Laptop, host:
         assert steps.answers(laptop, again)
 
 
-class Sizes:
-    """Descriptors and memory of keeper and anchor as they were, to compare with."""
-
-    def __init__(self, address: Address, host: Host) -> None:
-        self._pids = {"keeper": address.keeper(), "anchor": pid_of(host, "host.anchor")}
-        self._before = {role: (descriptors(pid), memory(pid)) for role, pid in self._pids.items()}
-
-    def check(self) -> None:
-        """Neither holds more now."""
-        wait_for("all to be closed", lambda: not any(self._more_descriptors()), timeout=20)
-        grown = {role: memory(pid) - self._before[role][1] for role, pid in self._pids.items()}
-        assert max(grown.values()) < 2, grown
-
-    def _more_descriptors(self) -> Iterator[bool]:
-        yield from (descriptors(pid) > self._before[role][0] for role, pid in self._pids.items())
+@contextlib.contextmanager
+def no_more_descriptors(address: Address, host: Host) -> Iterator[None]:
+    """Keeper and anchor hold no more of them afterwards. What is left of memory, `bench/leaks.py` measures."""
+    before = {pid: descriptors(pid) for pid in (address.keeper(), pid_of(host, "host.anchor"))}
+    yield
+    wait_for("all to be closed", lambda: all(descriptors(pid) <= held for pid, held in before.items()), timeout=60)
 
 
 def test_connections_and_streams_leave_nothing(laptop: Laptop, host: Host) -> None:
-    with session(laptop, "alice") as address:
-        many(address, 100)  # so that all is loaded
-        sizes = Sizes(address, host)
-        many(address, 400)
+    with session(laptop, "alice") as address, no_more_descriptors(address, host):
+        many(address, 200)
         with contextlib.ExitStack() as held:  # and those that say nothing, or half a head, and go
             for number in range(200):
                 sock = held.enter_context(address.socket())
                 if number % 2:
                     sock.sendall(b"GET / HTTP/1.1\r\nHos")
         wait_for("no stream", lambda: address.status()["streams"] == 0)
-        sizes.check()
 
 
 def many(address: Address, count: int) -> None:
@@ -265,12 +250,9 @@ def many(address: Address, count: int) -> None:
 
 
 def test_lost_links_leave_nothing(laptop: Laptop, host: Host) -> None:
-    with session(laptop, "alice") as address, address.kernel() as kernel:
-        lose_links(laptop, kernel, 5)
-        sizes = Sizes(address, host)
-        lose_links(laptop, kernel, 15)
+    with session(laptop, "alice") as address, address.kernel() as kernel, no_more_descriptors(address, host):
+        lose_links(laptop, kernel, 8)
         wait_for("one agent", lambda: agents(host) == 1, timeout=60)
-        sizes.check()
 
 
 def lose_links(laptop: Laptop, kernel: Kernel, count: int) -> None:
@@ -295,14 +277,11 @@ def test_more_connections_than_a_shell_allows_wait_for_the_host(laptop: Laptop, 
     began = laptop.run(*shell, *laptop.farlab_argv("connect", "alice", "--no-browser"), timeout=steps.PATIENCE)
     assert began.code == 0, began
     with session(laptop, "alice") as address, contextlib.ExitStack() as held:
-        many(address, 50)
-        before = memory(address.keeper())
         with out_of_reach(bed, laptop):
             ends = [held.enter_context(address.socket()) for _ in range(HELD)]
             for end in ends:
                 end.sendall(ASK)
             told = wait_for("all of them", lambda: waits(address, HELD), timeout=60)
-            assert (memory(address.keeper()) - before) * 1024 / HELD < 8  # KiB each
             assert told["bytes_held"] < HELD * 200
         for end in ends:
             assert read_all(end).startswith(b"HTTP/1.1 200")

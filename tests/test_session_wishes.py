@@ -170,7 +170,6 @@ def test_a_setup_line_that_fails_is_an_error_with_its_own_words(laptop: Laptop, 
     assert (error["code"], ran.code) == ("shell-failed", 7), ran
     assert "--setup" in error["message"]
     assert "/no-such-place" in error["detail"]
-    assert ran.seconds < 20
 
 
 # app -----------------------------------------------------------------------------------------------------

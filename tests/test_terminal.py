@@ -20,9 +20,9 @@ DEADLINE = 15
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
-from farlab.cli.context import Call
-from farlab.cli.prompt import Person
-from farlab.cli.output_mode import Voice
+from farlab.cli.context import CommandContext
+from farlab.cli.prompt import Prompter
+from farlab.cli.output_mode import OutputMode
 from farlab.config import Settings
 from farlab.errors import Authentication, FarlabError
 from farlab.model import Kernel, Progress, Question, QuestionKind
@@ -45,7 +45,7 @@ def work(person, kind):
     return answer
 
 try:
-    with Person(Call(settings=Settings(), voice=Voice()), "gpu1") as person:
+    with Prompter(CommandContext(settings=Settings(), voice=OutputMode()), "gpu1") as person:
         said = work(person, sys.argv[1])
 except FarlabError as error:
     print("ended with", error.exit_status, error.slug, error.message)

@@ -167,7 +167,7 @@ def test_whatever_is_printed_becomes_an_expected_error(printed: str, exit_status
 def test_a_flood_is_read_in_little_time(flood: str) -> None:
     started = time.process_time()
     error = explain(flood * (5_000_000 // len(flood)), 255, host="far", may_ask=True)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 5  # a tenth of a second; where a rule looks back at each place, for hours
     assert len(error.detail) <= 20 * 401
     assert len(error.detail.splitlines()) <= 20
 
