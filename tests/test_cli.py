@@ -182,9 +182,7 @@ def test_words_that_are_no_text_are_told_apart_all_the_same(farlab: Farlabs) -> 
 
 
 def test_a_terminal_that_knows_few_letters_gets_some_text(farlab: Farlabs) -> None:
-    program = (
-        "from farlab import cli, text; cli.survive_any_text(); text.output.out('café … \\udce9')"
-    )
+    program = "import farlab.cli as c, farlab.text.output as o; c.survive_any_text(); o.out('café … \\udce9')"
     environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
     printed = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
     assert printed.stdout == "caf\\xe9 \\u2026 \\udce9\n"
