@@ -13,7 +13,7 @@ import pytest
 
 from address import Address, Kernel, connect
 from bed import Host, Laptop, processes, wait_for
-from farlab.host import system as remote_host
+from farlab.host.processes import here, is_same
 from host_parts import anchor_of, server_of
 
 PATIENCE = 100.0
@@ -260,10 +260,10 @@ def test_a_process_that_was_killed_is_gone_before_its_memory_is() -> None:
     with subprocess.Popen([sys.executable, "-c", LARGE], stdin=pipe, stdout=pipe) as large:
         assert large.stdout
         assert large.stdout.readline() == b"ready\n"
-        one = remote_host.here(large.pid)
-        assert remote_host.is_same(one)
+        one = here(large.pid)
+        assert is_same(one)
         large.kill()
-        wait_for("its end", lambda: not remote_host.is_same(one), pause=0.0)
+        wait_for("its end", lambda: not is_same(one), pause=0.0)
         assert large.poll() is None, "it was seen only when nothing of it was left"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from errors_page import assert_shown
 from farlab.host import environments
-from farlab.host.system import Failure
+from farlab.host.failure import Failure
 from test_pythons import PYTHONS
 
 

@@ -20,6 +20,10 @@ FIRST_WINDOW = 10 * 1460
 def meaning(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
         body = getattr(node, "body", None)
         if isinstance(body, list):
             is_text = [isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant) for each in body]
@@ -35,7 +39,9 @@ def test_a_packed_module_means_what_its_source_means(module: str) -> None:
 
 def test_every_module_of_the_host_is_packed() -> None:
     found = {f"{path.parent.name}.{path.stem}" for name in ("host", "mux") for path in (SOURCE / name).glob("*.py")}
-    assert {name for name in found if not name.endswith("__init__")} == set(PACKED)
+    assert {name for name in found if not name.endswith("__init__")} == {
+        name for name in PACKED if not name.startswith("protocol.")
+    }
 
 
 def test_the_command_line_fits_every_server_and_the_agent_with_it_the_first_window() -> None:

@@ -11,10 +11,10 @@ import os
 import socket
 from contextlib import suppress
 
-from farlab.host import commands, system
+from farlab.host import commands, directories, processes
+from farlab.host.failure import Failure
 from farlab.host.session_files import Session
 from farlab.host.start import start
-from farlab.host.system import Failure
 
 MUX = 2
 """The version of the mux that the laptop speaks. The anchor may be older."""
@@ -52,7 +52,7 @@ def ensure(link, request):
     try:
         sock, answer = session.ask(op="join", mux=MUX)
     except Failure:
-        if not reused or not system.wait_until(lambda: session.look().state != "alive", ENDING):
+        if not reused or not processes.wait_until(lambda: session.look().state != "alive", ENDING):
             raise
         reused = found_or_started(link, request, session)  # it was about to end
         sock, answer = session.ask(op="join", mux=MUX)
@@ -98,7 +98,7 @@ def words_of(error):
         return error.words
     if isinstance(error, OSError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        where = "`%s` on `%s`" % (error.filename or system.state_base(), os.uname().nodename)
+        where = "`%s` on `%s`" % (error.filename or directories.state_base(), os.uname().nodename)
         message = ("no space left for %s" if full else "cannot use %s") % where
         return Failure("disk-full" if full else "host-lacks", message, str(error)).words
     where = error.__traceback__

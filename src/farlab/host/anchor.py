@@ -16,7 +16,7 @@ import socket
 import time
 from contextlib import suppress
 
-from farlab.host import control, system
+from farlab.host import control, directories, processes, system
 from farlab.host.reactor import Faults, Reactor
 from farlab.host.server_process import Server
 from farlab.host.tmux import GRACE, TmuxPane
@@ -53,11 +53,11 @@ class Anchor(object):
         self._terminal = TmuxPane()
         self.token = adopted.get("token") or os.urandom(24).hex()
         self.record = dict(
-            system.here(os.getpid()),
+            processes.here(os.getpid()),
             name=self.spec["name"],
             runtime=runtime,
             token=self.token,
-            anchor={"pid": os.getpid(), "start": system.start_time(os.getpid())},
+            anchor={"pid": os.getpid(), "start": processes.start_time(os.getpid())},
             launcher="tmux" if self._terminal.is_tmux else "detached",
             transport="unix",
             created=adopted.get("created") or time.time(),
@@ -178,9 +178,9 @@ class Anchor(object):
         self._leave(time.monotonic() + (0.2 if ending["code"] == "terminated" else FAREWELL))
 
     def _clear(self, ending):
-        for process in system.kernels_of(self.spec["runtime"]):
-            system.end_process(process)
-        system.remove_runtime(self.spec["runtime"])
+        for process in processes.kernels_of(self.spec["runtime"]):
+            processes.end_process(process)
+        directories.remove_runtime(self.spec["runtime"])
         self._terminal.close()
         if ending["code"] == "ended":
             self.record = {key: self.record[key] for key in ("name", "node", "launcher")}
@@ -188,8 +188,8 @@ class Anchor(object):
             with suppress(OSError):
                 self.save()
         else:
-            system.remove_tree(self.spec["directory"])
-            system.remove_empty(system.state_base())
+            directories.remove_tree(self.spec["directory"])
+            directories.remove_empty(directories.state_base())
 
     def _leave(self, deadline):
         """End when nobody listens any more. The links end with the process: then nothing of us is left."""

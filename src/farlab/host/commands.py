@@ -5,9 +5,9 @@ import re
 import shutil
 from contextlib import suppress
 
-from farlab.host import system
+from farlab.host import directories, processes, system
+from farlab.host.failure import Failure
 from farlab.host.session_files import NAME, Session, read_json
-from farlab.host.system import Failure
 
 MOST_LOG = 1 << 20
 """Bytes of a log that are read at once."""
@@ -28,12 +28,12 @@ def stop(link, request):
             record = session.record
             if state in ("alive", "orphan"):  # else its numbers may be others' by now
                 for process in (record.get("anchor"), record.get("server")):
-                    system.end_process(process)
-            for process in system.kernels_of(record["runtime"]) if "runtime" in record else ():
-                system.end_process(process)
+                    processes.end_process(process)
+            for process in processes.kernels_of(record["runtime"]) if "runtime" in record else ():
+                processes.end_process(process)
             end_tmux(session.name, record)
             session.sweep()
-        system.remove_empty(system.state_base())
+        directories.remove_empty(directories.state_base())
         if state in ("alive", "orphan"):
             link.say(stopped=True, kernels=kernels or 0)
             return
@@ -106,7 +106,7 @@ def describe(session):
 
 def list_all(link, request):
     """Every session of ours on this home, and the Jupyter servers that farlab did not start."""
-    base = system.state_base()
+    base = directories.state_base()
     names = sorted(filter(NAME.match, os.listdir(base))) if os.path.isdir(base) else []
     link.say(sessions=list(filter(None, map(listed, names))), foreign=foreign())
 

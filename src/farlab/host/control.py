@@ -10,8 +10,8 @@ import json
 import os
 import socket
 
-from farlab.host import system
 from farlab.mux import frames
+from farlab.protocol import peer
 
 MOST_LINE = 8 << 20
 
@@ -34,7 +34,7 @@ def _accept(anchor, listener):
         anchor.loop.remove_reader(listener.fileno())
         anchor.loop.call_later(0.1, anchor.loop.add_reader, listener.fileno(), _accept, anchor, listener)
         return
-    if not (system.is_our_peer(sock) and anchor.loop.call(ControlConnection, anchor, sock)):
+    if not (peer.is_same_user(sock) and anchor.loop.call(ControlConnection, anchor, sock)):
         sock.close()
 
 

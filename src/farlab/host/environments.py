@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 
-from farlab.host.system import Failure
+from farlab.host.failure import Failure
 
 APPS = ("lab", "notebook", "nbclassic", "server")
 PACKAGES = {"lab": "jupyterlab", "notebook": "notebook", "nbclassic": "nbclassic", "server": "jupyter_server"}

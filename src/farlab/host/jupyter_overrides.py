@@ -7,7 +7,7 @@ been applied and before it is used. That it holds is asked from outside, too, be
 
 import os
 
-from farlab.host.system import Failure
+from farlab.host.failure import Failure
 
 STEPS = ("init_configurables", "init_webapp", "init_httpserver", "start_app")
 """Of every Jupyter Server since 1.9, in this order; the last but one listens."""

@@ -11,8 +11,8 @@ import socket
 import sys
 from contextlib import suppress
 
-from farlab.host import system
-from farlab.host.system import Failure
+from farlab.host.failure import Failure
+from farlab.protocol import peer
 
 MODULES = {
     "lab": "jupyterlab.labapp",
@@ -30,7 +30,7 @@ def tell(runtime, patience=None, **words):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(patience)
         sock.connect(os.path.join(runtime, "anchor.sock"))
-        if not system.is_our_peer(sock):
+        if not peer.is_same_user(sock):
             raise OSError("`%s` is somebody else's" % runtime)
         sock.sendall(json.dumps(words).encode() + b"\n")
         with sock.makefile("rb") as answers:

@@ -13,7 +13,7 @@ import sys
 import time
 from contextlib import suppress
 
-from farlab.host import system
+from farlab.host import directories, processes
 from farlab.host.http import fetch
 from farlab.host.socket_guard import SocketGuard
 
@@ -81,7 +81,7 @@ class Server(object):
             return
         finally:
             os.close(log)
-        self.process = {"pid": self._child.pid, "start": system.start_time(self._child.pid)}
+        self.process = {"pid": self._child.pid, "start": processes.start_time(self._child.pid)}
         self._deadline = time.monotonic() + SHELL_TIMEOUT
         self._on_change()
         self._watch_in(0.02)
@@ -101,7 +101,7 @@ class Server(object):
         """Take over a server whose anchor was lost."""
         self.process, self.told = record["server"], record.get("told") or {}
         if not self.told.get("base_url"):  # it was not up yet: nobody has seen whom it lets in
-            system.end_process(self.process)
+            processes.end_process(self.process)
             self.told = {}
             self.start()
             return
@@ -117,7 +117,7 @@ class Server(object):
 
     def in_shell(self, pid, home):
         """The launcher runs, and looks for a Python."""
-        self.process = {"pid": pid, "start": system.start_time(pid)}
+        self.process = {"pid": pid, "start": processes.start_time(pid)}
         self.told["home"] = home
         self._step("looking for Jupyter")
 
@@ -147,7 +147,7 @@ class Server(object):
     def fail(self, code, message, detail=None, hint=None):
         """The server cannot be had, or has ended: say why."""
         if self.state != "ended":
-            detail = system.tail(self._log) if detail is None else detail
+            detail = directories.tail(self._log) if detail is None else detail
             detail = "\n".join(line for line in detail.splitlines() if not line.endswith(_NO_TERMINAL))
             self.ending = {"code": code, "message": message, "detail": detail, "hint": hint}
             self._kill(signal.SIGKILL)
@@ -199,7 +199,7 @@ class Server(object):
         """None while it lives."""
         if self._child is not None:
             return self._child.poll()
-        return None if system.is_same(self.process, unknown=True) else LOST
+        return None if processes.is_same(self.process, unknown=True) else LOST
 
     def _watch_start(self):
         if time.monotonic() > self._deadline:
@@ -276,7 +276,7 @@ class Server(object):
     def _shorten_log(self):
         try:
             if os.stat(self._log).st_size > LOG_LIMIT:
-                kept = system.tail(self._log, LOG_LIMIT // 8).encode()
+                kept = directories.tail(self._log, LOG_LIMIT // 8).encode()
                 with open(self._log, "r+b") as file:  # the server appends: it goes on behind what is kept
                     file.write(kept)
                     file.truncate()
@@ -320,8 +320,8 @@ class Server(object):
         self._loop.call_later(patience, self._kill, signal.SIGKILL)
 
     def _kill(self, number):
-        if system.is_same(self.process):
-            system.signal_group(self.process["pid"], number)
+        if processes.is_same(self.process):
+            processes.signal_group(self.process["pid"], number)
 
 
 def step(name):

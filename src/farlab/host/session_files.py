@@ -8,8 +8,10 @@ import time
 import zlib
 from contextlib import suppress
 
-from farlab.host import system
-from farlab.host.system import NONE, PID, TEXT, Failure, fits
+from farlab.host import directories, processes
+from farlab.host.failure import Failure
+from farlab.host.system import NONE, PID, TEXT, fits
+from farlab.protocol import peer
 
 ANSWER_TIMEOUT = 8.0
 """Seconds that a living anchor may take for its first word."""
@@ -51,7 +53,7 @@ class Lock(object):
         self._path, self._link = path, link
 
     def __enter__(self):
-        mine = system.here(os.getpid())
+        mine = processes.here(os.getpid())
         end, told = time.monotonic() + LOCK_TIMEOUT, False
         while True:
             try:
@@ -81,21 +83,21 @@ class Lock(object):
             os.rename(self._path, taken)
             if not self._is_stale(taken, mine):
                 os.link(taken, self._path)
-        system.remove_file(taken)
+        directories.remove_file(taken)
 
     def _is_stale(self, path, mine):
         try:
             owner = read_json(path, LOCK)
             if owner and owner["node"] == mine["node"]:
-                return owner["boot"] != mine["boot"] or not system.is_same(owner)
+                return owner["boot"] != mine["boot"] or not processes.is_same(owner)
             # else of another node, or being written, or cut short
             return time.time() - os.stat(path).st_mtime > (LOCK_AGE if owner else UNREADABLE_AGE)
         except OSError:
             return False
 
     def __exit__(self, *exc):
-        system.remove_file(self._path)
-        system.remove_empty(os.path.dirname(self._path))
+        directories.remove_file(self._path)
+        directories.remove_empty(os.path.dirname(self._path))
 
 
 class Session(object):
@@ -105,7 +107,7 @@ class Session(object):
         if not NAME.match(name):
             raise Failure("usage", "`%s` cannot be a session's name" % name)
         self.name = name
-        self.directory = os.path.join(system.state_base(), name)
+        self.directory = os.path.join(directories.state_base(), name)
         self.log = os.path.join(self.directory, "log")
         self.read()
 
@@ -127,11 +129,11 @@ class Session(object):
     def find(self):
         """Make the record anew from the anchor's process, if one runs: the file was lost or cut short."""
         self.record = {}
-        for pid, words in system.our_commands():
+        for pid, words in processes.our_commands():
             is_anchor = words[-3:-2] in ([b"farlab.host.anchor"], [b"farlab.remote.anchor"])  # an older farlab's
-            if is_anchor and words[-2].endswith(b"/" + short(self.name).encode()) and system.has_our_home(pid):
-                anchor = {"pid": pid, "start": system.start_time(pid)}
-                self.record = dict(system.here(pid), name=self.name, runtime=os.fsdecode(words[-2]), anchor=anchor)
+            if is_anchor and words[-2].endswith(b"/" + short(self.name).encode()) and processes.has_our_home(pid):
+                anchor = {"pid": pid, "start": processes.start_time(pid)}
+                self.record = dict(processes.here(pid), name=self.name, runtime=os.fsdecode(words[-2]), anchor=anchor)
         return self.record
 
     @property
@@ -144,29 +146,29 @@ class Session(object):
             return "ended"
         if record["node"] != os.uname().nodename:
             return "elsewhere"
-        if record["boot"] != system.boot_id():
+        if record["boot"] != processes.boot_id():
             return "dead"
-        if system.is_same(record["anchor"]):
+        if processes.is_same(record["anchor"]):
             return "alive"
-        return "orphan" if system.is_same(record.get("server")) else "dead"
+        return "orphan" if processes.is_same(record.get("server")) else "dead"
 
     @property
     def ending(self):
         """How it ended, as a dict with `message` and `detail`; None where it has not, or never was."""
         if self.state == "dead":
-            is_booted = self.record["boot"] != system.boot_id()
+            is_booted = self.record["boot"] != processes.boot_id()
             return {"message": "the host was rebooted" if is_booted else "its processes were killed", "detail": ""}
         return self.record.get("ended")
 
     def ask(self, timeout=ANSWER_TIMEOUT, **words):
         """Connect to the anchor and put a question. Returns `(socket, answer)`."""
         place, anchor = os.path.join(self.record["runtime"], "anchor.sock"), self.record["anchor"]
-        system.wait_until(lambda: os.path.exists(place) or not system.is_same(anchor), REPAIR_TIMEOUT)
+        processes.wait_until(lambda: os.path.exists(place) or not processes.is_same(anchor), REPAIR_TIMEOUT)
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(timeout)
         try:
             sock.connect(place)
-            if not system.is_our_peer(sock):
+            if not peer.is_same_user(sock):
                 raise OSError("`%s` is somebody else's" % place)
             sock.sendall(json.dumps(words).encode() + b"\n")
             return sock, dict(json.loads(read_line(sock)))
@@ -176,7 +178,7 @@ class Session(object):
             raise Failure("not-answering", message, str(error)) from None
 
     def lock(self, link):
-        return Lock(os.path.join(system.state_base(), ".%s.lock" % self.name), link)
+        return Lock(os.path.join(directories.state_base(), ".%s.lock" % self.name), link)
 
     def refuse_elsewhere(self):
         """Raise where the session runs on another node than this."""
@@ -187,9 +189,9 @@ class Session(object):
 
     def sweep(self):
         """Remove what an ended session left. Nothing of it runs any more."""
-        system.remove_runtime(self.record.get("runtime", ""))
-        system.remove_tree(self.directory)
-        system.remove_empty(system.state_base())
+        directories.remove_runtime(self.record.get("runtime", ""))
+        directories.remove_tree(self.directory)
+        directories.remove_empty(directories.state_base())
 
 
 def short(name):

@@ -13,7 +13,8 @@ import stat
 import time
 from contextlib import suppress
 
-from farlab.host import system
+from farlab.host import directories
+from farlab.host.failure import Failure
 
 TOUCH = 3600.0
 """Seconds after which files are marked as used; cleaners count in days."""
@@ -41,9 +42,9 @@ class SocketGuard(object):
         if not hasattr(os, "O_PATH"):  # not Linux
             return
         # somebody else's directory, or none to make ours in, or too many open files: the next time, perhaps
-        with suppress(OSError, system.Failure):
+        with suppress(OSError, Failure):
             for directory in (os.path.dirname(self._runtime), self._runtime):
-                system.private(directory)
+                directories.private(directory)
             self._lock()
             here = {entry.name: entry.stat(follow_symlinks=False) for entry in os.scandir(self._runtime)}
             for name in set(self._held) - set(here):

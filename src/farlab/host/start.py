@@ -9,9 +9,9 @@ import sys
 import zlib
 from contextlib import suppress
 
-from farlab.host import system
+from farlab.host import directories, processes
+from farlab.host.failure import Failure
 from farlab.host.session_files import short
-from farlab.host.system import Failure
 
 START_TIMEOUT = 20.0
 """Seconds until the anchor must have made its socket."""
@@ -35,7 +35,7 @@ def start(link, request, session):
         bundle = link.hear(BUNDLE_TIMEOUT / 4)["brought"]
         signal.alarm(0)
     link.say(progress="start", text="starting the session")
-    runtime = adopt["runtime"] if adopt else os.path.join(system.runtime_base(), short(session.name))
+    runtime = adopt["runtime"] if adopt else os.path.join(directories.runtime_base(), short(session.name))
     if not adopt:
         session.sweep()
     try:
@@ -44,7 +44,7 @@ def start(link, request, session):
         await_anchor(session, runtime)
     except BaseException:
         if not adopt:
-            system.remove_runtime(runtime)
+            directories.remove_runtime(runtime)
             session.sweep()
         raise
 
@@ -56,26 +56,26 @@ def await_anchor(session, runtime):
     def has_come():
         return (os.path.exists(place) and session.read().state == "alive") or os.path.exists(crash)
 
-    if not system.wait_until(has_come, START_TIMEOUT) or os.path.exists(crash):
-        raise Failure("server-failed", "the session's first process did not start", system.tail(crash), "limits")
+    if not processes.wait_until(has_come, START_TIMEOUT) or os.path.exists(crash):
+        raise Failure("server-failed", "the session's first process did not start", directories.tail(crash), "limits")
 
 
 def lay_out(session, runtime, bundle, spec):
     """The session's two directories, the program and what it is to do, readable by nobody else."""
     os.makedirs(session.directory, 0o700, exist_ok=True)
-    system.private(session.directory)
-    system.private(os.path.dirname(runtime))
+    directories.private(session.directory)
+    directories.private(os.path.dirname(runtime))
     if not spec["adopt"]:
-        system.remove_tree(runtime)
-    system.private(runtime)
+        directories.remove_tree(runtime)
+    directories.private(runtime)
     env = {key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "TMUX"))}
     spec.update(name=session.name, directory=session.directory, runtime=runtime, env=env)
     write(os.path.join(session.directory, "room"), bytes(ROOM))  # or say at once that there is none
-    system.remove_file(os.path.join(session.directory, "room"))
+    directories.remove_file(os.path.join(session.directory, "room"))
     write(os.path.join(runtime, "farlab-anchor"), zlib.decompress(bundle, -15))
     write(os.path.join(runtime, "spec.json"), json.dumps(spec).encode())
     for name in ("anchor.sock", "anchor.sock.new", "crash"):
-        system.remove_file(os.path.join(runtime, name))
+        directories.remove_file(os.path.join(runtime, name))
 
 
 def write(path, content):

@@ -12,7 +12,6 @@ import json
 import os
 import select
 import socket
-import struct
 import sys
 import time
 from contextlib import suppress
@@ -22,6 +21,7 @@ from typing import Any
 from .. import paths, saved
 from ..errors import KeeperSilent
 from ..model import Target
+from ..protocol import peer
 
 MAX_LINE = 8 << 20
 HAS_ABSTRACT_NAMES = sys.platform.startswith("linux")
@@ -76,14 +76,6 @@ def silent_error(target: Target, pid: int | None) -> KeeperSilent:
     return KeeperSilent(message, hint=hint, pid=pid)
 
 
-def is_same_user(sock: Any) -> bool:
-    """Whether this very user is at the other end."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True  # whoever comes has come by the path, which is private
-    _, user, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return bool(user == os.getuid())
-
-
 class ControlClient:
     """One connection, at the other end: blocking, without an event loop, which would cost start-up."""
 
@@ -99,7 +91,7 @@ class ControlClient:
         self._buffer = b""
         try:
             self._sock.connect(address if isinstance(address, bytes) else str(address))
-            if not is_same_user(self._sock):
+            if not peer.is_same_user(self._sock):
                 raise PermissionError(f"`{address!r}` is somebody else's")
         except OSError:
             self._sock.close()
@@ -137,12 +129,7 @@ class ControlClient:
     @property
     def pid(self) -> int | None:
         """The process that listens there, where the system tells."""
-        level, option = (socket.SOL_SOCKET, getattr(socket, "SO_PEERCRED", -1))
-        if sys.platform == "darwin":
-            level, option = 0, 2  # SOL_LOCAL, LOCAL_PEERPID
-        with suppress(OSError):
-            return int(struct.unpack("i", self._sock.getsockopt(level, option, 4))[0]) or None
-        return None
+        return peer.pid_of(self._sock)
 
     def close(self) -> None:
         self._sock.close()

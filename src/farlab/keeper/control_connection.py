@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from .control_client import is_same_user
+from ..protocol.peer import is_same_user
 
 Words = dict[str, Any]
 MAX_LINE = 1 << 20

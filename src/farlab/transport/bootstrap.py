@@ -9,13 +9,18 @@ from __future__ import annotations
 import base64
 import functools
 import pkgutil
+import re
 import zlib
 
-AGENT = ("host.system", "host.session_files", "host.commands", "host.start", "host.agent")
+AGENT = (
+    *("protocol.peer", "host.failure", "host.directories", "host.processes", "host.system", "host.session_files"),
+    *("host.commands", "host.start", "host.agent"),
+)
 LOADER = ("host.loader",)
 ANCHOR = (
     *("mux.frames", "mux.codec", "mux.streams", "mux.link_end", "mux.mux", "mux.pipes", "mux.driver"),
-    *("host.clients", "host.system", "host.reactor", "host.http", "host.socket_guard", "host.server_process"),
+    *("protocol.peer", "host.failure", "host.directories", "host.processes", "host.system"),
+    *("host.clients", "host.reactor", "host.http", "host.socket_guard", "host.server_process"),
     *("host.control", "host.tmux", "host.anchor", "host.run_jupyter", "host.environments", "host.jupyter_overrides"),
     *("host.output_limit", "host.kernels", "host.kernel_start", "host.keep_output"),
 )
@@ -30,6 +35,8 @@ _SHELL = (
     '$p -ISc "{check}" 2>/dev/null && exec $p -ISc "{run}" {nonce} {code}; done; '
     'echo "farlab: no Python from 3.6 on" >&2; exit $r'
 )
+_RESULT = re.compile(r"\) -> (\w+|\"[^\"]*\"):$")
+_ANNOTATION = re.compile(r"\b(\w+): (?:[\w.]+|\"[^\"]*\")(?: (=) )?(?=[,)\w\"'({\[-])")
 _LOADER = """\
 import sys
 class Sources:
@@ -76,10 +83,11 @@ def program(modules: tuple[str, ...], main: str) -> str:
 
 
 def source_of(module: str) -> str:
-    """A module's source without blank lines, comments and docstrings, which the host does not need.
+    """A module's source without blank lines, comments, docstrings and annotations, which the host does not need.
 
     Not a parser, which would cost 0.1 s at each connect: in these modules a line that begins with three double
-    quotes begins a docstring, and two spaces and a hash a comment. A test holds that what is left means the same.
+    quotes begins a docstring, and two spaces and a hash a comment; annotations go where a `def` is one line. A test
+    holds that what is left means the same.
     """
     text = (pkgutil.get_data("farlab", f"{module.replace('.', '/')}.py") or b"").decode()
     kept, in_docstring = [], False
@@ -90,6 +98,8 @@ def source_of(module: str) -> str:
         elif bare.startswith('"""'):
             in_docstring = len(bare) < 6 or not bare.endswith('"""')
             kept.append(line.partition('"""')[0] + '""')  # a class may have no other body
+        elif bare.startswith("def "):
+            kept.append(_ANNOTATION.sub(r"\1\2", _RESULT.sub("):", line.partition("  # ")[0])))
         elif bare and not bare.startswith("#"):
             kept.append(line.partition("  # ")[0])
     return "\n".join(kept) + "\n"

@@ -1,0 +1,85 @@
+"""Where farlab's files and sockets are on this host. Standard library, Python 3.6.
+
+Rule: no directory is used or removed but our own, whatever leads there.
+"""
+
+import os
+import shutil
+import stat
+from contextlib import suppress
+
+from farlab.host.failure import Failure
+
+
+def private(path):
+    """A directory that only we can enter, made if need be; refuses anybody else's."""
+    with suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    if not is_our_directory(path):
+        raise Failure("host-lacks", "`%s` is not our directory" % path, hint="owner")
+    if os.lstat(path).st_mode & 0o077:
+        os.chmod(path, 0o700)
+    return path
+
+
+def is_our_directory(path):
+    found = os.lstat(path)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+
+
+def runtime_base():
+    """The short private directory for sockets: they do not live on NFS, and their paths end at 107 bytes."""
+    for base in (os.environ.get("XDG_RUNTIME_DIR"), "/run/user/%d" % os.getuid()):
+        if base and base.startswith("/") and len(base) <= 30 and os.path.isdir(base):
+            found = os.lstat(base)
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+                return private(base + "/farlab")
+    usual = "/tmp/farlab-%d" % os.getuid()  # noqa: S108 - owner and mode are checked
+    try:
+        return private(usual)
+    except Failure:  # somebody else's, who could bar us for ever
+        import glob
+        import tempfile
+
+        for ours in glob.glob(usual + "-*"):
+            with suppress(Failure):
+                return private(ours)
+        return tempfile.mkdtemp("", usual + "-")
+
+
+def state_base():
+    return os.path.join(os.path.expanduser("~"), ".local", "state", "farlab")
+
+
+def remove_runtime(path):
+    """Remove a session's runtime directory; not where a stranger has made the one above it: that may lead anywhere."""
+    above = os.path.dirname(path)
+    with suppress(OSError):
+        if os.path.basename(above).startswith("farlab") and is_our_directory(above):
+            remove_tree(path)
+            os.rmdir(above)  # if it is empty
+
+
+def remove_tree(path):
+    """Remove a directory of ours; symbolic links in it are removed, never followed."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_file(path):
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def remove_empty(directory):
+    with suppress(OSError):
+        os.rmdir(directory)
+
+
+def tail(path, size=8192):
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
