@@ -21,7 +21,7 @@ class Stub:
 
     def __init__(self) -> None:
         self.target, self.state = Target(host="far"), State.UP
-        self.line = self.carrier = self.maker = self.trace = self
+        self.line = self.carrier = self.maker = self.local_state = self
         self.marks: list[bytes] = []
         self.is_linked = self.is_greeted = self.was_up = True
         self.held = self.bytes_in = self.heard = self.tries = 0
@@ -32,7 +32,7 @@ class Stub:
 
     def pump(self) -> None: ...
 
-    def tell(self, text: str) -> None: ...
+    def log(self, text: str) -> None: ...
 
 
 def recovery(then: Callable[[Recovery, Stub], None]) -> None:

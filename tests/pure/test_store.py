@@ -61,12 +61,12 @@ def test_nothing_is_remembered_and_nothing_raised(state: Path) -> None:
 
 
 def test_a_keeper_goes_on_without_it(state: Path) -> None:
-    trace = LocalState(TARGET, 8888)
-    trace.tell("a line")
-    trace.remember(is_alive=True)
-    assert not trace.is_kept
-    trace.renew()
-    trace.remove()
+    local = LocalState(TARGET, 8888)
+    local.log("a line")
+    local.save(is_alive=True)
+    assert not local.is_saved
+    local.rewrite_if_missing()
+    local.remove()
 
 
 def test_whoever_must_read_it_is_told_why_it_cannot_be(state: Path) -> None:

@@ -109,9 +109,7 @@ class ControlServer:
             self._askable.append(peer)
         listening = asyncio.create_task(self._listen(peer))
         try:
-            tried = keeper.attempts
-            if keeper.state is State.UP:  # it is there: nothing was waited for
-                keeper.reused, keeper.seconds = True, {"link": 0.0, "start": 0.0}
+            tried = keeper.failed_attempts
             keeper.connect(wish, may_ask=may_ask)
             await self._watch(peer, tried, listening, wish)
         finally:
@@ -121,7 +119,7 @@ class ControlServer:
                 self._askable.remove(peer)
                 self._leave_unanswered(peer)
             if may_ask and not self._askable:
-                keeper.maker.person_left()
+                keeper.user_left()
             if not self._watching and not keeper.was_up:
                 self.over.set()  # nothing has begun, and nobody waits for it any more
 
@@ -137,10 +135,10 @@ class ControlServer:
                     raise keeper.trouble
                 peer.send(result=asdict(self._result(wish)))
                 return
-            if keeper.reason and (keeper.state in (State.BLOCKED, State.ENDED) or keeper.attempts > tried):
+            if keeper.reason and (keeper.state in (State.BLOCKED, State.ENDED) or keeper.failed_attempts > tried):
                 raise self._refusal(keeper.reason)
-            if keeper.news != told:
-                told = keeper.news
+            if keeper.progress != told:
+                told = keeper.progress
                 peer.send(progress=told)
             changed = asyncio.create_task(keeper.changed.wait())
             await asyncio.wait({changed, listening}, return_when=asyncio.FIRST_COMPLETED)
@@ -148,7 +146,7 @@ class ControlServer:
 
     def _refusal(self, reason: FarlabError) -> FarlabError:
         """Why a connect fails now; and what becomes of a session that was seen, which is not what failed."""
-        keeper, heard = self._keeper, self._keeper.recovery.last_heard
+        keeper, heard = self._keeper, self._keeper.last_heard
         if not keeper.was_up or keeper.state is State.ENDED or heard is None:
             return reason
         seen = f"the session was heard {format_duration(round(max(time.time() - heard, 0.0)))} ago"
@@ -175,7 +173,7 @@ class ControlServer:
     async def _ask(self, peer: ControlConnection, words: Words) -> None:
         """`ssh` asks something: put it to the person who is attached."""
         keeper = self._keeper
-        if not self._askable or not keeper.is_linking:
+        if not self._askable or not keeper.may_prompt:
             peer.send(cancel=True)
             return
         question = control_messages.Asked.read(words).question
@@ -184,18 +182,18 @@ class ControlServer:
         self._answers[number] = person, answer
         person.send(question={"id": number, **asdict(question)})
         gone = asyncio.create_task(peer.receive())
-        keeper.asking(True)
+        keeper.report_prompt(is_open=True)
         try:
             either: set[asyncio.Future[Any]] = {answer, gone}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             gone.cancel()
-            keeper.asking(False)
+            keeper.report_prompt(is_open=False)
         given = answer.result() if answer.done() else None
         if given is None:
             peer.send(cancel=True)
             if not gone.done():
-                keeper.maker.decline()
+                keeper.decline()
         else:
             peer.send(answer=given)
 
@@ -227,15 +225,15 @@ class ControlServer:
     def _notes(self, wish: Words) -> tuple[str, ...]:
         """What the person should know: what was told meanwhile, and what a session that was there has not."""
         keeper, session, host = self._keeper, self._keeper.session, self._keeper.target.host
-        found, keeper.notes = list(keeper.notes), ()  # said once
+        found = list(keeper.take_notes())
         taken = {memory.name for memory in saved.load_all() if memory.host == host}
-        found += notes.unmet(keeper.target, session, wish, limit=keeper.far_end.limit, taken=taken)
+        found += notes.unmet(keeper.target, session, wish, limit=keeper.remote_buffer.limit, taken=taken)
         found += notes.open_kernels(set(session.open_kernels) - self._said_open)
         self._said_open |= set(session.open_kernels)
         if not keeper.reused:
             found += notes.cost_of_kept_output(session) if wish.get("keep_output") else []
             found += [_NO_TMUX] if session.launcher == "detached" else []
-        if not keeper.trace.is_kept:
+        if not keeper.local_state.is_saved:
             where = f"`{paths.state_directory()}` cannot be written to: the session is not in `farlab list`"
             found.append(f"{where}, and its port may be another after a restart of this machine")
         return tuple(found)
@@ -295,15 +293,7 @@ class ControlServer:
             environment=session.environment,
             kernels=kernels,
             keeper_pid=os.getpid(),
-            streams=len(keeper.line.streams),
-            bytes_in=keeper.carrier.bytes_in,
-            bytes_out=keeper.carrier.bytes_out,
-            bytes_held=keeper.line.held,
-            **keeper.limits.status(keeper.state, keeper.carrier, keeper.far_end),
-            last_heard=keeper.recovery.last_heard,
-            round_trip=keeper.recovery.pulse.watch.round_trip,
-            outages=keeper.recovery.outages.count,
-            longest_outage=round(keeper.recovery.outages.longest_until(time.monotonic()), 3),
+            **keeper.status_facts(),
             reason=keeper.trouble.message if keeper.trouble else "",
         )
 
@@ -323,14 +313,13 @@ class ControlServer:
         if keeper.state is not State.UP:
             peer.send(down=True)
             return
-        keeper.line.message({"stop": True})
-        keeper.carrier.pump()
+        keeper.end_session()
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIMEOUT):
                 while keeper.state is State.UP:
                     await keeper.changed.wait()
         if self._keeper.state is State.ENDED:
-            keeper.trace.remove()
+            keeper.local_state.remove()
             peer.send(terminated=True)
             self.end(self._meanwhile("terminate", "ended the session"))
         else:
@@ -346,7 +335,7 @@ class ControlServer:
         keeper = self._keeper
         if keeper.state is State.ENDED:
             return isinstance(keeper.reason, NotAnswering)
-        return True if keeper.was_up or keeper.trace.memory.is_known_alive else None
+        return True if keeper.was_up or keeper.local_state.saved.is_known_alive else None
 
     def _meanwhile(self, verb: str, did: str) -> Interrupted:
         typed = command(self._keeper.target, verb)

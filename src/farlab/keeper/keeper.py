@@ -50,12 +50,25 @@ Words = dict[str, Any]
 
 
 class Keeper:
-    """`port` is bound already; `ask_socket` answers askpass; `dialed` is an `ssh` on its way, if there is one."""
+    """`port` is bound already; `ask_socket` answers askpass; `dialed` is an `ssh` that was started already.
+
+    `on_next_request(stream, data)` is called when a browser sends the next request on a connection that has been
+    answered; it returns what is sent. `note` is for whoever connects first.
+    """
 
     def __init__(
-        self, target: Target, port: int, transport: Transport, ask_socket: str, dialed: LinkProcess | None = None
+        self,
+        target: Target,
+        port: int,
+        transport: Transport,
+        ask_socket: str,
+        dialed: LinkProcess | None = None,
+        *,
+        on_next_request: Callable[[int, bytes], bytes],
+        note: str = "",
     ) -> None:
         self.target, self.port, self.transport = target, port, transport
+        self._on_next_request = on_next_request
         self.loop = asyncio.get_running_loop()
         self.state, self._entered = State.CONNECTING, WallClockMoment()
         self.session = SessionInfo()
@@ -63,17 +76,17 @@ class Keeper:
         self.reason: FarlabError | None = None
         self.seconds: dict[str, float] = {}
         self.reused = False
-        self.attempts = 0
+        self.failed_attempts = 0
         self.wish: Words = {}
-        self.notes: tuple[str, ...] = ()
+        self._notes: tuple[str, ...] = (note,) if note else ()
         self.changed = asyncio.Event()
-        self.news: Words = {}
-        """The last progress, for whoever waits."""
+        self.progress: Words = {}
+        """What was reported last."""
         self.limits = BufferLimits()
-        self.far_end = RemoteBuffer()
+        self.remote_buffer = RemoteBuffer()
         self.maker = Connector(transport, ask_socket, dialed)
         self.maker.join, self.maker.failed = self._join, self._failed
-        self.trace = LocalState(target, port)
+        self.local_state = LocalState(target, port)
         self.recovery = Recovery(self)
         self._key_watch = SshAgentWatcher(self._keys_changed)
         self._was_up = False
@@ -88,14 +101,12 @@ class Keeper:
         self._line_up_at = 0.0
         self.is_greeted = False
         """Whether the other end has answered over the link of now, or of last."""
-        self.on_turn: Callable[[int, bytes], bytes] = lambda stream, data: data
-        """Is told when a browser asks again on a connection that has been answered; returns what is sent."""
         self._begin_line()
 
     def _begin_line(self) -> None:
         self.line = Mux(secrets.token_hex(16), True, self.limits.laptop)
         self.carrier = MuxDriver(self.loop, self.line, self._event, self._lost)
-        self.carrier.on_turn = lambda stream, data: self.on_turn(stream, data)
+        self.carrier.on_turn = self._on_next_request
 
     @property
     def was_up(self) -> bool:
@@ -115,7 +126,9 @@ class Keeper:
     # what people want ------------------------------------------------------------------------------------
 
     def connect(self, wish: Words, *, may_ask: bool) -> None:
-        """A person wants the session: try at once, whatever the state."""
+        """A user wants the session: try at once, whatever the state."""
+        if self.state is State.UP:  # it is there: nothing was waited for
+            self.reused, self.seconds = True, {"link": 0.0, "start": 0.0}
         self._keep(self.limits.but(wish))
         can_help = self.state is State.SILENT and may_ask and self.recovery.needs_person
         is_at_work = self._carried is not None and self.is_greeted
@@ -157,21 +170,74 @@ class Keeper:
             await self._carried.end()
         await asyncio.gather(*self._ended_links, return_exceptions=True)
 
+    # what the control server and the local site need -----------------------------------------------------
+
+    def user_left(self) -> None:
+        """Nobody is there any more to answer a question."""
+        self.maker.person_left()
+
+    def decline(self) -> None:
+        """The user does not answer: end the `ssh` at once, since each empty answer counts as a failed login."""
+        self.maker.decline()
+
+    def take_notes(self) -> tuple[str, ...]:
+        """What whoever connects should know; each is returned once."""
+        notes, self._notes = self._notes, ()
+        return notes
+
+    def end_session(self) -> None:
+        """Ask the anchor to end the session."""
+        self.line.message({"stop": True})
+        self.carrier.pump()
+
+    def status_facts(self) -> Words:
+        """What `SessionStatus` says of the link and the buffers, by its names."""
+        return {
+            "streams": len(self.line.streams),
+            "bytes_in": self.carrier.bytes_in,
+            "bytes_out": self.carrier.bytes_out,
+            "bytes_held": self.line.held,
+            **self.limits.status(self.state, self.carrier, self.remote_buffer),
+            "last_heard": self.last_heard,
+            "round_trip": self.recovery.pulse.watch.round_trip,
+            "outages": self.recovery.outages.count,
+            "longest_outage": round(self.recovery.outages.longest_until(time.monotonic()), 3),
+        }
+
+    @property
+    def last_heard(self) -> float | None:
+        """Unix time of the last sign of life; None before the first."""
+        return self.recovery.last_heard
+
+    @property
+    def outage_seconds(self) -> float:
+        """How long the present outage has lasted; 0 where there is none."""
+        return self.recovery.outages.lasts(time.monotonic())
+
+    def is_unanswered(self, stream: int) -> bool:
+        """Whether nothing has come for that stream yet."""
+        return self.carrier.is_unanswered(stream)
+
+    def take_back(self, stream: int) -> socket.socket | None:
+        """Give a connection back that has not been answered; its stream ends."""
+        taken = self.carrier.take_back(stream)
+        return taken if isinstance(taken, socket.socket) else None
+
     # links -----------------------------------------------------------------------------------------------
 
     async def _join(self, link: Link) -> None:
         """Let the agent find or start the session and join the line to it; the link carries it from then on."""
         began = time.monotonic()
-        self.tell("link", "connecting")
+        self.report_progress("link", "connecting")
         if not self._was_up and self._check is None:
             self._begin_check()
         # beside a silent link the line goes on over that one until the agent has joined the new one
         token = None if self._carried else self.line.attach()
         early = b"" if token is None else b"".join(self.line.data_to_send(token, _EARLY))
         words: Words = {"name": self.target.name, "wish": self.wish, "existing": not self._may_begin}
-        is_likely_alive = self._was_up or self.trace.memory.is_known_alive
+        is_likely_alive = self._was_up or self.local_state.saved.is_known_alive
         try:
-            joined = await handshake(link, words, early, self.tell, is_likely_alive=is_likely_alive)
+            joined = await handshake(link, words, early, self.report_progress, is_likely_alive=is_likely_alive)
         except BaseException:
             if token is not None:
                 self.line.detach(token)
@@ -233,18 +299,18 @@ class Keeper:
     def _failed(self, error: FarlabError) -> None:
         """A link could not be made."""
         if isinstance(error, NoSession) and self._was_up:
-            self.attempts += 1
+            self.failed_attempts += 1
             self._end(error)
             return
         is_second = self._carried is not None  # the first may speak yet
         if self._was_up or not is_second:
-            self.attempts += 1
+            self.failed_attempts += 1
             self.reason = self.reason if self.state is State.ENDED else error
         is_passing = (self._was_up or is_second) and error.exit_status not in _FINAL
         if is_passing:
             self.recovery.outages.failed(error)
         else:
-            self.trace.tell(f"cannot connect: {error.message} {error.detail}")
+            self.local_state.log(f"cannot connect: {error.message} {error.detail}")
         if is_second:
             self.recovery.needs_person = not is_passing
             if not is_passing or self.state is not State.SILENT:
@@ -266,13 +332,13 @@ class Keeper:
             self.maker.failures = self._short_lived  # what failed before it is over
             if not event.data:
                 # with the node's name: two machines may share a home
-                laptop = f"{self.trace.memory.laptop}@{os.uname().nodename}"
+                laptop = f"{self.local_state.saved.laptop}@{os.uname().nodename}"
                 self.line.message({"laptop": laptop, **self.limits.message()})
             self.happened(Happened.LINE_UP)
             self.recovery.pulse.greeted()
             self.recovery.outages.end(time.monotonic(), how_it_goes_on(is_same=bool(event.data)))
         elif event.kind == NOISE:
-            self.notes += self.trace.tell_once("noise", noise.words(self.target.host, event.data))
+            self._notes += self.local_state.log_once("noise", noise.words(self.target.host, event.data))
         elif event.kind == frames.PONG:
             self.recovery.answered(event.data)
         elif event.kind == frames.MESSAGE and "session" in event.data:
@@ -280,10 +346,10 @@ class Keeper:
 
     def _told(self, words: Words, told: SessionInfo, far_end: RemoteBuffer) -> None:
         """The anchor describes the session, and how the line fares there."""
-        self.session, self.far_end = told, far_end
+        self.session, self.remote_buffer = told, far_end
         if told.state == "starting":
             self.happened(Happened.SERVER_STARTING)
-            self.tell("start", told.stage)
+            self.report_progress("start", told.stage)
         elif told.state == "ended" and isinstance(words.get("error"), dict):
             error = failure(words["error"], self.target.host)
             has_run = words["error"].get("code") in ("ended", "terminated")
@@ -299,7 +365,7 @@ class Keeper:
         self.maker.rest()
         self.recovery.outages.end(time.monotonic(), "the host can be reached again")
         if self._was_up:
-            self.trace.remember(is_alive=False)
+            self.local_state.save(is_alive=False)
         self.carrier.drop()
         if self._carried:
             self._let_end(self._carried)
@@ -322,10 +388,10 @@ class Keeper:
         if self._answered and self.session.state == "up" and not self._was_up:
             self._was_up = True
             self.maker.patience = TRY_TIMEOUT
-            self.trace.tell(f"session `{self.target.name}` on `{self.target.host}` is up")
+            self.local_state.log(f"session `{self.target.name}` on `{self.target.host}` is up")
             self.recovery.pulse.reached()
             self.seconds.setdefault("start", 0.0 if self.reused else round(time.monotonic() - self._line_up_at, 3))
-            self.trace.remember(is_alive=True)
+            self.local_state.save(is_alive=True)
             self.happened(Happened.SERVER_UP)
 
     @property
@@ -356,7 +422,7 @@ class Keeper:
 
     def _keys_changed(self) -> None:
         """The person's agent has other keys than when the host refused, or there is a new master: worth one try."""
-        self.trace.tell("your ssh-agent has other keys now, or another `ssh` of yours is connected: trying again")
+        self.local_state.log("your ssh-agent has other keys now, or another `ssh` of yours is connected: trying again")
         self.maker.failures, self.maker.is_refused_around = 0, False
         self.happened(Happened.KEYS_CHANGED)
         self.maker.want(around_master=False)  # by way of the master first
@@ -366,25 +432,25 @@ class Keeper:
         """What a person needs to know of a new state beside what `outages` tells."""
         why = self.reason.message if self.reason else ""
         if self.state is State.BLOCKED:
-            self.trace.tell(f"cannot go on without you: {why}; `{command(self.target, 'connect')}` in a terminal")
+            self.local_state.log(f"cannot go on without you: {why}; `{command(self.target, 'connect')}` in a terminal")
             if isinstance(self.reason, (Authentication, CannotAsk)):
                 self._key_watch.start(self.transport.unlocked())
         elif self.state is State.ENDED:
-            self.trace.tell(f"the session has ended: {why}")
+            self.local_state.log(f"the session has ended: {why}")
 
     @property
-    def is_linking(self) -> bool:
+    def may_prompt(self) -> bool:
         """Whether an `ssh` of ours may have a question now."""
         return self.state in (State.CONNECTING, State.ASKING, State.SILENT, State.DOWN)
 
-    def asking(self, is_asking: bool) -> None:
+    def report_prompt(self, *, is_open: bool) -> None:
         """`ssh` waits for a person, or does so no more."""
-        if self.is_linking and (is_asking or self.state is not State.DOWN):
-            self.happened(Happened.QUESTION if is_asking else Happened.ANSWERED)
+        if self.may_prompt and (is_open or self.state is not State.DOWN):
+            self.happened(Happened.QUESTION if is_open else Happened.ANSWERED)
 
-    def tell(self, stage: str, text: str) -> None:
+    def report_progress(self, stage: str, text: str) -> None:
         """Progress, for whoever waits."""
-        self.news = {"stage": stage[:40], "text": shortened(text, 200)}
+        self.progress = {"stage": stage[:40], "text": shortened(text, 200)}
         self.publish()
 
     def publish(self) -> None:
@@ -392,7 +458,7 @@ class Keeper:
         self.changed.set()
         self.changed = asyncio.Event()
 
-    def join(self, sock: socket.socket, head: bytes) -> int:
+    def open_stream(self, sock: socket.socket, head: bytes) -> int:
         """Give a connection that begins with `head` a stream to the server; returns its number."""
         stream = self.line.open("", head)
         self.carrier.join(stream, sock)

@@ -10,50 +10,50 @@ from .log import KeeperLog
 
 
 class LocalState:
-    """`memory` is as it should be on the disk; `is_kept` says whether it is, as far as this keeper could do it."""
+    """`saved` is as it should be on the disk; `is_saved` says whether it is, as far as this keeper could do it."""
 
     def __init__(self, target: Target, port: int) -> None:
         known = saved.load(target)
-        self.memory = known or saved.SavedSession(**asdict(target), port=port)
-        self.is_kept, self.is_new = True, known is None
+        self.saved = known or saved.SavedSession(**asdict(target), port=port)
+        self.is_saved, self.is_new = True, known is None
         """`is_new`: nothing was ever remembered of this session."""
         self._target, self._port = target, port
-        self._story = KeeperLog(saved.log_path(target))
+        self._log = KeeperLog(saved.log_path(target))
         self._is_removed = False
-        self._told: set[str] = set()
+        self._logged_once: set[str] = set()
 
-    def tell(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """One line of the log."""
         if not self._is_removed:
-            self._story.tell(text)
+            self._log.tell(text)
 
-    def trim(self) -> None:
+    def trim_log(self) -> None:
         """Keep the log within its bounds."""
-        self._story.trim()
+        self._log.trim()
 
-    def tell_once(self, what: str, text: str) -> tuple[str, ...]:
+    def log_once(self, what: str, text: str) -> tuple[str, ...]:
         """One line of the log; the text where nothing was told of that before, for whoever else should know."""
-        if what in self._told:
+        if what in self._logged_once:
             return ()
-        self._told.add(what)
-        self.tell(text)
+        self._logged_once.add(what)
+        self.log(text)
         return (text,)
 
-    def remember(self, *, is_alive: bool) -> None:
+    def save(self, *, is_alive: bool) -> None:
         """The session is reached at this port, and whether it is alive."""
-        self.memory = replace(self.memory, port=self._port, is_known_alive=is_alive)
-        self.is_kept, self.is_new = saved.save(self.memory), False
+        self.saved = replace(self.saved, port=self._port, is_known_alive=is_alive)
+        self.is_saved, self.is_new = saved.save(self.saved), False
 
-    def renew(self) -> None:
+    def rewrite_if_missing(self) -> None:
         """Write it again where it was removed, spoiled, or could not be written.
 
         Another machine with the same home may say otherwise.
         """
         saved.remove_stale(self._target)
         found = saved.load(self._target)
-        is_other_machines = self.is_kept and found is not None and found.port != self.memory.port
-        if found != self.memory and not is_other_machines and not self._is_removed:
-            self.is_kept = saved.save(self.memory)
+        is_other_machines = self.is_saved and found is not None and found.port != self.saved.port
+        if found != self.saved and not is_other_machines and not self._is_removed:
+            self.is_saved = saved.save(self.saved)
 
     def remove(self) -> None:
         """Forget all of it, for good: not a word is written any more."""

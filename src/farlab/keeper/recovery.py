@@ -36,7 +36,7 @@ class MonitoredLink(Protocol):
     line: Mux
     carrier: MuxDriver
     maker: Connector
-    trace: LocalState
+    local_state: LocalState
 
     @property
     def is_linked(self) -> bool:
@@ -59,7 +59,7 @@ class Recovery:
 
     def __init__(self, keeper: MonitoredLink) -> None:
         self.target = keeper.target
-        self.outages = Outages(keeper.trace.tell)
+        self.outages = Outages(keeper.local_state.log)
         self.pulse = LinkMonitor(self)
         self.needs_person = False
         """Whether another link was refused for want of a person, so that it is no use to make one by ourselves."""
@@ -153,5 +153,5 @@ class Recovery:
         self._keeper.maker.reachable(since)
 
     def stirred(self, why: str) -> None:
-        self._keeper.trace.tell(why)
+        self._keeper.local_state.log(why)
         self._keeper.maker.hurry()

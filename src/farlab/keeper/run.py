@@ -57,11 +57,17 @@ def serve(beginning: StartupState) -> None:
     async def run() -> None:
         target = beginning.target
         port, ask_socket = beginning.listeners[0].getsockname()[1], str(socket_path(target))
-        keeper = Keeper(target, port, beginning.transport, ask_socket, beginning.dialed)
+        keeper = Keeper(
+            target,
+            port,
+            beginning.transport,
+            ask_socket,
+            beginning.dialed,
+            on_next_request=lambda stream, data: relay.asked_again(stream, data),
+            note=beginning.note,
+        )
         front = LocalSite(keeper)
         relay = Proxy(beginning.listeners, front)
-        keeper.on_turn = relay.asked_again
-        keeper.notes = (beginning.note,) if beginning.note else ()
         keeper.connect(beginning.wish, may_ask=beginning.may_ask)
         await _keep(keeper, relay, ControlServer(keeper, relay, front), beginning.private)
 
@@ -100,8 +106,8 @@ async def _keep(keeper: Keeper, relay: Proxy, desk: ControlServer, private: Cont
         await asyncio.wait({keeping, ending, looking}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         relay.close()
-        if not keeping.done() and keeper.trace.is_new:
-            keeper.trace.remove()
+        if not keeping.done() and keeper.local_state.is_new:
+            keeper.local_state.remove()
         private.remove()
         for server in servers:
             server.close()  # from here on another keeper may begin, on the same port
@@ -128,13 +134,13 @@ async def _look_after(
     """Make again what somebody has removed: the private socket and the memory."""
     while True:
         await asyncio.sleep(ROUND)
-        keeper.trace.trim()
+        keeper.local_state.trim_log()
         front = private.recreate_if_missing()
         if front is not None:
             servers[0].close()
             servers[0] = await control_connection.serve(front, desk.serve)
         if keeper.was_up:
-            keeper.trace.renew()
+            keeper.local_state.rewrite_if_missing()
 
 
 async def _until_over(keeper: Keeper, desk: ControlServer) -> None:

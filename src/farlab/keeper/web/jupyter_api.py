@@ -59,7 +59,7 @@ class JupyterApi:
         ours.setblocking(False)
         with ours:
             try:
-                self._keeper.join(theirs, head.encode())
+                self._keeper.open_stream(theirs, head.encode())
             except ValueError:  # too many streams
                 theirs.close()
                 return None

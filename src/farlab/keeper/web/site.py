@@ -41,16 +41,15 @@ class LocalSite:
 
     def join(self, sock: socket.socket, head: bytes) -> int | None:
         try:
-            return self._keeper.join(sock, head)
+            return self._keeper.open_stream(sock, head)
         except ValueError:
             return None
 
     def waits(self, stream: int) -> bool:
-        return self._keeper.carrier.is_unanswered(stream)
+        return self._keeper.is_unanswered(stream)
 
     def take_back(self, stream: int) -> socket.socket | None:
-        taken = self._keeper.carrier.take_back(stream)
-        return taken if isinstance(taken, socket.socket) else None
+        return self._keeper.take_back(stream)
 
     def patience(self) -> float:
         return 0.0 if self._keeper.state in (State.ENDED, State.BLOCKED) else PAGE_PATIENCE
@@ -60,7 +59,7 @@ class LocalSite:
         if keeper.state is State.UP:
             return None
         reason = f"{keeper.reason.message}\n{keeper.reason.detail}" if keeper.reason else ""
-        seconds = keeper.recovery.outages.lasts(time.monotonic()) or time.time() - keeper.since
+        seconds = keeper.outage_seconds or time.time() - keeper.since
         return pages.waiting_page(keeper.target, keeper.state, seconds, reason)
 
     def token(self) -> str:
@@ -73,4 +72,4 @@ class LocalSite:
         return self.place(self.notebook)
 
     def met_stranger(self) -> None:
-        self._keeper.trace.tell("another user of this machine tried the address and was refused; said once")
+        self._keeper.local_state.log("another user of this machine tried the address and was refused; said once")
