@@ -93,7 +93,7 @@ def come_back(laptop: Laptop) -> None:
     """`disconnect` and `open` say how to have this very session again."""
     pid = steps.status(laptop, *SECOND)["pid"]
     said = steps.done(laptop, "disconnect", *SECOND).out
-    assert "goes on" in said
+    assert "is still running" in said
     assert advised(steps.refused(laptop, "open", *SECOND)[1]["hint"], "connect") == advised(said, "connect")
     typed(laptop, advised(said, "connect"))
     assert steps.status(laptop, *SECOND)["pid"] == pid
@@ -136,7 +136,7 @@ def test_in_an_outage_the_page_the_log_and_connect_are_about_that_very_session(l
         wait_for("the outage", lambda: steps.status(laptop, *words)["state"] == "down")
         error = steps.refused(laptop, "connect", *words)[1]
         assert error["code"] == "unreachable"
-        assert re.search(r"the session was heard .* ago, and farlab tries to reach it until it can$", error["hint"])
+        assert re.search(r"the session was last seen .* ago, and farlab keeps trying to reach it$", error["hint"])
         assert f"`ssh -v -F {file} {ALIAS}`" in error["hint"] or f"`ssh -F {file} -v {ALIAS}`" in error["hint"]
         assert f"<code>{told}</code>" in wait_for("the page", lambda: page_of(laptop, connected["port"]), timeout=60)
         never = steps.refused(laptop, "connect", ALIAS, "--name", "third", "-F", "cfg")[1]["hint"]
@@ -145,7 +145,7 @@ def test_in_an_outage_the_page_the_log_and_connect_are_about_that_very_session(l
     (laptop.home / ".ssh/id_ed25519").rename(laptop.home / "key")
     steps.kill(next(each for each in steps.links(laptop) if "-T" in each.argv))
     wait_for("the need of a person", lambda: steps.status(laptop, *words)["state"] == "blocked", timeout=60)
-    assert f"`{told}` in a terminal" in steps.done(laptop, "logs", *words, "--keeper").out
+    assert f"run `{told}` in a terminal" in steps.done(laptop, "logs", *words, "--keeper").out
     assert f"`{told}`" in steps.done(laptop, "status", *words).out
     (laptop.home / "key").rename(laptop.home / ".ssh/id_ed25519")
     steps.terminate(laptop, *words)
@@ -153,7 +153,7 @@ def test_in_an_outage_the_page_the_log_and_connect_are_about_that_very_session(l
 
 def page_of(laptop: Laptop, port: int) -> str:
     shown = steps.page(laptop, port)
-    return shown if "cannot be reached" in shown else ""
+    return shown if "Cannot reach" in shown else ""
 
 
 def test_a_session_that_nobody_reached_is_not_said_to_go_on(laptop: Laptop) -> None:
@@ -161,8 +161,8 @@ def test_a_session_that_nobody_reached_is_not_said_to_go_on(laptop: Laptop) -> N
     waiting = laptop.popen(*laptop.farlab_argv("connect", "alice", "--name", "second", "--no-browser"))
     wait_for("its keeper", lambda: steps.keepers(laptop) and steps.links(laptop) == [] and known(laptop))
     said = steps.done(laptop, "disconnect", "alice", "--name", "second").out
-    assert "goes on" not in said
-    assert "`farlab list --host alice` shows whether it runs" in said
+    assert "still running" not in said
+    assert "never reached session `second` on `alice` (to see whether it runs: `farlab list --host alice`)" in said
     assert waiting.wait(steps.PATIENCE) == 130
     steps.wait_until_nothing_runs(laptop)
 

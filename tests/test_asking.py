@@ -270,7 +270,7 @@ def test_a_question_whose_keeper_has_ended_says_by_what_once_it_is_answered(lapt
     wait_for("the keeper's end", lambda: not steps.keepers(laptop), timeout=steps.PATIENCE)
     terminal.sendline(PASSWORD)
     assert steps.end_of(terminal) == 130, terminal.before
-    assert "`farlab disconnect pia` was typed while this waited" in terminal.before
+    assert "`farlab disconnect pia` disconnected it while this command was waiting" in terminal.before
     assert_nothing_begun(laptop, host, "pia")
 
 

@@ -107,7 +107,7 @@ def test_a_socket_of_ours_where_somebody_else_listens_is_told_nothing(program: s
             os.seteuid(0)
         ran = ask(program, path)
         assert ran.returncode == 1
-        assert b"somebody else listens" in ran.stderr
+        assert b"another user listens" in ran.stderr
 
 
 def test_what_is_no_socket_is_told_nothing(meet: Callable[..., Person], program: str, tmp_path: Path) -> None:

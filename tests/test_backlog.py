@@ -64,11 +64,11 @@ def text_of(message: dict[str, Any]) -> str:
 
 def check(texts: list[str]) -> None:
     """All lines up to the bound, then the notice; what comes afterwards is in order."""
-    gap = next(number for number, text in enumerate(texts) if text.startswith("Output is missing here: "))
+    gap = next(number for number, text in enumerate(texts) if text.startswith("Some output was dropped: "))
     before = "".join(texts[:gap]).split()
     assert [int(line[:9]) for line in before] == list(range(len(before)))
     assert ROOM * 0.8 < sum(map(len, before)) / (1 << 20) < ALL
-    later = [int(line[:9]) for text in texts[gap:] if "missing here" not in text for line in text.split()]
+    later = [int(line[:9]) for text in texts[gap:] if "was dropped" not in text for line in text.split()]
     assert later == sorted(set(later))
     assert not later or later[0] > len(before)
 
@@ -155,7 +155,7 @@ def test_what_a_terminal_prints_for_a_page_that_is_away_is_bounded(laptop: Lapto
             with out_of_reach(bed, laptop):
                 print_all(host)
             kept = 0
-            while "Output is missing here" not in (text := of_terminal(terminal.recv())):
+            while "Some output was dropped" not in (text := of_terminal(terminal.recv())):
                 kept += len(text)
             assert 0.8 * least < kept / (1 << 20) < 1.75 * least  # of 34
             address.ask("DELETE", f"/api/terminals/{name}")

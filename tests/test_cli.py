@@ -14,13 +14,15 @@ from pathlib import Path
 import click
 import pytest
 
-from farlab.cli.group import VERBS, Farlab
-from farlab.cli.options import COMMON, Command, Option
-from farlab.config import KEYS, Kind, variable
+from farlab import config
+from farlab.cli.group import COMMANDS, Farlab
+from farlab.cli.options import COMMON, Command, SettingOption
+from farlab.config import SETTINGS, variable
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 Outcome = subprocess.CompletedProcess[str]
 Farlabs = Callable[..., Outcome]
+ANY_TEXT = (config.TEXT, config.LINES, config.FILE)
 
 
 @pytest.fixture
@@ -86,23 +88,23 @@ def test_the_version_is_one_line(farlab: Farlabs) -> None:
 def test_help_names_every_verb(farlab: Farlabs, words: tuple[str, ...]) -> None:
     outcome = farlab(*words)
     assert outcome.returncode == 0
-    assert re.findall(r"^  ([a-z]+)  ", outcome.stdout, re.MULTILINE) == list(VERBS)
+    assert re.findall(r"^  ([a-z]+)  ", outcome.stdout, re.MULTILINE) == list(COMMANDS)
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "stop", "-t"])
+@pytest.mark.parametrize("verb", [*COMMANDS, "stop", "-t"])
 def test_every_verb_has_a_help_with_examples(farlab: Farlabs, verb: str) -> None:
     outcome = farlab(verb, "--help")
     assert outcome.returncode == 0
     assert "Examples:\n" in outcome.stdout
-    assert "show this text" in outcome.stdout
+    assert "show this help" in outcome.stdout
     assert max(map(len, outcome.stdout.splitlines())) <= 100
 
 
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (("conect", "gpu1"), "`conect` is not a verb of farlab", "did you mean `connect`?"),
-        (("gpu1",), "`gpu1` is not a verb of farlab", "`farlab connect gpu1`"),
+        (("conect", "gpu1"), "`conect` is not a farlab command", "did you mean `connect`?"),
+        (("gpu1",), "`gpu1` is not a farlab command", "`farlab connect gpu1`"),
         (("connect", "gpu1", "--prot", "1"), "`farlab connect` has no option `--prot`", "did you mean `--port`?"),
         (("--json",), "`farlab` has no option `--json`", ""),
         (("-t", "gpu1", "--force"), "`farlab terminate` has no option `--force`", "`farlab terminate --help`"),
@@ -111,16 +113,16 @@ def test_every_verb_has_a_help_with_examples(farlab: Farlabs, verb: str) -> None
         (("connect", "gpu1", "--port", "http"), "`--port`: `http` is not a port", ""),
         (("connect", "gpu1", "--app", "vim"), "`--app`: `vim` is not one of lab,", ""),
         (("connect", "gpu1", "--timeout", "-1"), "`--timeout`: `-1` is not a number of seconds", ""),
-        (("connect", "gpu1", "--name", "a b"), "`--name`: `a b` cannot be a session's name", "letters, digits"),
-        (("connect", "--", "-oProxyCommand=touch pwned"), "cannot be a host: it begins with `-`", ""),
-        (("connect", ""), "`HOST`: `` cannot be a host", ""),
+        (("connect", "gpu1", "--name", "a b"), "`--name`: `a b` is not a valid session name", "letters, digits"),
+        (("connect", "--", "-oProxyCommand=touch pwned"), "is not a valid host: it begins with `-`", ""),
+        (("connect", ""), "`HOST`: `` is not a valid host", ""),
         (("connect", "gpu1", "-F", "gone"), "`--ssh-config`: there is no file `", ""),
-        (("connect",), "no host was given and none is configured", "`[defaults]`"),
-        (("list", "--host", "-x"), "`--host`: `-x` cannot be a host", ""),
+        (("connect",), "no host given, and none configured", "`[defaults]`"),
+        (("list", "--host", "-x"), "`--host`: `-x` is not a valid host", ""),
         (("logs", "gpu1", "--lines", "-1"), "`--lines`: `-1` is not a whole number", ""),
-        (("logs", "gpu1", "--follow", "--json"), "do not go together", "leave one of them out"),
+        (("logs", "gpu1", "--follow", "--json"), "cannot combine", "omit one of them"),
         (("completion", "elvish"), "`elvish` is not one of", "`farlab completion --help`"),
-        (("completion",), "which shell?", "`farlab completion bash`"),
+        (("completion",), "cannot tell which shell you use", "`farlab completion bash`"),
     ],
 )
 def test_wrong_words_are_a_usage_error(
@@ -153,7 +155,7 @@ def test_json_can_be_wished_for_in_the_environment_or_the_configuration(farlab: 
     assert farlab("connect", "--prot", "--no-json").stdout == ""
 
 
-def test_a_bug_is_one_line_and_with_debug_a_traceback(farlab: Farlabs, tmp_path: Path) -> None:
+def test_a_bug_is_one_line_and_verbose_a_traceback(farlab: Farlabs, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "sitecustomize.py").write_text("import shlex\nshlex.join = None\n")  # a Python that is out of order
@@ -161,7 +163,7 @@ def test_a_bug_is_one_line_and_with_debug_a_traceback(farlab: Farlabs, tmp_path:
     outcome = farlab("gpu1", PYTHONPATH=path)
     assert outcome.returncode == 1
     assert outcome.stderr.startswith("error: TypeError: 'NoneType' object is not callable\n\nhint: this is a bug")
-    loud = farlab("gpu1", PYTHONPATH=path, FARLAB_DEBUG="1")
+    loud = farlab("gpu1", PYTHONPATH=path, FARLAB_VERBOSE="1")
     assert "Traceback (most recent call last):" in loud.stderr
     assert error_of(farlab("gpu1", "--json", PYTHONPATH=path))["code"] == "internal"
 
@@ -178,11 +180,12 @@ def test_a_reader_that_leaves_early_is_no_error(farlab: Farlabs) -> None:
 def test_words_that_are_no_text_are_told_apart_all_the_same(farlab: Farlabs) -> None:
     outcome = farlab("connect", os.fsdecode(b"caf\xe9"), LC_ALL="C")
     assert outcome.returncode == 2
-    assert "cannot be a host" in outcome.stderr
+    assert "is not a valid host" in outcome.stderr
 
 
 def test_a_terminal_that_knows_few_letters_gets_some_text(farlab: Farlabs) -> None:
-    program = "import farlab.cli as c, farlab.text.output as o; c.survive_any_text(); o.out('café … \\udce9')"
+    program = "from farlab.cli import survive_any_text as survive; from farlab.text.output import print_out; "
+    program += "survive(); print_out('café … \\udce9')"
     environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
     printed = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
     assert printed.stdout == "caf\\xe9 \\u2026 \\udce9\n"
@@ -191,7 +194,7 @@ def test_a_terminal_that_knows_few_letters_gets_some_text(farlab: Farlabs) -> No
 def test_behind_two_dashes_nothing_is_an_option(farlab: Farlabs) -> None:
     outcome = farlab("connect", "--", "--json")
     assert outcome.stdout == ""
-    assert outcome.stderr.startswith("error: `HOST`: `--json` cannot be a host: it begins with `-`\n")
+    assert outcome.stderr.startswith("error: `HOST`: `--json` is not a valid host: it begins with `-`\n")
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -199,9 +202,9 @@ def test_behind_two_dashes_nothing_is_an_option(farlab: Farlabs) -> None:
 
 def test_an_error_names_the_place_that_won(farlab: Farlabs, home: Path) -> None:
     words, environ = ("connect", "gpu1", "--name", "typed!"), {"FARLAB_NAME": "env!"}
-    assert farlab(*words, **environ).stderr.startswith("error: `--name`: `typed!` cannot be a session's name\n")
+    assert farlab(*words, **environ).stderr.startswith("error: `--name`: `typed!` is not a valid session name\n")
     env = farlab(*words[:2], **environ)
-    assert env.stderr.startswith("error: `FARLAB_NAME` in the environment: `env!` cannot be a session's name\n")
+    assert env.stderr.startswith("error: `FARLAB_NAME` in the environment: `env!` is not a valid session name\n")
     file = configure(home, '[defaults]\nname = "defaults!"')
     assert f"`name` in `[defaults]` of `{file}`: `defaults!`" in farlab(*words[:2]).stderr
     file.write_text('[host.gpu1]\nname = "host!"')
@@ -224,9 +227,7 @@ def test_a_configuration_that_cannot_be_is_a_usage_error_whatever_the_verb(farla
     for verb in ("connect", "list", "completion"):
         outcome = farlab(verb)
         assert outcome.returncode == 2
-        assert outcome.stderr == (
-            f"error: `prot` in `[defaults]` of `{file}` is not known\n\nhint: did you mean `port`?\n"
-        )
+        assert outcome.stderr == (f"error: unknown `prot` in `[defaults]` of `{file}`\n\nhint: did you mean `port`?\n")
     file.write_text("[defaults")
     assert "table declaration" in error_of(farlab("list", "--json"))["detail"]
     file.write_bytes(b"\xff")
@@ -236,7 +237,7 @@ def test_a_configuration_that_cannot_be_is_a_usage_error_whatever_the_verb(farla
 def test_the_configuration_can_be_another_file(farlab: Farlabs, home: Path) -> None:
     (home / "mine.toml").write_text('[defaults]\nhost = "-x"')
     outcome = farlab("connect", FARLAB_CONFIG="~/mine.toml")
-    assert f"`host` in `[defaults]` of `{home}/mine.toml`: `-x` cannot be a host" in outcome.stderr
+    assert f"`host` in `[defaults]` of `{home}/mine.toml`: `-x` is not a valid host" in outcome.stderr
     gone = farlab("connect", FARLAB_CONFIG="gone.toml")
     assert gone.stderr == f"error: `FARLAB_CONFIG` in the environment: there is no file `{home}/gone.toml`\n"
 
@@ -256,30 +257,32 @@ def test_what_was_typed_is_looked_at_before_the_environment(farlab: Farlabs) -> 
 # --- the documentation -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_every_option_of_a_verb_is_documented(verb: str) -> None:
     page = (REPOSITORY / "docs" / "cli.md").read_text()
     section = page.partition(f"\n## {verb}\n")[2].partition("\n## ")[0]
     common = page.partition("\n## Options of every command\n")[2].partition("\n## ")[0]
     command = Farlab().get_command(click.Context(Farlab()), verb)
     assert command is not None
-    for option in (param for param in command.params if isinstance(param, Option)):
+    for option in (param for param in command.params if isinstance(param, SettingOption)):
         row = re.search(rf"^\| .*`--{option.key}[ `]", common if option.key in COMMON else section, re.MULTILINE)
         assert row, f"`--{option.key}` of `{verb}`"
 
 
 def test_every_option_has_a_key_and_every_key_an_option() -> None:
     group = Farlab()
-    commands = [group.get_command(click.Context(group), verb) for verb in VERBS]
-    options = {param.key for command in commands if command for param in command.params if isinstance(param, Option)}
-    assert options == set(KEYS)
+    commands = [group.get_command(click.Context(group), verb) for verb in COMMANDS]
+    options = {
+        param.key for command in commands if command for param in command.params if isinstance(param, SettingOption)
+    }
+    assert options == set(SETTINGS)
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS if KEYS[key] not in (Kind.TEXT, Kind.LINES, Kind.FILE)])
+@pytest.mark.parametrize("key", [key for key in SETTINGS if SETTINGS[key].kind not in ANY_TEXT])
 def test_a_variable_is_read_by_a_verb_that_has_the_option(farlab: Farlabs, key: str) -> None:
     group = Farlab()
-    commands = [group.get_command(click.Context(group), verb) for verb in VERBS]
-    verb = next(command for command in commands if isinstance(command, Command) and key in command.shape.keys)
+    commands = [group.get_command(click.Context(group), verb) for verb in COMMANDS]
+    verb = next(command for command in commands if isinstance(command, Command) and key in command.keys)
     outcome = farlab(str(verb.name), **{variable(key): "-\x01"})
     assert outcome.returncode == 2
     assert outcome.stderr.startswith(f"error: `{variable(key)}` in the environment: `-` ")

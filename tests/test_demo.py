@@ -116,8 +116,8 @@ def test_a_notebook_answers_at_the_printed_address_until_the_seconds_are_over(pe
     assert demo.ask("api/kernels", "POST")["execution_state"] in ("starting", "idle")
     assert any("ipykernel" in line for line in rest_of(demo.base))
     assert demo.end() == 0
-    assert "it ended, with 1 kernel\r\n" in demo.said
-    assert "nothing is left of it" in demo.said
+    assert "terminated (1 kernel)\r\n" in demo.said
+    assert "the demo has ended and removed everything" in demo.said
     assert rest_of(demo.base) == []
 
 
@@ -143,7 +143,7 @@ def test_a_demo_without_tmux_says_so_and_ends_by_sigterm(
 ) -> None:
     person.path = without(tmp_path_factory, "tmux")
     demo = standing(person.spawn("--no-browser"))
-    assert "the host has no tmux" in demo.said
+    assert "the host has no usable tmux" in demo.said
     assert demo.ask("api/kernels") == []
     demo.terminal.kill(signal.SIGTERM)
     assert demo.end() == 0
@@ -169,7 +169,7 @@ def test_a_demo_ends_when_jupyter_is_shut_down(person: Person) -> None:
     demo = standing(person.spawn("--no-browser"))
     demo.ask("api/shutdown", "POST")
     assert demo.end() == 0
-    assert "it had ended already" in demo.said
+    assert "the session had already ended" in demo.said
     assert rest_of(demo.base) == []
 
 
@@ -182,7 +182,7 @@ def test_ctrl_c_while_it_connects_leaves_nothing(person: Person) -> None:
     said = terminal.read()
     terminal.close()
     assert terminal.exitstatus == 130
-    assert "interrupted; nothing was left" in said
+    assert "interrupted; everything was removed" in said
     assert "localhost:" not in said
     assert rest_of(base) == []
 

@@ -23,8 +23,6 @@ from bed import Bed, Laptop, wait_for
 from errors_page import assert_shown
 from farlab.errors import every_error
 
-LATER = {"scheduler"}
-"""What nothing can provoke yet."""
 OTHERS = {"keeper-silent"}
 """What takes more than one command: see `pure/test_errors_doc.py`."""
 DIFFERENT = {"usage", "unreachable", "no-keep-output"}
@@ -164,7 +162,7 @@ ERRORS = {cls.slug: cls for cls in every_error()}
 
 
 def test_the_table_holds_every_error_that_can_be_provoked() -> None:
-    assert set(ERRORS) - set(CASES) == LATER | OTHERS
+    assert set(ERRORS) - set(CASES) == OTHERS
     assert set(CASES) <= set(ERRORS)
 
 
@@ -237,9 +235,10 @@ def test_a_hint_names_the_session_whoever_gives_it(words: tuple[str, ...], file:
 def test_an_errand_that_took_too_long_says_what_can_be_done_without_options_that_it_has_not(laptop: Laptop) -> None:
     stub_ssh.write(laptop, "wait()")
     source = """
-from farlab import api, errors, model
+from farlab import errors, model
+from farlab.client import sessions
 try:
-    api.sessions_on(model.Target(host="alice"), timeout=1)
+    sessions.sessions_on(model.Target(host="alice"), timeout=1)
 except errors.TimedOut as error:
     print(error.hint)
 """

@@ -200,7 +200,7 @@ def test_a_server_that_ran_out_of_memory_is_told_as_that(alice: Address, laptop:
             alice.say(b"POST /api/contents HTTP/1.1\r\nHost: localhost\r\nAuthorization: token %s\r\n"
                       b"Content-Length: 90000000\r\n\r\n" % alice.token.encode() + bytes(90_000_000))  # fmt: skip
         is_state(laptop, "ended")
-    assert "signal SIGKILL; just then the host ran out of memory and killed 1 process" in reason(laptop)
+    assert "signal SIGKILL; the host ran out of memory at that time and killed 1 process" in reason(laptop)
     [listed] = laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
     assert "ran out of memory" in listed["reason"], listed
     assert not connect(laptop, "alice").connected["reused"]
@@ -218,7 +218,7 @@ def test_a_server_is_not_said_to_have_run_out_of_memory_where_nobody_could_count
         counts.write_text("oom_kill 5\n")
         steps.kill(server)
         is_state(laptop, "ended")
-        assert reason(laptop).endswith("the server has ended (signal SIGKILL)")
+        assert reason(laptop).endswith("the server ended (signal SIGKILL)")
     finally:
         host.run("root", ["umount", "/proc/vmstat"])
         counts.unlink()

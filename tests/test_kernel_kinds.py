@@ -144,7 +144,7 @@ def test_who_connects_hears_once_which_kernels_others_can_read_and_status_shows_
         shown = laptop.farlab("status", "alice", "--json").json["kernels"]
         assert {each["name"]: each["private"] for each in shown} == {"deno": False, "python3": True}
         text = laptop.farlab("status", "alice").out
-        assert text.count("others on the host can read it") == 1
+        assert text.count("readable by other users of the host") == 1
 
 
 def test_a_session_of_private_kernels_starts_no_other(laptop: Laptop, host: Host, kinds: list[Path]) -> None:

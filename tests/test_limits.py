@@ -90,7 +90,7 @@ def test_output_that_has_no_room_waits_in_jupyter_and_comes_in_order(laptop: Lap
         assert told["host_full_seconds"] > 0
         shown = steps.done(laptop, "status", "alice").out
         assert "the host keeps 1.0 MiB at most" in shown, shown
-        assert "output waited in Jupyter for" in shown, shown
+        assert "output was delayed by" in shown, shown
     for name in ("go", "printed"):
         (home / name).unlink()
 
@@ -145,8 +145,8 @@ def test_an_upload_that_has_no_room_waits_and_arrives_whole(laptop: Laptop, host
                 assert told["bytes_held"] < 2 * MIB
                 assert told["since"] - 60 < told["full_since"]
                 shown = steps.done(laptop, "status", "alice").out
-                assert "this machine keeps 1.0 MiB at most" in shown, shown
-                assert "uploads wait" in shown, shown
+                assert "local buffer (1.0 MiB) full since" in shown, shown
+                assert "uploads are paused" in shown, shown
             sending.join(100)
             assert sink.came() == hashlib.sha256(content).hexdigest()
         told = address.status()

@@ -63,9 +63,9 @@ def test_what_start_up_files_print_is_never_content_and_costs_no_outage(
         status = address.status()
         assert (status["state"], status["outages"]) == ("up", 0), status
         log = done(laptop, "logs", "alice", "--keeper").out
-        assert log.count("leaves a program in the background") == 1, log
+        assert log.count("starts a background program") == 1, log
         notes = address.connected["notes"] + connect(laptop, "alice")["notes"] + connect(laptop, "alice")["notes"]
-        assert len([note for note in notes if "leaves a program in the background" in note]) == 1, notes
+        assert len([note for note in notes if "starts a background program" in note]) == 1, notes
         assert not (host.home("alice") / "failed").exists(), "its own output failed"
 
 

@@ -91,7 +91,7 @@ def test_twenty_seconds_without_a_host_end_by_themselves(laptop: Laptop, host: H
         connected["address"] + "/api/status", stdout=subprocess.PIPE,
     )  # fmt: skip
     shown = steps.page(laptop, connected["port"])
-    assert "cannot be reached" in shown
+    assert "Cannot reach" in shown
     assert waiting.poll() is None  # what a program asks is held, not refused
     code, error = steps.refused(laptop, "connect", "alice")
     assert (code, error["code"]) == (4, "unreachable"), error

@@ -74,7 +74,7 @@ def test_a_page_that_loads_while_the_host_is_away_tells_so_and_then_comes(
         assert processes.end(link.pid, link.started)
         wait_for("the loss", lambda: address.status()["state"] == "down", timeout=PATIENCE)
         page.reload(wait_until="domcontentloaded")
-        assert "cannot be reached" in page.inner_text("body")
+        assert "Cannot reach" in page.inner_text("body")
         bed.wan.blackhole("off")
         page.wait_for_selector(".jp-Launcher")  # it came by itself
 

@@ -51,8 +51,8 @@ def test_five_seconds_without_a_network_are_over_before_eight_have_passed(
     bed.wan.blackhole("off")
     told = wait_until_up(laptop, 1)
     assert 0 < told["longest_outage"] < 8, told
-    assert "making a second link beside the first" in story(laptop)
-    assert "nothing was lost" in story(laptop)
+    assert "opening a second connection" in story(laptop)
+    assert "nothing lost" in story(laptop)
 
 
 def has_knocked(laptop: Laptop) -> bool:
@@ -65,7 +65,7 @@ def test_after_a_long_time_without_a_network_the_first_answered_knock_ends_the_w
 ) -> None:
     bed.wan.blackhole("on")
     steps.kill(steps.links(laptop)[0])
-    wait_for("a failed try", lambda: "trying again" in story(laptop), timeout=PATIENCE)
+    wait_for("a failed try", lambda: "retrying" in story(laptop), timeout=PATIENCE)
     wait_for("another try", lambda: steps.links(laptop), timeout=PATIENCE)
     bed.wan.blackhole("off")
     began = time.monotonic()
@@ -90,7 +90,7 @@ def test_a_new_address_of_this_machine_is_noticed_when_it_changes(laptop: Laptop
     assert steps.answers(laptop, connected)
     told = wait_until_up(laptop, 1)
     assert told["longest_outage"] < 8, told
-    assert "this machine's network has changed" in story(laptop)
+    assert "the network of this machine changed" in story(laptop)
 
 
 def test_changes_that_do_not_concern_the_way_to_the_host_are_nothing(laptop: Laptop, bed: Bed, connected: Any) -> None:
@@ -108,7 +108,7 @@ def test_a_wireless_network_that_was_off_for_a_moment_is_told_and_costs_nothing(
     laptop: Laptop, bed: Bed, connected: Any
 ) -> None:
     bed.wifi(on=False)
-    wait_for("the loss to be told", lambda: "has lost its network" in story(laptop), timeout=PATIENCE)
+    wait_for("the loss to be told", lambda: "the network of this machine is down" in story(laptop), timeout=PATIENCE)
     bed.wifi(on=True)
     assert steps.answers(laptop, connected)
     assert "network has changed" in wait_for("the word", lambda: "changed" in story(laptop) and story(laptop))
@@ -146,8 +146,8 @@ def test_a_frozen_host_is_not_asked_for_a_second_link_by_those_who_had_to_be_ask
         os.kill(link.pid, signal.SIGCONT)
         wait_for("up", lambda: steps.status(laptop, "pia")["state"] == "up", timeout=PATIENCE)
     told = laptop.farlab("logs", "pia", "--keeper").out
-    assert told.count("making a second link") == 1
-    assert told.count("a second link would need you") == 1
+    assert told.count("opening a second connection") == 1
+    assert told.count("a second connection needs you to log in") == 1
     assert steps.links(laptop) == [link]
     steps.terminate(laptop, "pia")
 
@@ -184,11 +184,11 @@ def test_keys_that_the_agent_has_again_lead_out_of_blocked(laptop: Laptop, host:
     assert laptop.run("ssh-add", "-q", "-D", env=keys).code == 0  # as a screen lock does
     steps.kill(steps.links(laptop)[0])
     wait_for("blocked", lambda: steps.status(laptop, "alice")["state"] == "blocked", timeout=PATIENCE)
-    assert "Only you can help" in steps.page(laptop, connected["port"])
+    assert "Login required" in steps.page(laptop, connected["port"])
     add_key(laptop, keys)
     assert steps.answers(laptop, connected)
     assert wait_until_up(laptop, 1)["pid"] == connected["pid"]
-    assert "your ssh-agent has other keys now" in story(laptop)
+    assert "the keys in ssh-agent or your ControlMaster changed" in story(laptop)
     steps.terminate(laptop, "alice")
 
 
@@ -218,7 +218,7 @@ def test_the_next_login_of_a_person_who_is_asked_for_passwords_brings_the_sessio
         assert steps.answers(laptop, connected)
         assert wait_until_up(laptop, 1, "pia")["pid"] == connected["pid"]
         told = laptop.farlab("logs", "pia", "--keeper").out
-        assert "another `ssh` of yours is connected" in told
+        assert "the keys in ssh-agent or your ControlMaster changed" in told
         steps.terminate(laptop, "pia")
 
 

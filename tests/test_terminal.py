@@ -33,7 +33,7 @@ BUSY = (Kernel(id="1", name="python3", state="busy", notebook="fit\\x1b[2J.ipynb
 
 def work(person, kind):
     if kind == "wait":
-        person.tell(Progress(stage="x", text="connecting"))
+        person.report(Progress(stage="x", text="connecting"))
         time.sleep(60)
     if kind == "confirm":
         return person.confirm(BUSY)
@@ -45,7 +45,7 @@ def work(person, kind):
     return answer
 
 try:
-    with Prompter(CommandContext(settings=Settings(), voice=OutputMode()), "gpu1") as person:
+    with Prompter(CommandContext(settings=Settings(), mode=OutputMode()), "gpu1") as person:
         said = work(person, sys.argv[1])
 except FarlabError as error:
     print("ended with", error.exit_status, error.slug, error.message)
@@ -201,7 +201,7 @@ def test_busy_kernels_are_named_and_ended_only_for_a_yes(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("secret", "answer 'nobody'\n"), ("confirm", "ended with 2 usage busy kernels would be ended")]
+    ("kind", "said"), [("secret", "answer 'nobody'\n"), ("confirm", "ended with 2 usage refusing to end busy kernels")]
 )
 def test_without_a_terminal_nobody_is_asked(program: Path, kind: str, said: str) -> None:
     outcome = subprocess.run(

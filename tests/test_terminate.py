@@ -112,7 +112,7 @@ def test_busy_kernels_are_named_and_nothing_ends_without_a_yes(
     asked = laptop.spawn_farlab("terminate", "alice", timeout=60)
     asked.expect_exact("[y/N] ")
     asked.sendline("y")
-    asked.expect_exact("ended session `main` on `alice`, with 1 kernel")
+    asked.expect_exact("terminated session `main` on `alice` (1 kernel)")
     asked.expect(pexpect.EOF)
     asked.close()
     assert asked.exitstatus == 0
@@ -128,18 +128,18 @@ def test_on_a_terminal_idle_kernels_are_named_too_and_nothing_ends_without_a_yes
     open_notebook(address, "fit.ipynb").run("x = 1")
     for which in (laptop, new_laptop()):
         asked = which.spawn_farlab(*words, timeout=60)
-        asked.expect_exact("session `second` on `alice` would end")
+        asked.expect_exact("this ends session `second` on `alice`")
         asked.expect_exact("idle kernels:\r\n  fit.ipynb (idle)\r\n")
-        asked.expect_exact("variables, and what notebooks have not saved, are lost")
+        asked.expect_exact("variables and unsaved changes are lost")
         asked.expect_exact("[y/N] ")
         asked.sendline("")
-        asked.expect_exact("everything was left as it is")
+        asked.expect_exact("nothing was changed")
         assert steps.end_of(asked) == 130
     assert address.ask("GET", "/api/status")[0] == 200
     asked = which.spawn_farlab(*words, timeout=60)
     asked.expect_exact("[y/N] ")
     asked.sendline("y")
-    asked.expect_exact("ended session `second` on `alice`, with 1 kernel")
+    asked.expect_exact("terminated session `second` on `alice` (1 kernel)")
     assert steps.end_of(asked) == 0
     assert laptop.farlab(*words, timeout=PATIENCE).code == 3  # ended from elsewhere
     assert not left(laptop, host)
@@ -151,7 +151,7 @@ def test_on_a_terminal_a_session_without_kernels_ends_unasked_and_one_that_hangs
     kernel, server = open_notebook(alice, "fit.ipynb"), server_of(host)
     with steps.frozen([server]):
         asked = laptop.spawn_farlab("terminate", "alice", timeout=60)
-        asked.expect_exact("session `main` on `alice` does not tell what runs in it")
+        asked.expect_exact("cannot tell which kernels run in session `main` on `alice`")
         asked.expect_exact("[y/N] ")
         asked.sendline("n")
         assert steps.end_of(asked) == 130

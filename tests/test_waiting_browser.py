@@ -62,7 +62,7 @@ def test_a_person_is_told_and_programs_wait(bed: Bed, host: Host, address: Addre
         assert b"Content-Type: text/html" in said
         assert b"alice" in said.partition(b"\r\n\r\n")[2]
         assert address.token.encode() not in said
-        assert (b"cannot be reached" if state == "down" else b"silent") in said
+        assert (b"Cannot reach" if state == "down" else b"does not answer") in said
         assert select.select(programs, [], [], 0)[0] == []  # nobody of these has heard a word
         bed.wan.blackhole("off")
         for sock in programs:

@@ -1,13 +1,12 @@
-"""What a person can type next, for this very session: the one place that writes a command of `farlab` or of `ssh`.
+"""What a user can type next, for this very session: the only module that writes a command of `farlab` or of `ssh`.
 
-Rule: whoever advises writes a command in braces, with its places open, and knows no session:
+Rule: a hint has its commands in braces, with placeholders, and does not know the session:
 
     "`{farlab logs HOST -f}` shows what it does"      "does `{ssh HOST true}` work?"
 
-`fill` closes them: `HOST` becomes the host, a `farlab` gets the session's `--name` and `-F`, an `ssh` its `-F`, all of
-it quoted for a shell; `OTHER` is a name that is not this session's, `{config}` the file in which `ssh` looks the host
-up. Where words of a person's belong into the command, `command` writes it at once. A test finds commands that are
-written anywhere else. Pure.
+`fill` replaces them: `HOST` becomes the host, a `farlab` gets the session's `--name` and `-F`, an `ssh` its `-F`, all
+quoted for a shell; `OTHER` is a name that is not this session's, `{config}` the file in which `ssh` looks the host up.
+`command` writes a command with a user's own values. A test finds commands that are written elsewhere. Pure.
 """
 
 from __future__ import annotations
@@ -20,36 +19,37 @@ from contextvars import ContextVar
 from typing import Protocol
 
 from .errors import FarlabError
+from .model import DEFAULT_NAME
 
-_PLACE = re.compile(r"\{(config|(?:farlab|ssh|ssh-copy-id) [^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\{(config|(?:farlab|ssh|ssh-copy-id) [^{}]*)\}")
 _HOST = re.compile(r"\bHOST\b")
 _OTHER = re.compile(r"\bOTHER\b")
-default_name: ContextVar[str] = ContextVar("usual_name", default="main")
-"""The session that a command means which names none: the person's environment or configuration may say another."""
+default_name: ContextVar[str] = ContextVar("default_name", default=DEFAULT_NAME)
+"""The session of a command without `--name`: the user's environment or configuration may set another."""
 _CONFIG = "~/.ssh/config"
 _LONGEST_NAME = 32
 
 
 OF_HOSTS = {
-    "busy": "wait, then the same again: another farlab, perhaps another laptop's, starts or ends this session just now",
+    "busy": "wait, then try again: another farlab, perhaps on another laptop, is starting or ending this session",
     "owner": "`{ssh HOST 'ls -ld ~ ~/.local ~/.local/state; ls -la /tmp | grep farlab'}` shows who can remove it",
-    "limits": "`{ssh HOST 'ulimit -a; df -h ~ /tmp'}` shows what may be in the way",
+    "limits": "`{ssh HOST 'ulimit -a; df -h ~ /tmp'}` shows the limits and free space there",
     "setup": "try the `--setup` lines one by one after `{ssh -t HOST}`",
-    "opaque": "name the Python or the environment behind it with `--env`",
-    "not-python": "`--env` names a directory with `bin/python` in it, or a Python; `./NAME` begins at your home there",
-    "old": "name another environment with `--env`, or upgrade this one there: `pip install --upgrade jupyterlab`",
+    "opaque": "give the Python or the environment behind it with `--env`",
+    "not-python": "`--env` takes a directory with `bin/python`, or a Python; `./NAME` is relative to your home there",
+    "old": "choose another environment with `--env`, or upgrade this one: `pip install --upgrade jupyterlab`",
     "login": (
-        "take out what changes this in the Jupyter configuration there, such as `~/.jupyter/jupyter_server_config.py`, "
+        "remove what sets this in the Jupyter configuration there, such as `~/.jupyter/jupyter_server_config.py`, "
         "or the server extension that does"
     ),
-    "pages": "take `--app lab`, or leave `--keep-output` out",
-    "newer": "name an environment with a newer Python or JupyterLab with `--env`, or leave `--keep-output` out",
+    "pages": "use `--app lab`, or omit `--keep-output`",
+    "newer": "choose an environment with a newer Python or JupyterLab with `--env`, or omit `--keep-output`",
 }
-"""Hints that a host gives for errors of ours, by the word that it says: what to type is never in a host's own words."""
+"""Hints for errors that a host reports, by the slug that it sends: a host never writes what a user types."""
 
 
 class Named(Protocol):
-    """Whatever says which session it is about: a `Target`, a status, a result."""
+    """Anything that identifies a session: a `Target`, a status, a result."""
 
     @property
     def host(self) -> str: ...
@@ -59,21 +59,20 @@ class Named(Protocol):
     def ssh_config(self) -> str | None: ...
 
 
-def command(session: Named, verb: str, *words: str) -> str:
-    """`farlab VERB HOST …` for this session; `words` are further options. A `--name` among them names another one."""
-    is_other = "--name" in words
-    named = [session.host, *_options(session, is_named=not is_other), *words]
-    return shlex.join(["farlab", verb, *named])
+def command(session: Named, name: str, *options: str) -> str:
+    """`farlab NAME HOST …` for this session, with further `options`; a `--name` among them is another session's."""
+    has_name = "--name" in options
+    return shlex.join(["farlab", name, session.host, *_options(session, with_name=not has_name), *options])
 
 
 def fill(text: str, session: Named | None) -> str:
-    """`text` with its commands as they can be typed for `session`; None: no session is known, `HOST` stays."""
-    return _PLACE.sub(lambda place: _typed(place[1], session), text)
+    """`text` with its commands filled in for `session`; None: no session is known, and `HOST` stays."""
+    return _PLACEHOLDER.sub(lambda found: _filled(found[1], session), text)
 
 
 @contextmanager
 def fill_hints(session: Named | None) -> Iterator[None]:
-    """What is raised meanwhile can be typed: the hint names this session from here on."""
+    """Fill in the hints of errors that are raised in this block."""
     try:
         yield
     except FarlabError as error:
@@ -88,8 +87,8 @@ def free_name(wanted: str, taken: Collection[str]) -> str:
     return next(name for name in (plain[:_LONGEST_NAME], *numbered) if name not in taken)
 
 
-def _typed(place: str, session: Named | None) -> str:
-    """One command, or the configuration's name, for a session."""
+def _filled(place: str, session: Named | None) -> str:
+    """One command, or the configuration file, for a session."""
     if place == "config":
         return (session and session.ssh_config) or _CONFIG
     if session is None:
@@ -97,17 +96,17 @@ def _typed(place: str, session: Named | None) -> str:
     program, _, rest = place.partition(" ")
     host, config = shlex.quote(session.host), shlex.join(_config(session))
     if program == "farlab":
-        is_named = not rest.startswith("list ") and "--name" not in rest
-        host = shlex.join([session.host, *_options(session, is_named=is_named)])
+        with_name = not rest.startswith("list ") and "--name" not in rest
+        host = shlex.join([session.host, *_options(session, with_name=with_name)])
     elif config:
         program = f"{program} {config}"
-    words = _OTHER.sub(free_name("other", {session.name}), rest)
-    return f"{program} {_HOST.sub(lambda _: host, words)}"
+    rest = _OTHER.sub(free_name("other", {session.name}), rest)
+    return f"{program} {_HOST.sub(lambda _: host, rest)}"
 
 
-def _options(session: Named, *, is_named: bool) -> list[str]:
-    """What tells this session from others on its host."""
-    name = ["--name", session.name] if is_named and session.name != default_name.get() else []
+def _options(session: Named, *, with_name: bool) -> list[str]:
+    """What distinguishes this session from others on its host."""
+    name = ["--name", session.name] if with_name and session.name != default_name.get() else []
     return [*name, *_config(session)]
 
 

@@ -12,65 +12,171 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePath
 
+from . import model
 from .errors import Usage
-from .model import NAME, App, Kernels, SessionOptions
+from .model import NAME, NAME_RULE, App, Kernels, SessionOptions
 
 Value = str | int | float | bool | tuple[str, ...]
-
-
-class Kind(StrEnum):
-    """What a setting may hold. The text is how an error names it."""
-
-    HOST = "a host"
-    NAME = "a session's name"
-    TEXT = "a text"
-    FILE = "a file"
-    FLAG = "true or false"
-    PORT = "a port, 1 to 65535"
-    COUNT = "a whole number, 0 or more"
-    SECONDS = "a number of seconds above 0"
-    SIZE = "a size such as 64M, 1M or more"
-    HOURS = "a number of hours above 0"
-    APP = "one of lab, notebook, nbclassic, server"
-    KERNELS = "one of any, private"
-    LINES = "a text or a list of texts"
-
-
-KEYS: Mapping[str, Kind] = {
-    "host": Kind.HOST,
-    "name": Kind.NAME,
-    "dir": Kind.TEXT,
-    "env": Kind.TEXT,
-    "setup": Kind.LINES,
-    "app": Kind.APP,
-    "notebook": Kind.TEXT,
-    "port": Kind.PORT,
-    "no-browser": Kind.FLAG,
-    "copy": Kind.FLAG,
-    "timeout": Kind.SECONDS,
-    "kernels": Kind.KERNELS,
-    "keep-output": Kind.FLAG,
-    "keep-host": Kind.SIZE,
-    "keep-laptop": Kind.SIZE,
-    "keep-hours": Kind.HOURS,
-    "yes": Kind.FLAG,
-    "follow": Kind.FLAG,
-    "keeper": Kind.FLAG,
-    "lines": Kind.COUNT,
-    "seconds": Kind.SECONDS,
-    "json": Kind.FLAG,
-    "ssh-config": Kind.FILE,
-    "verbose": Kind.FLAG,
-}
-"""Every setting, in the order of the help texts."""
-LEAST_SIZE = 1 << 20
-_MOST_SIZE, _MOST_SECONDS, _MOST_HOURS = 1 << 62, 1e9, 1e6
-_SIZE = re.compile("([0-9]{1,15})([KMGT]?)(?:I?B)?", re.ASCII)
 _EXAMPLE = "`docs/configuration.md` has an example"
+_FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_SIZE = re.compile("([0-9]{1,15})([KMGT]?)(?:I?B)?", re.ASCII)
+
+
+class _InvalidValue(ValueError):
+    """The right type, but not usable; says why."""
+
+
+def _parse_host(text: str) -> str:
+    if text.startswith("-"):
+        raise _InvalidValue("is not a valid host: it begins with `-`")
+    if not text or any(not char.isprintable() or char.isspace() for char in text):
+        raise _InvalidValue("is not a valid host")
+    return text
+
+
+def _parse_name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise _InvalidValue("is not a valid session name")
+    return text
+
+
+def _parse_text(text: str) -> str:
+    if not text or "\0" in text:
+        raise _InvalidValue("is empty or contains a NUL character")
+    text.encode("utf-8", "surrogateescape")  # a ValueError for what no system takes
+    return text
+
+
+def _parse_lines(text: str) -> tuple[str, ...]:
+    return tuple(_parse_text(line) for line in text.splitlines() if line.strip())
+
+
+def _parse_flag(text: str) -> bool:
+    if text.lower() not in _FLAGS:
+        raise ValueError
+    return _FLAGS[text.lower()]
+
+
+def _parse_size(text: str) -> int:
+    found = _SIZE.fullmatch(text.upper())
+    size = int(found[1]) << 10 * " KMGT".index(found[2] or " ") if found else 0
+    if not model.MIN_SIZE <= size <= model.MAX_SIZE:
+        raise ValueError
+    return size
+
+
+def _number(convert: type[int] | type[float], above: float, most: float) -> Callable[[str], Value]:
+    def parse_number(text: str) -> Value:
+        number = convert(text)
+        if not above < number <= most:
+            raise ValueError
+        return number
+
+    return parse_number
+
+
+def _one_of(choices: type[StrEnum]) -> Callable[[str], Value]:
+    def parse_choice(text: str) -> Value:
+        if text not in list(choices):
+            raise ValueError
+        return text
+
+    return parse_choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a setting may hold. `noun` is how an error names it, `types` those that TOML and Python may give."""
+
+    noun: str
+    parse: Callable[[str], Value]
+    types: tuple[type, ...] = (str,)
+    hint: str | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def toml_hint(self) -> str:
+        """What to do about a value of a wrong type in the file."""
+        return "write it in quotes" if str in self.types else "write it without quotes"
+
+
+HOST = Kind(noun="a host", parse=_parse_host)
+SESSION_NAME = Kind(noun="a session name", parse=_parse_name, hint=NAME_RULE)
+TEXT = Kind(noun="a text", parse=_parse_text)
+FILE = Kind(noun="a file", parse=_parse_text)
+LINES = Kind(noun="a text or a list of texts", parse=_parse_lines, types=(str, list))
+FLAG = Kind(noun="true or false", parse=_parse_flag, types=(bool,))
+PORT = Kind(noun="a port, 1 to 65535", parse=_number(int, 0, 65535), types=(int,))
+COUNT = Kind(noun="a whole number, 0 or more", parse=_number(int, -1, float("inf")), types=(int,))
+_SECONDS = _number(float, 0, model.MAX_SECONDS)
+SECONDS = Kind(noun="a number of seconds above 0", parse=_SECONDS, types=(int, float))
+HOURS = Kind(noun="a number of hours above 0", parse=_number(float, 0, model.MAX_HOURS), types=(int, float))
+SIZE = Kind(noun="a size such as 64M, 1M or more", parse=_parse_size, types=(int, str))
+APP = Kind(noun=f"one of {', '.join(App)}", parse=_one_of(App), choices=tuple(App))
+KERNELS = Kind(noun=f"one of {', '.join(Kernels)}", parse=_one_of(Kernels), choices=tuple(Kernels))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
+    """One setting: what it may hold, and what the help says of its option."""
+
+    kind: Kind
+    help: str
+    short: str = ""
+    metavar: str = ""
+
+
+def _flag(text: str, short: str = "") -> Setting:
+    return Setting(kind=FLAG, help=text, short=short)
+
+
+def _setting(kind: Kind, metavar: str, text: str, short: str = "") -> Setting:
+    return Setting(kind=kind, help=text, short=short, metavar=metavar)
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "host": _setting(HOST, "HOST", "ask this host, and show Jupyter servers that farlab did not start, too"),
+    "name": _setting(SESSION_NAME, "NAME", f"session name (default: {model.DEFAULT_NAME})", "-n"),
+    "dir": _setting(TEXT, "DIR", "working directory on the host (default: your home)"),
+    "env": _setting(TEXT, "ENV", "environment on the host: a conda name, or a path to an environment or a Python"),
+    "setup": _setting(LINES, "LINE", "shell command to run on the host before Jupyter starts (repeatable)"),
+    "app": _setting(APP, "APP", f"{', '.join(App)} (default: {App.LAB})"),
+    "notebook": _setting(TEXT, "PATH", "notebook to open, a path on the host"),
+    "port": _setting(PORT, "N", "local port (default: the same as last time, or a free one)"),
+    "no-browser": _flag("print the address, do not open a browser"),
+    "copy": _flag("copy the address to the clipboard"),
+    "timeout": _setting(
+        SECONDS, "S", f"seconds to wait, not counting time at prompts (default: {model.DEFAULT_TIMEOUT:g})"
+    ),
+    "kernels": _setting(
+        KERNELS, "KIND", f"any, or private: only kernels that no other user can read (default: {Kernels.ANY})"
+    ),
+    "keep-output": _flag(
+        "keep cell output while no browser tab is open (installs Jupyter extensions; a reload loses ipywidgets)"
+    ),
+    "keep-host": _setting(
+        SIZE, "SIZE", f"buffer on the host while this machine is offline (default: {model.DEFAULT_KEEP_HOST >> 20}M)"
+    ),
+    "keep-laptop": _setting(
+        SIZE, "SIZE", f"buffer here while the host is unreachable (default: {model.DEFAULT_KEEP_LAPTOP >> 20}M)"
+    ),
+    "keep-hours": _setting(
+        HOURS, "H", f"how long the host keeps open connections for this machine (default: {model.DEFAULT_KEEP_HOURS})"
+    ),
+    "yes": _flag("end kernels, busy ones too, without asking", "-y"),
+    "follow": _flag("keep running and show what is new, until Ctrl-C", "-f"),
+    "keeper": _flag("show the log of the keeper on this machine"),
+    "lines": _setting(COUNT, "N", f"how many lines (default: {model.DEFAULT_LOG_LINES})"),
+    "seconds": _setting(SECONDS, "N", "stop after this many seconds"),
+    "json": _flag("print one JSON document on stdout, for success and failure"),
+    "ssh-config": _setting(FILE, "FILE", "use this file instead of `~/.ssh/config`, as `ssh -F` does", "-F"),
+    "verbose": _flag("show each step, and the traceback of a bug", "-v"),
+}
+"""Every setting, in the order of the help texts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
     """A value and, in words that fit into an error, the place it came from."""
 
     value: Value
@@ -82,15 +188,15 @@ class Config:
     """What `config.toml` says. `file` is its path, "" where there is none."""
 
     file: str = ""
-    defaults: Mapping[str, Setting] = field(default_factory=dict)
-    hosts: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
+    defaults: Mapping[str, Given] = field(default_factory=dict)
+    hosts: Mapping[str, Mapping[str, Given]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of one call. A setting that nobody gave is None, False or ()."""
+    """The settings of one command. One that was not given is None, False or ()."""
 
-    chosen: Mapping[str, Setting] = field(default_factory=dict)
+    given: Mapping[str, Given] = field(default_factory=dict)
 
     def text(self, key: str) -> str | None:
         value = self._value(key)
@@ -112,13 +218,13 @@ class Settings:
         return value if isinstance(value, tuple) else ()
 
     def origin(self, key: str) -> str:
-        """Where `key` came from; "" where nobody gave it."""
-        return self.chosen[key].origin if key in self.chosen else ""
+        """Where `key` came from; "" if it was not given."""
+        return self.given[key].origin if key in self.given else ""
 
     def _value(self, key: str) -> Value | None:
-        if key not in KEYS:
+        if key not in SETTINGS:
             raise KeyError(key)
-        return self.chosen[key].value if key in self.chosen else None
+        return self.given[key].value if key in self.given else None
 
 
 def variable(key: str) -> str:
@@ -127,23 +233,30 @@ def variable(key: str) -> str:
 
 
 def from_text(key: str, text: str, origin: str) -> Value:
-    """The value of `key` as a person types it, on the command line or in a variable. Raises `Usage` naming `origin`."""
-    kind = KEYS[key]
+    """The value of `key` as a user types it, on the command line or in a variable. Raises `Usage` naming `origin`."""
+    kind = SETTINGS[key].kind
     try:
-        return _READERS[kind](text)
-    except _Refused as refused:
-        raise Usage(f"{origin}: `{text}` {refused}", hint=_hint(kind)) from None
+        return kind.parse(text)
+    except _InvalidValue as invalid:
+        raise Usage(f"{origin}: `{text}` {invalid}", hint=kind.hint) from None
     except ValueError:
-        raise Usage(f"{origin}: `{text}` is not {kind.value}", hint=_hint(kind)) from None
+        raise Usage(f"{origin}: `{text}` is not {kind.noun}", hint=kind.hint) from None
 
 
-def from_value(key: str, value: object, origin: str) -> Value:
-    """The value of `key` as a program gives it: of the right type, a `Path` for a text too. Raises `Usage`."""
-    if isinstance(value, PurePath) and KEYS[key] in (Kind.TEXT, Kind.FILE):
+def from_value(key: str, value: object, origin: str, *, hint: str | None = None) -> Value:
+    """The value of `key` as a program or the file gives it: of the right type, a `Path` for a text too.
+
+    Raises `Usage`: `port = "8888"` is a mistake worth telling, with `hint`.
+    """
+    kind = SETTINGS[key].kind
+    if isinstance(value, PurePath) and kind in (TEXT, FILE):
         value = str(value)
-    if isinstance(value, tuple):
-        value = list(value)
-    return _typed(key, value, origin, hint=None)
+    if kind is LINES and isinstance(value, list | tuple) and all(isinstance(line, str) for line in value):
+        value = "\n".join(value)
+    if not isinstance(value, kind.types) or isinstance(value, list) or isinstance(value, bool) != (kind is FLAG):
+        shown = repr(value) if hint is None else value
+        raise Usage(f"{origin}: `{shown}` is not {kind.noun}", hint=hint)
+    return from_text(key, str(value), origin)
 
 
 def parse(text: str, file: str) -> Config:
@@ -157,29 +270,28 @@ def parse(text: str, file: str) -> Config:
     for table in tables:
         if table not in ("defaults", "host"):
             known = "tables are `[defaults]` and `[host.NAME]`"
-            raise Usage(f"`{table}` in `{file}` is not known", hint=nearest(table, ("defaults", "host")) or known)
+            raise Usage(f"unknown `{table}` in `{file}`", hint=suggest(table, ("defaults", "host")) or known)
     defaults = _table(tables.get("defaults", {}), "[defaults]", file)
     hosts = _mapping(tables.get("host", {}), "[host]", file)
     return Config(file=file, defaults=defaults, hosts={name: _host(name, hosts[name], file) for name in hosts})
 
 
-def resolve(keys: Iterable[str], *, words: Mapping[str, Value], environ: Mapping[str, str], config: Config) -> Settings:
-    """The settings of one call.
+def resolve(keys: Iterable[str], *, typed: Mapping[str, Value], environ: Mapping[str, str], config: Config) -> Settings:
+    """The settings of one command.
 
-    `words` are those of the command line; of the environment and the file only `keys` are looked at.
-    The host is settled first, since `[host.NAME]` depends on it.
+    `typed` are those of the command line; of the environment and the file only `keys` are looked at.
+    The host comes first, since `[host.NAME]` depends on it.
     """
-    typed = {key: Setting(value=words[key], origin=_option(key)) for key in words}
     wanted = frozenset(keys)
-    outer = {**_pick(config.defaults, wanted), **_variables(environ, wanted), **typed}
-    host = outer["host"].value if "host" in outer else None
+    above = {**_variables(environ, wanted), **{key: Given(value=typed[key], origin=_option(key)) for key in typed}}
+    below = _pick(config.defaults, wanted)
+    host = {**below, **above}["host"].value if "host" in {**below, **above} else None
     table = config.hosts.get(host, {}) if isinstance(host, str) else {}
-    inner = {**_pick(config.defaults, wanted), **_pick(table, wanted), **_variables(environ, wanted), **typed}
-    return Settings(chosen=inner)
+    return Settings(given={**below, **_pick(table, wanted), **above})
 
 
-def wish(settings: Settings) -> SessionOptions:
-    """What these settings want a session to be."""
+def session_options(settings: Settings) -> SessionOptions:
+    """The session that these settings ask for."""
     app, kernels = settings.text("app"), settings.text("kernels")
     return SessionOptions(
         directory=settings.text("dir"),
@@ -188,7 +300,7 @@ def wish(settings: Settings) -> SessionOptions:
         app=App(app) if app else None,
         notebook=settings.text("notebook"),
         port=settings.whole("port"),
-        timeout=settings.number("timeout") or SessionOptions().timeout,
+        timeout=settings.number("timeout") or model.DEFAULT_TIMEOUT,
         kernels=Kernels(kernels) if kernels else None,
         keep_output=settings.flag("keep-output"),
         keep_host=settings.whole("keep-host"),
@@ -197,8 +309,8 @@ def wish(settings: Settings) -> SessionOptions:
     )
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A "did you mean" for a word that is not known, or ""."""
+def suggest(word: str, known: Iterable[str]) -> str:
+    """A "did you mean" for an unknown word, or ""."""
     import difflib
 
     found = difflib.get_close_matches(word, list(known), n=1)
@@ -209,27 +321,27 @@ def _option(key: str) -> str:
     return "`HOST`" if key == "host" else f"`--{key}`"
 
 
-def _pick(table: Mapping[str, Setting], wanted: frozenset[str]) -> dict[str, Setting]:
-    return {key: setting for key, setting in table.items() if key in wanted}
+def _pick(table: Mapping[str, Given], wanted: frozenset[str]) -> dict[str, Given]:
+    return {key: given for key, given in table.items() if key in wanted}
 
 
-def _variables(environ: Mapping[str, str], wanted: frozenset[str]) -> dict[str, Setting]:
-    """What the environment says; an empty variable says nothing."""
-    given = {key: environ[variable(key)] for key in KEYS if key in wanted and environ.get(variable(key))}
-    origins = {key: f"`{variable(key)}` in the environment" for key in given}
-    return {key: Setting(value=from_text(key, given[key], origins[key]), origin=origins[key]) for key in given}
+def _variables(environ: Mapping[str, str], wanted: frozenset[str]) -> dict[str, Given]:
+    """The settings in the environment. Empty variables are ignored."""
+    texts = {key: environ[variable(key)] for key in SETTINGS if key in wanted and environ.get(variable(key))}
+    origins = {key: f"`{variable(key)}` in the environment" for key in texts}
+    return {key: Given(value=from_text(key, texts[key], origins[key]), origin=origins[key]) for key in texts}
 
 
-def _host(name: str, table: object, file: str) -> dict[str, Setting]:
+def _host(name: str, table: object, file: str) -> dict[str, Given]:
     label = f"[host.{name}]"
     settings = _mapping(table, label, file)
     for key, value in settings.items():
         if isinstance(value, dict):  # [host.a.b] is `b` inside `a` to TOML
             full = ".".join((name, *_path(key, value)))
-            hint = f'a name with dots is quoted: `[host."{full}"]`'
+            hint = f'quote a name that contains dots: `[host."{full}"]`'
             raise Usage(f"`{key}` in `{label}` of `{file}` is a table, not a setting", hint=hint)
     if "host" in settings:
-        raise Usage(f"`host` in `{label}` of `{file}`: a host's own table cannot name a host", hint="leave it out")
+        raise Usage(f"`host` in `{label}` of `{file}`: a host's own table cannot name a host", hint="remove it")
     return _table(settings, label, file)
 
 
@@ -245,146 +357,12 @@ def _mapping(value: object, label: str, file: str) -> dict[str, object]:
     return value
 
 
-def _table(value: object, label: str, file: str) -> dict[str, Setting]:
+def _table(value: object, label: str, file: str) -> dict[str, Given]:
     settings = _mapping(value, label, file)
-    return {key: _setting(key, settings[key], label, file) for key in settings}
+    return {key: _given(key, settings[key], f"`{key}` in `{label}` of `{file}`") for key in settings}
 
 
-def _setting(key: str, value: object, label: str, file: str) -> Setting:
-    origin = f"`{key}` in `{label}` of `{file}`"
-    if key not in KEYS:
-        hint = nearest(key, KEYS) or f"keys are {', '.join(KEYS)}"
-        raise Usage(f"{origin} is not known", hint=hint)
-    return Setting(value=_typed(key, value, origin, hint=_hint(KEYS[key], toml=True)), origin=origin)
-
-
-def _typed(key: str, value: object, origin: str, *, hint: str | None) -> Value:
-    """A value that has a type, the one its kind asks for: `port = "8888"` is a mistake worth telling, with `hint`."""
-    kind = KEYS[key]
-    if kind is Kind.LINES and isinstance(value, list) and all(isinstance(line, str) for line in value):
-        return tuple(each for line in value for each in from_text(key, line, origin))  # type: ignore[union-attr]
-    if kind is Kind.FLAG and isinstance(value, bool):
-        return value
-    types = _TYPES.get(kind, str)
-    if not isinstance(value, types) or isinstance(value, bool):
-        shown = repr(value) if hint is None else value
-        raise Usage(f"{origin}: `{shown}` is not {kind.value}", hint=hint)
-    return from_text(key, str(value), origin)
-
-
-_TYPES: Mapping[Kind, type | tuple[type, ...]] = {
-    Kind.FLAG: bool,
-    Kind.PORT: int,
-    Kind.COUNT: int,
-    Kind.SECONDS: (int, float),
-    Kind.SIZE: (int, str),
-    Kind.HOURS: (int, float),
-}
-
-
-def _hint(kind: Kind, *, toml: bool = False) -> str | None:
-    if kind is Kind.NAME and not toml:
-        return "letters, digits, `-` and `_`, beginning with a letter or digit, 32 at most"
-    if toml:
-        plain = kind in (Kind.FLAG, Kind.PORT, Kind.COUNT, Kind.SECONDS, Kind.HOURS)
-        return "write it without quotes" if plain else "write it in quotes"
-    return None
-
-
-class _Refused(ValueError):
-    """Right in shape, yet not to be used; says why."""
-
-
-def _read_host(text: str) -> str:
-    if text.startswith("-"):
-        raise _Refused("cannot be a host: it begins with `-`")
-    if not text or any(not char.isprintable() or char.isspace() for char in text):
-        raise _Refused("cannot be a host")
-    return text
-
-
-def _read_name(text: str) -> str:
-    if not NAME.fullmatch(text):
-        raise _Refused("cannot be a session's name")
-    return text
-
-
-def _read_text(text: str) -> str:
-    if not text or "\0" in text:
-        raise _Refused("cannot be used: it is empty or holds a NUL")
-    text.encode("utf-8", "surrogateescape")  # a ValueError for what no system takes
-    return text
-
-
-def _read_flag(text: str) -> bool:
-    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if text.lower() not in known:
-        raise ValueError
-    return known[text.lower()]
-
-
-def _read_port(text: str) -> int:
-    if not 1 <= int(text) <= 65535:
-        raise ValueError
-    return int(text)
-
-
-def _read_count(text: str) -> int:
-    if int(text) < 0:
-        raise ValueError
-    return int(text)
-
-
-def _read_seconds(text: str) -> float:
-    if not 0 < float(text) <= _MOST_SECONDS:
-        raise ValueError
-    return float(text)
-
-
-def _read_hours(text: str) -> float:
-    if not 0 < float(text) <= _MOST_HOURS:
-        raise ValueError
-    return float(text)
-
-
-def _read_size(text: str) -> int:
-    found = _SIZE.fullmatch(text.upper())
-    if not found:
-        raise ValueError
-    size = int(found[1]) << 10 * " KMGT".index(found[2] or " ")
-    if not LEAST_SIZE <= size <= _MOST_SIZE:
-        raise ValueError
-    return size
-
-
-def _read_app(text: str) -> str:
-    if text not in list(App):
-        raise ValueError
-    return text
-
-
-def _read_kernels(text: str) -> str:
-    if text not in list(Kernels):
-        raise ValueError
-    return text
-
-
-def _read_lines(text: str) -> tuple[str, ...]:
-    return tuple(_read_text(line) for line in text.splitlines() if line.strip())
-
-
-_READERS: Mapping[Kind, Callable[[str], Value]] = {
-    Kind.HOST: _read_host,
-    Kind.NAME: _read_name,
-    Kind.TEXT: _read_text,
-    Kind.FILE: _read_text,
-    Kind.FLAG: _read_flag,
-    Kind.PORT: _read_port,
-    Kind.COUNT: _read_count,
-    Kind.SECONDS: _read_seconds,
-    Kind.SIZE: _read_size,
-    Kind.HOURS: _read_hours,
-    Kind.APP: _read_app,
-    Kind.KERNELS: _read_kernels,
-    Kind.LINES: _read_lines,
-}
+def _given(key: str, value: object, origin: str) -> Given:
+    if key not in SETTINGS:
+        raise Usage(f"unknown {origin}", hint=suggest(key, SETTINGS) or f"keys are {', '.join(SETTINGS)}")
+    return Given(value=from_value(key, value, origin, hint=SETTINGS[key].kind.toml_hint), origin=origin)

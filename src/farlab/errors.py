@@ -2,33 +2,33 @@
 
     FarlabError
     ├── Internal            1   internal           a bug of ours, or a local program that broke
-    ├── PortBusy            1   port-busy          `--port` is taken on this machine
-    ├── KeeperSilent        1   keeper-silent      farlab's own process here is stopped or stuck
-    ├── Usage               2   usage              words, values or configuration that cannot be
-    ├── NoSession           3   no-session         nothing of that name runs
+    ├── PortBusy            1   port-busy          farlab cannot listen on `--port`
+    ├── KeeperSilent        1   keeper-silent      the keeper is stopped or stuck
+    ├── Usage               2   usage              invalid command line or configuration
+    ├── NoSession           3   no-session         no such session is running
     ├── Unreachable         4   unreachable        the host does not answer, or `ssh` broke on the way
-    ├── LinkLost            4   link-lost          the link ended in the middle of something
+    ├── LinkLost            4   link-lost          the connection ended during a request
     ├── Authentication      5   authentication     the host refused every key, password or code
-    ├── CannotAsk           5   cannot-ask         `ssh` has a question and nobody is there to answer
-    ├── HostKeyUnknown      5   host-key-unknown   never seen before, and not accepted
-    ├── HostKeyChanged      5   host-key-changed   not the key that is in `known_hosts`
+    ├── CannotAsk           5   cannot-ask         `ssh` asks a question and there is no terminal to answer on
+    ├── HostKeyUnknown      5   host-key-unknown   the host key is new and was not accepted
+    ├── HostKeyChanged      5   host-key-changed   the host key differs from `known_hosts`
     ├── NoPython            6   no-python          no Python ≥ 3.6 on the host
     ├── NoJupyter           6   no-jupyter         the chosen environment has no Jupyter
     ├── NoEnvironment       6   no-environment     `--env` names nothing on the host
-    ├── NoKeepOutput        6   no-keep-output     `--keep-output` needs what the host or environment has not
-    ├── NoDirectory         6   no-directory       `--dir` is not a directory there
-    ├── DiskFull            6   disk-full          disk or quota is full, there or here
-    ├── HostLacks           6   host-lacks         something else is missing or not ours there
-    ├── ShellFailed         7   shell-failed       the login shell or a `setup` line ended early
-    ├── ShellStuck          7   shell-stuck        the login shell never came to our command
+    ├── NoKeepOutput        6   no-keep-output     the host or environment lacks what `--keep-output` needs
+    ├── NoDirectory         6   no-directory       `--dir` is not a directory on the host
+    ├── DiskFull            6   disk-full          a disk or quota is full, on the host or here
+    ├── HostLacks           6   host-lacks         the host lacks something else
+    ├── ShellFailed         7   shell-failed       the login shell or a `--setup` line ended early
+    ├── ShellStuck          7   shell-stuck        the login shell or a `--setup` line did not finish
     ├── ServerFailed        7   server-failed      the server ended before it answered
-    ├── NotAnswering        7   not-answering      a session is alive but does not answer
+    ├── NotAnswering        7   not-answering      the session is running but does not answer
     ├── Elsewhere           7   elsewhere          the session runs on another node of this host
-    ├── Scheduler           8   scheduler          the batch system refused
     ├── TimedOut            9   timed-out          it took longer than `--timeout`
-    └── Interrupted       130   interrupted        Ctrl-C, or `disconnect` meanwhile
+    └── Interrupted       130   interrupted        Ctrl-C, or `disconnect` from another terminal
 
-Slugs and exit statuses are a contract: additions only. Each slug has its section in `docs/errors.md`.
+A class is named after its slug. Slugs and exit statuses are a contract: additions only (8: for batch systems).
+Each slug has its section in `docs/errors.md`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class FarlabError(Exception):
     """An expected failure.
 
     `message` says what was tried, on which host; `detail` holds the other program's own words, verbatim
-    (shown only after control characters are stripped); `hint` is what to type next, whose commands `advice` fills in
-    for the session that the error is about.
+    (control characters are removed before they are shown); `hint` says what to type next: `advice` fills its commands
+    in for the session that the error is about.
     """
 
     slug: ClassVar[str] = "internal"
@@ -62,19 +62,19 @@ class FarlabError(Exception):
 
 class Internal(FarlabError):
     slug = "internal"
-    default_hint = "`{farlab logs HOST --keeper}` may tell why"
+    default_hint = "`{farlab logs HOST --keeper}` may show why"
 
 
 class PortBusy(FarlabError):
     slug = "port-busy"
-    default_hint = "leave `--port` out to get a free one"
+    default_hint = "omit `--port` to get a free one"
 
 
 class KeeperSilent(FarlabError):
     slug = "keeper-silent"
     default_hint = (
-        'nothing was done. `pgrep -u "$USER" -fl farlab.keeper` lists such processes; '
-        "`kill -CONT` with its number lets one that was stopped go on"
+        'nothing was done. `pgrep -u "$USER" -fl farlab.keeper` lists the keepers; '
+        "`kill -CONT PID` resumes one that was stopped"
     )
 
     def __init__(self, message: str, *, detail: str = "", hint: str | None = None, pid: int | None = None) -> None:
@@ -104,13 +104,15 @@ class Unreachable(FarlabError):
 class LinkLost(FarlabError):
     slug = "link-lost"
     exit_status = 4
-    default_hint = "`{farlab list --host HOST}` shows whether the session runs, `{farlab connect HOST}` finds it again"
+    default_hint = (
+        "`{farlab list --host HOST}` shows whether the session is running, `{farlab connect HOST}` reconnects"
+    )
 
 
 class Authentication(FarlabError):
     slug = "authentication"
     exit_status = 5
-    default_hint = "`ssh-add -l` lists the keys of your agent; `{ssh -v HOST}` shows what is tried"
+    default_hint = "`ssh-add -l` lists the keys in your agent; `{ssh -v HOST}` shows which are tried"
 
 
 class CannotAsk(FarlabError):
@@ -122,13 +124,13 @@ class CannotAsk(FarlabError):
 class HostKeyUnknown(FarlabError):
     slug = "host-key-unknown"
     exit_status = 5
-    default_hint = "run `{farlab connect HOST}` in a terminal, compare the fingerprint, and say yes"
+    default_hint = "run `{farlab connect HOST}` in a terminal, compare the fingerprint and answer yes"
 
 
 class HostKeyChanged(FarlabError):
     slug = "host-key-changed"
     exit_status = 5
-    default_hint = "ask the administrators of the host before you go on"
+    default_hint = "ask the administrators of the host before you continue"
 
 
 class NoPython(FarlabError):
@@ -141,7 +143,7 @@ class NoJupyter(FarlabError):
     slug = "no-jupyter"
     exit_status = 6
     default_hint = (
-        "name an environment that has it with `--env`, bring it with `--setup`, or install it: "
+        "choose an environment that has it with `--env`, load it with `--setup`, or install it: "
         "`{ssh HOST 'python3 -m venv lab && lab/bin/pip install jupyterlab'}`, then `{farlab connect HOST --env ./lab}`"
     )
 
@@ -150,8 +152,8 @@ class NoEnvironment(FarlabError):
     slug = "no-environment"
     exit_status = 6
     default_hint = (
-        "`{ssh -t HOST 'bash -ic \"conda env list\"'}` lists conda's; a virtual environment is named by its directory, "
-        "`--env ./NAME` begins at your home there"
+        "`{ssh -t HOST 'bash -ic \"conda env list\"'}` lists conda environments. A virtual environment is given "
+        "by its directory: `--env ./NAME` is relative to your home there"
     )
 
 
@@ -159,8 +161,8 @@ class NoKeepOutput(FarlabError):
     slug = "no-keep-output"
     exit_status = 6
     default_hint = (
-        "name an environment that has what it needs with `--env`, or leave `--keep-output` out; "
-        "where there is a network, in that environment: `pip install jupyter-collaboration jupyter_server_nbmodel`"
+        "choose an environment that has what it needs with `--env`, or omit `--keep-output`. "
+        "If the host has a network, install it there: `pip install jupyter-collaboration jupyter_server_nbmodel`"
     )
 
 
@@ -168,8 +170,8 @@ class NoDirectory(FarlabError):
     slug = "no-directory"
     exit_status = 6
     default_hint = (
-        "`{ssh HOST 'ls -l | grep ^d'}` lists those in your home there; `--dir` names one on the host, "
-        "and begins at that home without a leading `/`"
+        "`{ssh HOST 'ls -l | grep ^d'}` lists the directories in your home there; `--dir` is relative to it "
+        "unless it begins with `/`"
     )
 
 
@@ -183,8 +185,8 @@ class HostLacks(FarlabError):
     slug = "host-lacks"
     exit_status = 6
     default_hint = (
-        "`{ssh HOST 'ls -ld ~ ~/.local ~/.local/state /tmp; df -h ~ /tmp'}` shows whose these are and how full; "
-        "what is not yours only its owner or an administrator can change"
+        "`{ssh HOST 'ls -ld ~ ~/.local ~/.local/state /tmp; df -h ~ /tmp'}` shows their owners and free space; "
+        "only its owner or an administrator can change what is not yours"
     )
 
 
@@ -192,8 +194,8 @@ class ShellFailed(FarlabError):
     slug = "shell-failed"
     exit_status = 7
     default_hint = (
-        "`{ssh HOST '$SHELL -lic true && echo it works'}` should print `it works`; what ends it earlier "
-        "is in your start-up files there (`.profile`, `.bashrc`, `.zshrc` …)"
+        "`{ssh HOST '$SHELL -lic true && echo it works'}` should print `it works`; else a start-up file there "
+        "ends the shell (`.profile`, `.bashrc`, `.zshrc` …)"
     )
 
 
@@ -201,7 +203,7 @@ class ShellStuck(FarlabError):
     slug = "shell-stuck"
     exit_status = 7
     default_hint = (
-        "`{ssh HOST '$SHELL -lic true'}` should end by itself; a start-up file there may wait for an answer, "
+        "`{ssh HOST '$SHELL -lic true'}` should end by itself; a start-up file there may be waiting for input "
         "or for a file system"
     )
 
@@ -209,15 +211,15 @@ class ShellStuck(FarlabError):
 class ServerFailed(FarlabError):
     slug = "server-failed"
     exit_status = 7
-    default_hint = "does `jupyter lab --no-browser` start after `{ssh -t HOST}`? its log says the same there"
+    default_hint = "try `jupyter lab --no-browser` after `{ssh -t HOST}`: its log should show the same problem"
 
 
 class NotAnswering(FarlabError):
     slug = "not-answering"
     exit_status = 7
     default_hint = (
-        "wait a little: it may come back, with all that its kernels hold; `{farlab logs HOST}` shows what it does. "
-        "`{farlab terminate HOST}` ends it for good, unsaved work included"
+        "wait a little: it may recover, and its kernels keep their state; `{farlab logs HOST}` shows what it does. "
+        "`{farlab terminate HOST}` ends it, and unsaved work is lost"
     )
 
 
@@ -225,21 +227,14 @@ class Elsewhere(FarlabError):
     slug = "elsewhere"
     exit_status = 7
     default_hint = (
-        "connect to that machine by its own name; "
-        "`{farlab connect HOST --name OTHER}` starts another session where you are sent"
+        "connect to that node by its own name, or start another session here: `{farlab connect HOST --name OTHER}`"
     )
-
-
-class Scheduler(FarlabError):
-    slug = "scheduler"
-    exit_status = 8
-    default_hint = "`{ssh HOST sinfo}` shows what there is to ask for"
 
 
 class TimedOut(FarlabError):
     slug = "timed-out"
     exit_status = 9
-    default_hint = "try a longer `--timeout`; `{farlab status HOST}` shows how far it came"
+    default_hint = "try a longer `--timeout`; `{farlab status HOST}` shows how far it got"
 
 
 class Interrupted(FarlabError):
@@ -256,6 +251,6 @@ def from_json(error: Mapping[str, object]) -> FarlabError:
     """The error that `as_json` wrote, of the right class; an unknown code becomes `Internal`."""
     by_slug = {cls.slug: cls for cls in every_error()}
     cls = by_slug.get(str(error.get("code")), Internal)
-    hint = error.get("hint")  # "" where nothing can be typed, which is no reason for the usual one
-    told = str(error.get("message") or "failed"), str(error.get("detail") or "")
-    return cls(told[0], detail=told[1], hint=hint if isinstance(hint, str) else None)
+    hint = error.get("hint")  # "" where there is nothing to type, which does not mean the default hint
+    message, detail = str(error.get("message") or "failed"), str(error.get("detail") or "")
+    return cls(message, detail=detail, hint=hint if isinstance(hint, str) else None)

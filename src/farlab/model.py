@@ -1,14 +1,29 @@
-"""The values that travel between the parts: what was asked for, what is known, what came out. No behaviour."""
+"""The values that travel between the parts: what a user asks for, what is known, what came out. No behaviour.
+
+The defaults and bounds of what a user can ask for are here, too, and nowhere else on this machine.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .errors import Usage
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+NAME_RULE = "letters, digits, `-` and `_`, beginning with a letter or digit, at most 32"
+"""A session's name."""
+DEFAULT_NAME = "main"
+DEFAULT_TIMEOUT = 120.0
+"""Seconds."""
+DEFAULT_LOG_LINES = 200
+DEFAULT_KEEP_HOST, DEFAULT_KEEP_LAPTOP = 64 << 20, 16 << 20
+MIN_SIZE, MAX_SIZE = 1 << 20, 1 << 62
+"""Bytes."""
+DEFAULT_KEEP_HOURS = 72
+MAX_SECONDS, MAX_HOURS = 1e9, 1e6
 
 
 class App(StrEnum):
@@ -25,7 +40,7 @@ class Kernels(StrEnum):
 
     ANY = "any"
     PRIVATE = "private"
-    """Those alone that nobody else on the host can read."""
+    """Only kernels that no other user of the host can read."""
 
 
 class State(StrEnum):
@@ -40,15 +55,11 @@ class State(StrEnum):
     BLOCKED = "blocked"
     ENDED = "ended"
     NO_KEEPER = "no-keeper"
-    """Nothing runs here, or does not answer (`KEEPER_SILENT`); the session on the host may."""
-
-
-KEEPER_SILENT = "its keeper does not answer"
-"""The reason of a status where something does run here, and is stopped or stuck."""
+    """No keeper runs here, or it does not answer; the session on the host may run."""
 
 
 class QuestionKind(StrEnum):
-    """What `ssh` wants to know, so that a terminal knows whether to hide what is typed."""
+    """What kind of answer `ssh` wants, so that a terminal knows whether to hide what is typed."""
 
     SECRET = "secret"  # noqa: S105 - the name of a kind, not a password
     YES_NO = "yes-no"
@@ -65,24 +76,21 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Which session: what the person would type after `ssh`, and the session's name."""
+    """Which session: what the user would type after `ssh`, and the session's name."""
 
     host: str
-    name: str = "main"
+    name: str = DEFAULT_NAME
     ssh_config: str | None = None
     """`ssh -F FILE`, absolute; None means ssh's own default."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise Usage(
-                f"`{self.name}` cannot be a session's name",
-                hint="letters, digits, `-` and `_`, beginning with a letter or digit, 32 at most",
-            )
+            raise Usage(f"`{self.name}` is not a valid session name", hint=NAME_RULE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOptions:
-    """What the person wants a session to be; None means "not given": the session's own, or the default."""
+    """What the user wants a session to be; None means "not given": the session's own, or the default."""
 
     directory: str | None = None
     environment: str | None = None
@@ -90,20 +98,20 @@ class SessionOptions:
     app: App | None = None
     notebook: str | None = None
     port: int | None = None
-    timeout: float = 120.0
+    timeout: float = DEFAULT_TIMEOUT
     keep_output: bool = False
-    """Output survives its tab; belongs to the session from its start."""
+    """Output outlives its browser tab; fixed when the session starts."""
     kernels: Kernels | None = None
-    """Which may run; belongs to the session from its start, too."""
+    """Which may run; fixed when the session starts, too."""
     keep_host: int | None = None
-    """Bytes kept on the host while this laptop is away; this and the next two are the keeper's, not the session's."""
+    """Bytes of the buffer on the host; this and the next two belong to the keeper, not to the session."""
     keep_laptop: int | None = None
     keep_hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One step of a wait: what it waits for, in plain words ("starting JupyterLab")."""
+    """One step of a wait: what farlab is waiting for ("starting JupyterLab")."""
 
     stage: str
     text: str
@@ -131,16 +139,16 @@ class Connected:
     server: str
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
-    """What the person should know: another port than last time, another directory than asked for, no tmux …"""
+    """What the user should know: another port than last time, another directory than asked for, no tmux …"""
     ssh_config: str | None = None
-    """The file of `-F`, as in `Target`: for what can be typed. Not part of the JSON."""
+    """The file of `-F`, as in `Target`, for commands in hints. Not part of the JSON."""
     open_url: str = field(default="", repr=False)
     """A one-time address for a browser, without the token. Not part of the JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """One kernel of a server, as `/api/kernels` and `/api/sessions` tell."""
+    """One kernel of a server, from `/api/kernels` and `/api/sessions`."""
 
     id: str
     name: str
@@ -148,7 +156,7 @@ class Kernel:
     notebook: str
     last_activity: str
     private: bool | None = None
-    """Whether nobody else on the host can read what it says; None where nobody knows, as in an older session."""
+    """Whether no other user of the host can read its traffic; None if unknown, as in an older session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,23 +188,25 @@ class SessionStatus:
     bytes_out: int = 0
     bytes_held: int = 0
     bytes_limit: int = 0
-    """How many bytes may be held here, before what goes to the host waits."""
+    """Size of the buffer here; what goes to the host waits when it is full."""
     full_since: float | None = None
-    """Unix time since which something waits here because there is no room; None where nothing does."""
+    """Unix time since which the buffer here is full; None if it is not."""
     host_bytes_limit: int = 0
-    """The same on the host; 0: it has not said."""
+    """Size of the buffer on the host; 0: unknown."""
     host_full_since: float | None = None
-    """Unix time from which on, when this laptop was away last, output waited on the host because there was no room."""
+    """Unix time from which the host's buffer was full during the last outage, so that output waited."""
     host_full_seconds: float = 0.0
     last_heard: float | None = None
-    """Unix time of the last sign of life of the host; None before the first."""
+    """Unix time of the last data from the host; None before the first."""
     round_trip: float | None = None
-    """Seconds that a heartbeat takes there and back: as the last few usually took."""
+    """Seconds from a heartbeat to its answer: median of the last few."""
     outages: int = 0
     longest_outage: float = 0.0
-    """Seconds; the present one counts for as long as it has lasted."""
+    """Seconds; includes the present one."""
     reason: str = ""
     """Why it is not up: the error's message, or how the server ended."""
+    is_keeper_silent: bool = False
+    """A keeper runs here and does not answer: it is stopped or stuck. Not part of the JSON, whose `reason` says it."""
     foreign: bool = False
     """A server on the host that farlab did not start (`list --host`)."""
     ssh_config: str | None = None
@@ -205,11 +215,11 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminated:
-    """What `terminate` did. `was_running` is False where the session had ended before."""
+    """What `terminate` did. `was_running` is True: where nothing runs, `terminate` raises `NoSession`."""
 
     host: str
     name: str
-    was_running: bool
+    was_running: bool = True
     kernels: int = 0
 
 
@@ -221,5 +231,13 @@ class Disconnected:
     name: str
     port: int | None
     running: bool | None = None
-    """Whether the session goes on, as far as it was seen from here; None where it never was."""
+    """Whether the session was running when last seen from here; None if it never was seen."""
     ssh_config: str | None = None
+
+
+Prompt = Callable[[Question], str | None]
+"""Answers one question of `ssh`; None cancels. It may take as long as the user takes."""
+OnProgress = Callable[[Progress], None]
+"""Called for each step that farlab waits for."""
+Confirm = Callable[[tuple[Kernel, ...]], bool]
+"""Called before busy kernels are ended; False leaves everything as it is."""

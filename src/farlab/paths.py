@@ -1,4 +1,4 @@
-"""Where farlab keeps things on this machine: private directories only, made on first use."""
+"""Where farlab keeps its files on this machine: in private directories, created on first use."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from pathlib import Path
 from .errors import DiskFull, Internal
 
 ASKPASS = "farlab-askpass"
-"""The program that asks for `ssh`, where none was installed with us."""
+"""The askpass program, if farlab was installed without one."""
 _LEFTOVER = re.compile(rf".*\.lock|{ASKPASS}\..*")
-"""Files of ours, beside sockets, that are left over where nobody holds them."""
+"""Files of ours, beside sockets, that are leftovers if no process holds them."""
 _LONGEST_BASE = 60
 """A socket's path ends at 104 bytes on macOS, 108 on Linux; ours need some 40 below the base."""
 _NEW_FILE_AGE = 60.0
-"""Seconds for which a file that nobody holds may be one that is just being made."""
+"""Seconds for which a file that no process holds may be one that is just being created."""
 
 
 def absolute(file: str) -> str:
-    """A file as whoever is elsewhere can name it; `~` is the home here. Links and `..` stay."""
+    """The absolute path of a file; `~` is the home here. Links and `..` stay."""
     return str(Path(file).expanduser().absolute())
 
 
 def state_directory() -> Path:
-    """What outlives everything: which sessions are known, the keepers' logs. It need not exist.
+    """What is permanent: the saved sessions and the keepers' logs. It may not exist.
 
-    `@` keeps it apart from the sessions of a host that is this very machine, which live beside it.
+    `@` keeps it apart from the sessions of a host that is this very machine, whose files are beside it.
     """
     from platformdirs import user_state_path
 
@@ -44,7 +44,7 @@ def state_directory() -> Path:
 
 
 def runtime_directory() -> Path:
-    """Sockets and locks: below `$XDG_RUNTIME_DIR` where that is ours alone, else below `/tmp`; maybe not there."""
+    """Sockets and locks: below `$XDG_RUNTIME_DIR` if that is private, else below `/tmp`. It may not exist."""
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     if base.startswith("/") and len(base) <= _LONGEST_BASE and _is_private(Path(base)):
         return Path(base) / "farlab" / "@keepers"
@@ -52,9 +52,9 @@ def runtime_directory() -> Path:
 
 
 def _below_tmp(usual: str) -> Path:
-    """`usual`, or that with a mark behind it where another user has made it first, who could bar us for ever.
+    """`usual`, or if another user has created it, that with a random suffix: else they could lock us out for ever.
 
-    Whichever is there and ours is it, so that every command finds what another has made.
+    An existing one of ours is used, so that every command finds the same.
     """
     if _owned(Path(usual)):
         return Path(usual)
@@ -66,12 +66,12 @@ def _below_tmp(usual: str) -> Path:
 
 @cache
 def _mark() -> str:
-    """What nobody else can know beforehand; the same all the time that a command runs."""
+    """A suffix that others cannot guess; the same for the life of the process."""
     return secrets.token_hex(4)
 
 
 def _owned(path: Path) -> os.stat_result | None:
-    """What that is, where it is a directory of ours."""
+    """The status of `path`, if it is a directory of ours."""
     try:
         found = path.lstat()
     except OSError:
@@ -80,24 +80,25 @@ def _owned(path: Path) -> os.stat_result | None:
 
 
 def tidy_runtime_directory() -> None:
-    """Remove what the killed have left there, and all of it where no keeper and no errand uses it any more.
+    """Remove what killed processes have left there, and the directory if no keeper and no command uses it any more.
 
-    Only where nobody else could have put anything, and only what we make: sockets, locks, unfinished askpass programs.
+    It touches only directories in which nobody else can have created anything, and only what we create: sockets, locks,
+    unfinished askpass programs.
     """
     path = runtime_directory()
     if not _is_ours_alone(path):
         return
     try:
-        left = {each for each in path.iterdir() if not _remove_leftover(each)}
+        in_use = {each for each in path.iterdir() if not _remove_leftover(each)}
     except OSError:
         return
-    if {each.name for each in left} == {ASKPASS}:  # an askpass program of ours, which nobody will run
+    if {each.name for each in in_use} == {ASKPASS}:  # which no process will run
         (path / ASKPASS).unlink(missing_ok=True)
     remove_if_empty(path)
 
 
 def _remove_leftover(path: Path) -> bool:
-    """Whether that was a socket on which nobody listens or a file of ours that nobody holds; then it is gone now."""
+    """Remove a socket on which nobody listens, or a file of ours that no process holds. Whether it is gone."""
     try:
         found = path.lstat()
         if is_recent(found):
@@ -116,12 +117,12 @@ def _remove_leftover(path: Path) -> bool:
 
 
 def is_recent(found: os.stat_result) -> bool:
-    """Whether a file may be one that is just being made, or is of a time to come: this machine's clock has jumped."""
+    """Whether a file may be one that is just being created, or is from the future: the clock has jumped."""
     return time.time() - found.st_mtime < _NEW_FILE_AGE
 
 
 def remove_if_empty(path: Path) -> None:
-    """Remove one of our directories, and the farlab directory above it, where nothing is in them any more."""
+    """Remove one of our directories, and the farlab directory above it, if they are empty."""
     for each in (path, path.parent):
         try:
             each.rmdir()
@@ -135,12 +136,12 @@ def _is_private(path: Path) -> bool:
 
 
 def _is_ours_alone(path: Path) -> bool:
-    """Whether nobody else can have made anything in one of our directories, as `make_private` makes them."""
+    """Whether nobody else can have created anything in a directory that `make_private` has made."""
     return _is_private(path) and _is_private(path.parent)
 
 
 def is_private_socket(path: Path) -> bool:
-    """Whether only we can have made that socket, and only we can open it."""
+    """Whether only we can have created that socket, and only we can connect to it."""
     try:
         found = path.lstat()
     except OSError:
@@ -150,22 +151,22 @@ def is_private_socket(path: Path) -> bool:
 
 
 def make_private(path: Path) -> Path:
-    """Make one of our directories and the farlab directory above it, 0700; refuse what somebody else made."""
+    """Create one of our directories and the farlab directory above it, 0700. Raises Internal for another user's."""
     path.parent.parent.mkdir(parents=True, exist_ok=True)
     for each in (path.parent, path):
         with suppress(FileExistsError):
             each.mkdir(mode=0o700)
         if not _owned(each):
-            raise Internal(f"`{each}` is not our directory", hint="remove it, or ask its owner to")
+            raise Internal(f"`{each}` exists but is not a directory of yours", hint="remove it, or ask its owner to")
         if not _is_private(each):
             each.chmod(0o700)
     return path
 
 
 def open_ours(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Open a file that we alone make, without waiting for anybody. Raises OSError where something else lies there.
+    """Open a file that only we create, without blocking. Raises OSError if something else has its name.
 
-    A link, a pipe or another's file in its place could make us wait for ever, or write what is not ours.
+    A link, a pipe or another user's file in its place could make us wait for ever, or write to what is not ours.
     """
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
     found = os.fstat(descriptor)
@@ -177,25 +178,25 @@ def open_ours(path: Path, flags: int = os.O_RDONLY) -> int:
 
 @contextmanager
 def translate_read_errors(path: Path) -> Iterator[None]:
-    """Says what it means where this machine does not let us read at `path`. Raises Internal."""
+    """Turn an OSError while reading `path` into Internal, with a hint."""
     try:
         yield
     except OSError as error:
-        hint = f"`ls -ld {shlex.quote(str(path))}` shows whose it is; it must be yours"
+        hint = f"`ls -ld {shlex.quote(str(path))}` shows who owns it; it must be yours"
         raise Internal(
-            f"cannot read `{path}` of this machine", detail=os.strerror(error.errno or 0), hint=hint
+            f"cannot read `{path}` on this machine", detail=os.strerror(error.errno or 0), hint=hint
         ) from error
 
 
 @contextmanager
 def translate_write_errors(path: Path) -> Iterator[None]:
-    """Says what it means where this machine does not let us write at `path`. Raises DiskFull, Internal."""
+    """Turn an OSError while writing to `path` into DiskFull or Internal, with a hint."""
     try:
         yield
     except OSError as error:
         reason, place = os.strerror(error.errno or 0), shlex.quote(str(path))
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = f"`df -h {place}; df -i {place}; quota -s` shows which; make room and try again"
+            hint = f"`df -h {place}; df -i {place}; quota -s` shows which; free some space and try again"
             raise DiskFull("a disk of this machine, or your quota on it, is full", detail=reason, hint=hint) from error
-        hint = f"`ls -ld {place}` shows whose it is; it must be yours"
-        raise Internal(f"cannot write in `{path}` of this machine", detail=reason, hint=hint) from error
+        hint = f"`ls -ld {place}` shows who owns it; it must be yours"
+        raise Internal(f"cannot write to `{path}` on this machine", detail=reason, hint=hint) from error

@@ -1,8 +1,8 @@
-"""What is taken out of texts that came from elsewhere, before a terminal or a log gets them. Pure.
+"""Removes what could move a terminal or mislead a reader from texts that come from elsewhere. Pure.
 
-Rule: what a character is decides (Unicode's category, and whether it shows anything), never a list of attacks, and the
-time is linear in the length, whatever the text. Joiners go too, so that an emoji of several parts comes apart and
-some Persian or Indic letters stand unjoined: a host's text is read for what it says.
+Rule: a character goes or stays by what it is (Unicode's category, and whether it is visible), not by a list of attacks,
+and the time is linear in the length, whatever the text. Joiners go too: an emoji of several parts comes apart, and
+some Persian or Indic letters stand unjoined.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _BLANK = (
 )
 """Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt) beyond category Cf, and glyphs that are empty."""
 _GONE = frozenset({"Cc", "Cf", "Zl", "Zp"})
-"""Categories that a terminal obeys or hides: controls, formats, separators of lines."""
+"""Categories that a terminal obeys or hides: controls, formats, line separators."""
 _UNKNOWN = frozenset({"Cs", "Cn", "Co"})
-"""No characters, none that this Python knows, or nobody's but a font's: shown as such."""
+"""Surrogates, unassigned, private use: replaced by U+FFFD."""
 
 
 def clean(text: str) -> str:
-    """`text` without anything that moves a terminal or misleads a reader. Newlines and tabs stay."""
+    """`text` without control sequences and invisible characters. Newlines and tabs stay."""
     text = _SEQUENCE.sub("", text.replace("\r\n", "\n")).replace("\r", "\n")
     return text.translate({ord(char): _instead_of(char) for char in set(text) if char not in "\n\t"})
 
@@ -56,7 +56,7 @@ def clean_line(text: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """`text` of at most so many characters, the last of them `…` where something is missing."""
+    """`text` cut to at most so many characters; then the last is `…`."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -1,4 +1,4 @@
-"""What this machine remembers of each session: one private JSON file, replaced whole. Never a token."""
+"""The sessions that this machine knows: one private JSON file for each, replaced as a whole. Never a token."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from . import paths
 from .errors import FarlabError
 from .model import NAME, Target
 
-_MOST_BYTES = 64 << 10
-"""How long a file of ours may be: far longer than one ever is."""
+_MAX_BYTES = 64 << 10
+"""More than a file of ours ever has."""
 
 
 def key_of(target: Target) -> str:
-    """A short name for files and sockets that stands for this host, name and `ssh_config`."""
+    """A short name for the files and sockets of this host, name and `ssh_config`."""
     plain = re.sub(r"[^a-z0-9]+", "-", target.host.lower()).strip("-")[:12]
     exact = "\0".join((target.host, target.name, target.ssh_config or ""))
     mark = hashlib.sha256(exact.encode("utf-8", "surrogatepass")).hexdigest()[:10]  # a file has any bytes for a name
@@ -36,7 +36,7 @@ class SavedSession:
     port: int
     is_known_alive: bool = False
     laptop: str = field(default_factory=lambda: os.urandom(8).hex())
-    """Tells this machine from others that visit the session, through every keeper it ever had."""
+    """Distinguishes this machine from others that connect to the session, through all its keepers."""
 
     @property
     def target(self) -> Target:
@@ -49,12 +49,12 @@ def log_path(target: Target) -> Path:
 
 
 def load(target: Target) -> SavedSession | None:
-    """What is remembered of `target`; None where nothing is, or the file cannot be read."""
+    """The saved session; None if there is none, or its file cannot be read."""
     return _read(_path(target))
 
 
 def load_all(*, must_read: bool = False) -> list[SavedSession]:
-    """Every session remembered, by host and name. Raises Internal where `must_read` and nobody can tell."""
+    """All saved sessions, by host and name. With `must_read` it raises Internal if the directory cannot be read."""
     directory, names = paths.state_directory(), list[str]()
     try:
         with paths.translate_read_errors(directory), suppress(FileNotFoundError):
@@ -67,7 +67,7 @@ def load_all(*, must_read: bool = False) -> list[SavedSession]:
 
 
 def save(session: SavedSession) -> bool:
-    """Write `session`, whole or not at all; whether this machine has let us."""
+    """Write `session`, completely or not at all. Whether that worked."""
     path = _path(session.target)
     new = path.with_suffix(f".{os.urandom(4).hex()}.new")  # two machines with one home may write at once
     try:
@@ -85,7 +85,7 @@ def save(session: SavedSession) -> bool:
 
 
 def delete(target: Target) -> None:
-    """Remove all that is remembered of `target`, its keeper's log too, as far as this machine lets us."""
+    """Remove the saved session and its keeper's log, as far as possible."""
     for path in (_path(target), log_path(target)):
         with suppress(OSError):
             path.unlink()
@@ -94,7 +94,7 @@ def delete(target: Target) -> None:
 
 
 def remove_stale(target: Target) -> None:
-    """Remove what a keeper of `target` that was killed while it wrote has left."""
+    """Remove what keepers of `target` left that were killed while they wrote."""
     with suppress(OSError):  # an expired ticket, a stale handle: the next time, perhaps
         for left in paths.state_directory().glob(f"{key_of(target)}.*.new"):
             if not paths.is_recent(left.stat()):
@@ -109,15 +109,15 @@ def _read(path: Path) -> SavedSession | None:
     known = {each.name for each in fields(SavedSession)}
     try:
         with open(paths.open_ours(path), "rb") as file:
-            words = json.loads(file.read(_MOST_BYTES))
-        session = SavedSession(**{key: value for key, value in words.items() if key in known})
+            values = json.loads(file.read(_MAX_BYTES))
+        session = SavedSession(**{key: value for key, value in values.items() if key in known})
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
-    return session if _is_whole(session) else None
+    return session if _is_valid(session) else None
 
 
-def _is_whole(session: SavedSession) -> bool:
-    """Whether a file that anything may have happened to says what one of ours can say."""
+def _is_valid(session: SavedSession) -> bool:
+    """Whether the values from a file are those of a saved session."""
     texts = (session.host, session.name, session.laptop, session.ssh_config or "")
     is_port = type(session.port) is int and 0 < session.port < 1 << 16
     return all(isinstance(text, str) for text in texts) and is_port and bool(NAME.fullmatch(session.name))

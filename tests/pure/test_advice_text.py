@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farlab.advice import OF_HOSTS, command, default_name, fill, fill_hints, free_name
-from farlab.cli.group import ALIASES, VERBS
+from farlab.cli.group import ALIASES, COMMANDS
 from farlab.errors import FarlabError, NotAnswering, every_error
 from farlab.keeper import notes, server_probe
 from farlab.keeper.web.pages import waiting_page
 from farlab.model import NAME, Disconnected, SessionStatus, State, Target
-from farlab.text import messages, output
+from farlab.text import json_document, messages
 from farlab.transport.host_messages import SessionInfo, failure
 from farlab.transport.ssh.explain import explain, explain_bootstrap
 from farlab.transport.ssh.rules import SHELL, SSH
@@ -162,21 +162,23 @@ def test_a_status_is_about_its_session(session: Target, state: State) -> None:
     status = SessionStatus(host=session.host, name=session.name, state=state, ssh_config=session.ssh_config)
     assert all(is_about(words, session) for words in typed(messages.text(status)))
     assert (session.ssh_config or "ssh -F") in messages.text(status) or session.ssh_config is None
-    assert output.payload(status)["ssh_config"] == session.ssh_config
+    assert json_document.payload(status)["ssh_config"] == session.ssh_config
 
 
 @sessions
-@pytest.mark.parametrize(("running", "said"), [(True, "goes on"), (None, "was not reached"), (False, "has ended")])
+@pytest.mark.parametrize(
+    ("running", "said"), [(True, "is still running"), (None, "never reached"), (False, "has ended")]
+)
 def test_that_a_session_goes_on_is_said_of_one_that_was_seen(session: Target, running: bool | None, said: str) -> None:
     ended = Disconnected(host=session.host, name=session.name, port=1, running=running, ssh_config=session.ssh_config)
     assert said in messages.text(ended)
-    assert ("goes on" in messages.text(ended)) == (running is True)
+    assert ("is still running" in messages.text(ended)) == (running is True)
     assert all(is_about(words, session) for words in typed(messages.text(ended)))
 
 
 def test_no_hint_says_that_a_session_goes_on_of_which_nothing_is_known() -> None:
     hints = [*(error.default_hint for error in every_error()), *(rule.hint for rule in (*SSH, *SHELL))]
-    assert not [hint for hint in hints if "goes on" in hint]
+    assert not [hint for hint in hints if "still running" in hint]
 
 
 @sessions
@@ -228,7 +230,7 @@ def test_what_a_session_has_not_another_one_beside_it_can_have(
     config = ["-F", session.ssh_config] if session.ssh_config else []
     assert beside == ["farlab", "connect", session.host, *config, *options]
     assert is_about(end, session)
-    assert last.index("beside") < last.index("ends this one")
+    assert last.index("another") < last.index("end this one")
 
 
 def test_each_thing_that_is_not_as_wished_is_said_and_the_way_out_once() -> None:
@@ -240,10 +242,10 @@ def test_each_thing_that_is_not_as_wished_is_said_and_the_way_out_once() -> None
 
 # no other way to write one -------------------------------------------------------------------------------
 
-_VERB = "|".join((*VERBS, *(alias for alias in ALIASES if alias.isalpha())))
+_VERB = "|".join((*COMMANDS, *(alias for alias in ALIASES if alias.isalpha())))
 _COMMAND = re.compile(rf"\bfarlab (?:{_VERB})\b(?! --help)|`ssh(?:-copy-id)? ")
 TARGETLESS = re.compile(r"`farlab list`|`farlab completion bash`|`ssh -(?:F|G|V)`|`ssh -G …` did not end")
-EXAMPLES = {"EXAMPLES"}
+EXAMPLES = {"EXAMPLES", "examples"}
 """Help texts show commands for hosts that are nobody's."""
 
 

@@ -55,12 +55,12 @@ def test_the_browser_of_the_machine_is_found(
         ({}, "linux", ("xdg-open", "firefox"), "no display"),
         ({**DISPLAY, "SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, "linux", ("firefox",), "over `ssh`"),
         ({"SSH_TTY": "/dev/pts/1"}, "darwin", (), "over `ssh`"),
-        (DISPLAY, "linux", (), "no browser was found"),
-        (DISPLAY, "linux", tuple(TEXT_BROWSERS), "no browser was found"),
-        ({**DISPLAY, "BROWSER": "lynx"}, "linux", ("lynx", "firefox"), "names no browser with a window"),
-        ({**DISPLAY, "BROWSER": ":"}, "linux", ("firefox",), "names no browser with a window"),
+        (DISPLAY, "linux", (), "found neither `xdg-open` nor a browser"),
+        (DISPLAY, "linux", tuple(TEXT_BROWSERS), "found neither `xdg-open` nor a browser"),
+        ({**DISPLAY, "BROWSER": "lynx"}, "linux", ("lynx", "firefox"), "is not a graphical browser"),
+        ({**DISPLAY, "BROWSER": ":"}, "linux", ("firefox",), "is not a graphical browser"),
         ({"WSL_DISTRO_NAME": "Debian"}, "linux", (), "`wslview`"),
-        ({**DISPLAY, "BROWSER": "firefox 'oops"}, "linux", ("firefox",), "names no browser with a window"),
+        ({**DISPLAY, "BROWSER": "firefox 'oops"}, "linux", ("firefox",), "is not a graphical browser"),
     ],
 )
 def test_a_machine_where_nobody_would_see_it_says_why(

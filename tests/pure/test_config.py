@@ -13,51 +13,52 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import farlab
-from farlab.config import KEYS, Config, Kind, Settings, Value, from_text, from_value, parse, resolve, variable
+from farlab import config
+from farlab.config import SETTINGS, Config, Kind, Settings, Value, from_text, from_value, parse, resolve, variable
 from farlab.errors import Usage
 from farlab.model import App, Kernels
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILE = "/home/ada/.config/farlab/config.toml"
 GOOD = {
-    Kind.HOST: ("gpu1", "gpu1"),
-    Kind.NAME: ("second", "second"),
-    Kind.TEXT: ("~/a b", "~/a b"),
-    Kind.FILE: ("./config", "./config"),
-    Kind.FLAG: ("yes", True),
-    Kind.PORT: ("8888", 8888),
-    Kind.COUNT: ("0", 0),
-    Kind.SECONDS: ("2.5", 2.5),
-    Kind.SIZE: ("64M", 64 << 20),
-    Kind.HOURS: ("0.5", 0.5),
-    Kind.KERNELS: ("private", "private"),
-    Kind.APP: ("notebook", "notebook"),
-    Kind.LINES: ("module load cuda\nulimit -n 4096\n", ("module load cuda", "ulimit -n 4096")),
+    config.HOST: ("gpu1", "gpu1"),
+    config.SESSION_NAME: ("second", "second"),
+    config.TEXT: ("~/a b", "~/a b"),
+    config.FILE: ("./config", "./config"),
+    config.FLAG: ("yes", True),
+    config.PORT: ("8888", 8888),
+    config.COUNT: ("0", 0),
+    config.SECONDS: ("2.5", 2.5),
+    config.SIZE: ("64M", 64 << 20),
+    config.HOURS: ("0.5", 0.5),
+    config.KERNELS: ("private", "private"),
+    config.APP: ("notebook", "notebook"),
+    config.LINES: ("module load cuda\nulimit -n 4096\n", ("module load cuda", "ulimit -n 4096")),
 }
 BAD = {
-    Kind.HOST: ("", "-oProxyCommand=x", "a b", "a\nb", "a\x1b[2Jb", "\udce9"),
-    Kind.NAME: ("", "-x", "a b", "x" * 33, "a/b", "main\n"),
-    Kind.TEXT: ("", "a\0b"),
-    Kind.FILE: ("", "a\0b"),
-    Kind.FLAG: ("", "maybe", "2"),
-    Kind.PORT: ("", "0", "65536", "-1", "http", "80.0"),
-    Kind.COUNT: ("", "-1", "many", "1.5"),
-    Kind.SECONDS: ("", "0", "-1", "nan", "inf", "soon"),
-    Kind.SIZE: ("", "0", "64", "1023K", "-64M", "1.5G", "64 M", "64P", "M", "٦M", "inf"),
-    Kind.HOURS: ("", "0", "-1", "nan", "inf", "3d"),
-    Kind.APP: ("", "Lab", "vscode"),
-    Kind.LINES: (),
+    config.HOST: ("", "-oProxyCommand=x", "a b", "a\nb", "a\x1b[2Jb", "\udce9"),
+    config.SESSION_NAME: ("", "-x", "a b", "x" * 33, "a/b", "main\n"),
+    config.TEXT: ("", "a\0b"),
+    config.FILE: ("", "a\0b"),
+    config.FLAG: ("", "maybe", "2"),
+    config.PORT: ("", "0", "65536", "-1", "http", "80.0"),
+    config.COUNT: ("", "-1", "many", "1.5"),
+    config.SECONDS: ("", "0", "-1", "nan", "inf", "soon"),
+    config.SIZE: ("", "0", "64", "1023K", "-64M", "1.5G", "64 M", "64P", "M", "٦M", "inf"),
+    config.HOURS: ("", "0", "-1", "nan", "inf", "3d"),
+    config.APP: ("", "Lab", "vscode"),
+    config.LINES: (),
 }
 
 
 def settings(
     *,
-    keys: tuple[str, ...] = tuple(KEYS),
+    keys: tuple[str, ...] = tuple(SETTINGS),
     words: Mapping[str, Value] | None = None,
     environ: Mapping[str, str] | None = None,
     toml: str = "",
 ) -> Settings:
-    return resolve(keys, words=words or {}, environ=environ or {}, config=parse(toml, FILE))
+    return resolve(keys, typed=words or {}, environ=environ or {}, config=parse(toml, FILE))
 
 
 def refusal(toml: str) -> Usage:
@@ -117,21 +118,21 @@ def test_a_flag_can_be_taken_back_above() -> None:
     assert not settings(words={"copy": False}, toml=toml).flag("copy")
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", SETTINGS)
 def test_every_setting_can_come_from_the_environment_and_the_file(key: str) -> None:
-    text, value = GOOD[KEYS[key]]
-    assert settings(environ={variable(key): text}).chosen[key].value == value
+    text, value = GOOD[SETTINGS[key].kind]
+    assert settings(environ={variable(key): text}).given[key].value == value
     plain = {True: "true", False: "false"}
     written = plain[value] if isinstance(value, bool) else repr(list(value) if isinstance(value, tuple) else value)
-    assert settings(toml=f"[defaults]\n{key} = {written}").chosen[key].value == value
+    assert settings(toml=f"[defaults]\n{key} = {written}").given[key].value == value
     if key != "host":
         toml = f'[host."a.b"]\n{key} = {written}'
-        assert settings(words={"host": "a.b"}, toml=toml).chosen[key].value == value
+        assert settings(words={"host": "a.b"}, toml=toml).given[key].value == value
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in BAD.items() for text in texts])
 def test_what_cannot_be_is_refused_by_the_name_of_its_origin(kind: Kind, text: str) -> None:
-    key = next(key for key in KEYS if KEYS[key] is kind)
+    key = next(key for key in SETTINGS if SETTINGS[key].kind is kind)
     with pytest.raises(Usage) as caught:
         from_text(key, text, "`--there`")
     assert caught.value.message.startswith(f"`--there`: `{text}` ")
@@ -146,7 +147,7 @@ def test_sizes_are_powers_of_two(text: str, size: int) -> None:
     assert from_text("keep-host", text, "x") == size
 
 
-@given(st.sampled_from(list(KEYS)), st.text())
+@given(st.sampled_from(list(SETTINGS)), st.text())
 def test_any_text_is_a_value_or_a_usage_error(key: str, text: str) -> None:
     with suppress(Usage):
         assert isinstance(from_text(key, text, "x"), str | int | float | bool | tuple)
@@ -166,7 +167,7 @@ def test_a_wrong_type_is_named_with_its_file_table_and_key() -> None:
 
 def test_an_unknown_key_is_named_with_the_nearest_one() -> None:
     error = refusal("[defaults]\nprot = 8888")
-    assert error.message == f"`prot` in `[defaults]` of `{FILE}` is not known"
+    assert error.message == f"unknown `prot` in `[defaults]` of `{FILE}`"
     assert error.hint == "did you mean `port`?"
     assert "ssh-config" in refusal("[defaults]\nzzz = 1").hint
     assert refusal("[default]\nport = 1").hint == "did you mean `defaults`?"
@@ -181,7 +182,7 @@ def test_what_is_no_table_is_refused() -> None:
 
 def test_a_host_with_dots_that_was_not_quoted_is_explained() -> None:
     error = refusal("[host.login.example.org]\nport = 8888")
-    assert error.hint == 'a name with dots is quoted: `[host."login.example.org"]`'
+    assert error.hint == 'quote a name that contains dots: `[host."login.example.org"]`'
 
 
 def test_a_host_table_cannot_name_a_host() -> None:
@@ -194,7 +195,7 @@ def test_a_file_that_is_not_toml_is_quoted() -> None:
 
 
 def test_no_file_is_no_settings() -> None:
-    assert resolve(KEYS, words={}, environ={}, config=Config()).chosen == {}
+    assert resolve(SETTINGS, typed={}, environ={}, config=Config()).given == {}
 
 
 def test_the_version_is_the_one_of_the_project_file() -> None:
@@ -202,7 +203,7 @@ def test_the_version_is_the_one_of_the_project_file() -> None:
     assert project["version"] == farlab.__version__
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", SETTINGS)
 def test_every_key_is_documented(key: str) -> None:
     page = (REPOSITORY / "docs" / "configuration.md").read_text()
     assert f"| `{key}` | `{variable(key)}` |" in page
@@ -211,9 +212,9 @@ def test_every_key_is_documented(key: str) -> None:
 def test_the_example_of_the_documentation_is_a_configuration() -> None:
     page = (REPOSITORY / "docs" / "configuration.md").read_text()
     example = page.partition("```toml\n")[2].partition("```")[0]
-    config = parse(example, FILE)
-    assert config.defaults
-    assert config.hosts
+    found = parse(example, FILE)
+    assert found.defaults
+    assert found.hosts
 
 
 # what a program gives -------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def test_an_exception_in_a_callback_is_told_a_few_times_an_hour_and_counted() ->
     finally:
         log.removeHandler(faults)
         log.propagate = True
-    assert written[MOST_FAULTS] == f"{1000 - MOST_FAULTS} more of these were left out\n"
+    assert written[MOST_FAULTS] == f"{1000 - MOST_FAULTS} more of these were not logged\n"
     assert "IndexError" in written[MOST_FAULTS + 1]
 
 

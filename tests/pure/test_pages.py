@@ -35,7 +35,7 @@ def test_the_page_loads_itself_again_as_long_as_there_is_something_to_wait_for()
 )
 def test_how_long_is_said_as_a_person_says_it(seconds: float, words: str) -> None:
     page = waiting_page(GPU1, State.DOWN, seconds, "")
-    assert f"<p>{words and f'For {words} now. '}farlab tries again" in page
+    assert f"<p>{words and f'For {words} now. '}farlab keeps trying" in page
 
 
 @pytest.mark.parametrize("state", [State.ASKING, State.BLOCKED, State.ENDED])

@@ -10,7 +10,7 @@ import pytest
 
 import farlab
 from farlab import api
-from farlab.config import KEYS
+from farlab.config import SETTINGS
 
 PUBLIC = {
     *("__version__", "connect", "terminate", "disconnect", "status", "sessions", "sessions_on", "Session"),
@@ -38,7 +38,11 @@ def test_the_public_names_are_these_and_all_are_there() -> None:
 def test_connect_takes_what_the_command_line_takes() -> None:
     ours = set(inspect.signature(api.connect).parameters)
     of_the_command = {"json", "verbose", "yes", "follow", "keeper", "lines", "seconds", "no-browser", "copy"}
-    assert {key.replace("-", "_") for key in set(KEYS) - of_the_command} == ours - {"ask", "tell", "terminate_on_exit"}
+    assert {key.replace("-", "_") for key in set(SETTINGS) - of_the_command} == ours - {
+        "ask",
+        "tell",
+        "terminate_on_exit",
+    }
 
 
 def test_a_program_that_imports_farlab_pays_for_nothing_it_does_not_use() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import fields, replace
 
 import pytest
 
 from farlab.errors import NoSession, Unreachable, Usage
 from farlab.model import Connected, Disconnected, Kernel, SessionStatus, State, Terminated
-from farlab.text import messages, output
+from farlab.text import json_document, messages, output, table
 from farlab.text.results import Address, Command, Done, Lines, Opened, Script, Sessions
 
 CONNECTED = Connected(
@@ -72,7 +73,7 @@ class Screen(io.StringIO):
 
 
 def as_json(result: object) -> dict[str, object]:
-    document: dict[str, object] = json.loads(output.document(output.payload(result)))
+    document: dict[str, object] = json.loads(json_document.document(json_document.payload(result)))
     assert document.pop("farlab") == 1
     assert document.pop("ok") is True
     return document
@@ -86,7 +87,7 @@ def test_no_field_of_a_result_reaches_the_terminal_as_it_came(
     result: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if isinstance(result, type):
-        result = result(host="gpu1", name="main", **({"was_running": True} if result is Terminated else {"port": 1}))
+        result = result(host="gpu1", name="main", **({} if result is Terminated else {"port": 1}))
     output.show(_poisoned(result))
     printed = "".join(capsys.readouterr())
     assert "\x1b" not in printed
@@ -126,7 +127,7 @@ def test_connect_prints_the_keys_of_the_contract() -> None:
 
 def test_status_prints_its_fields_with_dir() -> None:
     names = {field.name for field in fields(SessionStatus)}
-    assert set(as_json(STATUS)) == (names - {"directory"}) | {"dir"}
+    assert set(as_json(STATUS)) == (names - {"directory", "is_keeper_silent"}) | {"dir"}
     assert as_json(STATUS)["state"] == "up"
 
 
@@ -152,7 +153,7 @@ def test_every_result_is_a_document(result: object, expected: dict[str, object] 
 
 
 def test_a_document_is_one_line_of_plain_ascii() -> None:
-    line = output.document({"dir": EVIL + "é\u2028\x9b"})
+    line = json_document.document({"dir": EVIL + "é\u2028\x9b"})
     assert all(" " <= char <= "~" for char in line)
     assert json.loads(line)["dir"] == EVIL + "é\u2028\x9b"
 
@@ -189,7 +190,7 @@ def test_an_error_without_more_to_say_is_one_line() -> None:
 
 def test_a_flood_of_detail_is_cut_to_its_end() -> None:
     text = messages.error_text(NoSession("no", detail="\n".join(map(str, range(100))), hint=""))
-    assert text.splitlines()[1] == "  | … 60 lines before"
+    assert text.splitlines()[1] == "  | … 60 earlier lines"
     assert text.splitlines()[-1] == "  | 99"
 
 
@@ -197,26 +198,26 @@ def test_connect_says_the_address_and_how_to_end_it(capsys: pytest.CaptureFixtur
     output.show(CONNECTED)
     out, err = capsys.readouterr()
     assert out == (
-        "JupyterLab on `gpu1`, in `/home/ada`, started in 3.1 s\n\n"
-        "  http://gpu1-main.localhost:8899/lab?token=SECRET\n\nto end it: `farlab terminate gpu1`\n"
+        "JupyterLab on `gpu1` in `/home/ada`, started in 3.1 s\n\n"
+        "  http://gpu1-main.localhost:8899/lab?token=SECRET\n\nto stop it: `farlab terminate gpu1`\n"
     )
     assert err == "note: port 8888 was busy; this is 8899\n"
 
 
 def test_a_session_that_ran_already_and_has_a_name_says_so() -> None:
     text = messages.text(replace(CONNECTED, reused=True, name="second"))
-    assert "running already, found in 3.1 s" in text
+    assert "already running (connected in 3.1 s)" in text
     assert text.endswith("`farlab terminate gpu1 --name second`")
 
 
 def test_status_tells_everything_it_knows() -> None:
     lines = messages.text(STATUS).splitlines()
     assert lines[0] == "session `main` on `gpu1`: up"
-    rows = {line.split()[0]: line[14:] for line in lines[1:]}
+    rows = {line[:14].strip(): line[14:] for line in lines[1:]}
     assert rows["server"] == "jupyter_server 2.17, pid 12, in tmux"
     assert rows["kernels"] == "fit.ipynb (busy)"
     assert rows["traffic"] == "2.0 KiB in, 10 B out, 1 stream"
-    assert rows["heard"] == "1 s ago, in 23 ms"
+    assert rows["last seen"] == "1 s ago, round trip 23 ms"
     assert rows["outages"] == "2, longest 5 min 40 s"
     assert list(rows) == [
         "since",
@@ -226,7 +227,7 @@ def test_status_tells_everything_it_knows() -> None:
         "directory",
         "kernels",
         "traffic",
-        "heard",
+        "last seen",
         "outages",
         "keeper",
     ]
@@ -245,15 +246,15 @@ def test_a_session_that_needs_a_person_says_what_to_type() -> None:
 
 def test_list_is_a_table_whose_directory_gives_way() -> None:
     long = replace(STATUS, host="login.example.org", directory="/home/ada/" + "x" * 80, state=State.DOWN)
-    wide = output.table((STATUS, long)).splitlines()
-    assert wide[0].split() == [each for each in output.HEADINGS if each != "ssh-config"]
+    wide = table.table((STATUS, long)).splitlines()
+    assert re.split("  +", wide[0]) == [each for each in table.HEADINGS if each != "ssh-config"]
     assert wide[1].split()[2:4] == ["up", "2"]  # min
     assert wide[2].endswith("x" * 80)
-    narrow = output.table((STATUS, long), width=100).splitlines()
+    narrow = table.table((STATUS, long), width=100).splitlines()
     assert narrow[0].split() == ["host", "session", "state", "address", "directory"]
     assert max(map(len, narrow)) <= 100
     assert narrow[2].endswith("…")
-    tiny = output.table((STATUS, long), width=20).splitlines()
+    tiny = table.table((STATUS, long), width=20).splitlines()
     assert "http://gpu1-main.localhost:8899/lab" in tiny[1]
 
 
@@ -286,7 +287,7 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
 def test_a_number_that_json_cannot_say_is_null_in_it() -> None:
     odd = replace(STATUS, round_trip=float("nan"), last_heard=float("inf"), longest_outage=-float("inf"))
     for result in (odd, Sessions(sessions=(odd, STATUS))):
-        told = json.loads(output.document(output.payload(result)), parse_constant=pytest.fail)
+        told = json.loads(json_document.document(json_document.payload(result)), parse_constant=pytest.fail)
         first = told["sessions"][0] if "sessions" in told else told
         assert (first["round_trip"], first["last_heard"], first["longest_outage"]) == (None, None, None)
         assert first["bytes_in"] == 2048
@@ -295,4 +296,4 @@ def test_a_number_that_json_cannot_say_is_null_in_it() -> None:
 @pytest.mark.parametrize("when", [1e30, -1e30, float("nan"), float("inf"), 10**400, 253402300800])
 def test_a_time_that_no_calendar_has_is_shown_as_such(when: float, capsys: pytest.CaptureFixture[str]) -> None:
     output.show(replace(STATUS, since=1.0, host_full_since=when, full_since=when))
-    assert "reached at an unknown time" in capsys.readouterr().out
+    assert "since at an unknown time" in capsys.readouterr().out

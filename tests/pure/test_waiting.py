@@ -7,7 +7,8 @@ import io
 import pytest
 
 from farlab.model import Progress
-from farlab.text import messages, output
+from farlab.text import messages
+from farlab.text.progress import ProgressLine
 
 
 class Screen(io.StringIO):
@@ -23,9 +24,9 @@ def progress(text: str) -> Progress:
 
 def test_in_a_pipe_each_new_stage_is_a_line() -> None:
     stream = io.StringIO()
-    waiting = output.ProgressLine("gpu1", stream=stream)
+    waiting = ProgressLine("gpu1", stream=stream)
     for text in ("connecting", "connecting", "starting \x1b[2JJupyterLab"):
-        waiting.tell(progress(text))
+        waiting.report(progress(text))
     waiting.close()
     assert stream.getvalue() == "gpu1: connecting\ngpu1: starting JupyterLab\n"
 
@@ -37,7 +38,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 
 def test_on_a_terminal_a_line_appears_after_a_second_and_is_wiped(screen: Screen) -> None:
-    waiting = output.ProgressLine("gpu1", stream=screen, began=100.0)
+    waiting = ProgressLine("gpu1", stream=screen, began=100.0)
     waiting.stage("connecting", 100.0)
     waiting.draw(100.9)
     assert screen.getvalue() == ""
@@ -53,7 +54,7 @@ def test_on_a_terminal_a_line_appears_after_a_second_and_is_wiped(screen: Screen
 
 
 def test_nothing_is_drawn_while_a_question_stands(screen: Screen) -> None:
-    waiting = output.ProgressLine("gpu1", stream=screen, began=0.0)
+    waiting = ProgressLine("gpu1", stream=screen, began=0.0)
     waiting.stage("connecting", 0.0)
     waiting.draw(2.0)
     with waiting.paused():
@@ -70,8 +71,8 @@ def test_a_verbose_or_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyP
     for term, verbose in (("dumb", False), ("xterm", True)):
         monkeypatch.setenv("TERM", term)
         stream = Screen()
-        waiting = output.ProgressLine("gpu1", stream=stream, verbose=verbose)
-        waiting.tell(progress("connecting"))
+        waiting = ProgressLine("gpu1", stream=stream, verbose=verbose)
+        waiting.report(progress("connecting"))
         waiting.close()
         assert stream.getvalue() == "gpu1: connecting\n"
 

@@ -162,12 +162,12 @@ def test_the_story_of_an_outage_is_a_few_lines() -> None:
     for _ in range(40):
         outages.failed(Unreachable("cannot reach `gpu1`", detail="banner\nssh: no route"))
     outages.begin(130.0, "the link ended")
-    outages.end(440.0, "connected again")
+    outages.end(440.0, "reconnected")
     assert lines == [
         "nothing heard",
-        "cannot reach `gpu1`: ssh: no route; trying again",
+        "cannot reach `gpu1`: ssh: no route; retrying",
         "the link ended",
-        "connected again after 5 min 40 s, 40 failed tries",
+        "reconnected after 5 min 40 s, 40 failed attempts",
     ]
     assert (outages.count, outages.longest, outages.lasts(1e9)) == (1, 340.0, 0.0)
 

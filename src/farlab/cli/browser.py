@@ -1,7 +1,7 @@
-"""Opens an address in the person's browser, or says why that cannot be.
+"""Opens an address in the user's browser, or says why it cannot.
 
-Rule: the address has no token, since other people on this machine can read command lines. The browser is started
-on its own, so that it neither waits for us nor we for it, and text browsers, which would take the terminal, never are.
+Rule: the address has no token, since other users of this machine can read command lines. The browser runs on its own:
+neither waits for the other. Text browsers, which would take over the terminal, are never started.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Which = Callable[[str], str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headless:
-    """No browser can be opened here; `reason` says why."""
+    """No browser can open here; `reason` says why."""
 
     reason: str
 
@@ -39,26 +39,26 @@ def open_browser(address: str) -> str:
     try:
         subprocess.Popen(choice, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True, env=environ)
     except OSError as error:
-        return f"`{choice[0]}` could not be started: {error.strerror}"
+        return f"`{choice[0]}` cannot start: {error.strerror}"
     return ""
 
 
 def choose(address: str, environ: Mapping[str, str], platform: str, which: Which) -> list[str] | Headless:
-    """The command that opens `address`: `$BROWSER` first, then what this system has, unless nobody would see it."""
+    """The command that opens `address`: `$BROWSER` first, then what this system has, if it has a display."""
     if environ.get("BROWSER"):
         return _from_variable(environ["BROWSER"], address, which)
     if environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"):
-        return Headless(reason="this machine is itself reached over `ssh`")
+        return Headless(reason="you are logged in to this machine over `ssh`")
     if platform == "darwin":
         return ["open", address]
     if environ.get("WSL_DISTRO_NAME"):
         found = next(filter(None, map(which, ("wslview", "explorer.exe"))), None)
-        return [found, address] if found else Headless(reason="neither `wslview` nor `explorer.exe` is there")
+        return [found, address] if found else Headless(reason="found neither `wslview` nor `explorer.exe`")
     if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
         return Headless(reason="this machine has no display")
     programs = (which(name) for name in ("xdg-open", *GRAPHICAL))
     found = next((program for program in programs if program and not _is_text(program)), None)
-    return [found, address] if found else Headless(reason="no `xdg-open` and no browser was found")
+    return [found, address] if found else Headless(reason="found neither `xdg-open` nor a browser")
 
 
 def _from_variable(value: str, address: str, which: Which) -> list[str] | Headless:
@@ -69,7 +69,7 @@ def _from_variable(value: str, address: str, which: Which) -> list[str] | Headle
         if program and not _is_text(program):
             placed = [word.replace("%s", address) for word in words[1:]]
             return [program, *placed] if placed != words[1:] else [program, *placed, address]
-    return Headless(reason=f"`BROWSER={value}` names no browser with a window")
+    return Headless(reason=f"`BROWSER={value}` is not a graphical browser")
 
 
 def _words(command: str) -> list[str]:

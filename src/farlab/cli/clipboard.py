@@ -1,6 +1,6 @@
-"""Puts an address on the clipboard.
+"""Copies an address to the clipboard.
 
-Rule: it goes in by stdin, never by a command line, since it holds the token.
+Rule: programs read it from stdin, never from a command line, since it contains the token.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .browser import Which
 
 
 def copy(text: str) -> str:
-    """Put `text` on the clipboard; "" if it is there, else why not.
+    """Copy `text` to the clipboard; "" if that worked, else why not.
 
-    Where no program can, the terminal is asked (OSC 52, xterm's control sequences); it cannot say whether it did.
+    If no program can, it asks the terminal (OSC 52, xterm's control sequences), which does not say whether it did.
     """
     for command in commands(os.environ, sys.platform, shutil.which):
         if _feed(command, text):
@@ -26,7 +26,7 @@ def copy(text: str) -> str:
     if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         os.write(sys.stderr.fileno(), sequence(text))
         return ""
-    return "nothing was copied: none of `wl-copy`, `xclip`, `xsel`, `pbcopy`, `clip.exe` works here"
+    return "cannot copy the address: none of `wl-copy`, `xclip`, `xsel`, `pbcopy`, `clip.exe` works here"
 
 
 def commands(environ: Mapping[str, str], platform: str, which: Which) -> tuple[list[str], ...]:

@@ -1,4 +1,4 @@
-"""One call of a verb: its settings, and the values that the API wants made from them."""
+"""What one command works with: its settings, and the values that the operations take."""
 
 from __future__ import annotations
 
@@ -9,46 +9,50 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..advice import default_name, fill_hints
-from ..config import KEYS, Config, Settings, Value, parse, resolve, wish
+from ..config import SETTINGS, Config, Settings, Value, parse, resolve, session_options
 from ..errors import FarlabError, NoDirectory, NoEnvironment, NoKeepOutput, PortBusy, Usage
-from ..model import SessionOptions, Target
+from ..model import DEFAULT_NAME, SessionOptions, Target
 from ..paths import absolute
 from .output_mode import OutputMode
 
-_MOST_CONFIG = 1 << 20
+_MAX_CONFIG = 1 << 20
 """Bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandContext:
-    """The settings of one call of a verb."""
+    """The settings of one command, and how it prints."""
 
     settings: Settings
-    voice: OutputMode
-    words: Mapping[str, Value] = field(default_factory=dict)
-    """What stood on the command line, arguments that are no settings too."""
+    mode: OutputMode
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+    """What was on the command line, arguments that are not settings too."""
 
     @property
     def host(self) -> str:
-        """The host. Raises `Usage` where nobody named one."""
+        """The host. Raises `Usage` if none is given."""
         host = self.settings.text("host")
         if host is None:
-            hint = 'name one, as you would after `ssh`, or put `host = "…"` under `[defaults]` in the configuration'
-            raise Usage("no host was given and none is configured", hint=hint)
+            hint = 'give one, as after `ssh`, or set `host = "…"` under `[defaults]` in the configuration file'
+            raise Usage("no host given, and none configured", hint=hint)
         return host
+
+    @property
+    def name(self) -> str:
+        """The session's name."""
+        return self.settings.text("name") or DEFAULT_NAME
 
     def target(self) -> Target:
         """Which session."""
-        name = self.settings.text("name") or "main"
-        return Target(host=self.host, name=name, ssh_config=self._ssh_config())
+        return Target(host=self.host, name=self.name, ssh_config=self._ssh_config())
 
-    def wish(self) -> SessionOptions:
+    def session_options(self) -> SessionOptions:
         """What the session shall be."""
-        return wish(self.settings)
+        return session_options(self.settings)
 
     @contextmanager
-    def blame(self) -> Iterator[None]:
-        """An error's hint names the session, and the place a setting came from that it is about and nobody typed."""
+    def complete_hints(self) -> Iterator[None]:
+        """Add to an error's hint which session it is about, and where a setting came from that was not typed."""
         try:
             with fill_hints(self.session):
                 yield
@@ -56,15 +60,15 @@ class CommandContext:
             subject = _SUBJECTS.get(type(error))
             origin = self.settings.origin(subject) if subject else ""
             if origin and not origin.startswith("`--"):
-                error.hint = "; ".join(filter(None, (error.hint, f"asked for by {origin}")))
+                error.hint = "; ".join(filter(None, (error.hint, f"set by {origin}")))
             raise
 
     @property
     def session(self) -> Target | None:
-        """The session that this call is about, where it can be told."""
+        """The session that this command is about, if a host is known."""
         host, file = self.settings.text("host"), self.settings.text("ssh-config")
         config = absolute(file) if file else None
-        return Target(host=host, name=self.settings.text("name") or "main", ssh_config=config) if host else None
+        return Target(host=host, name=self.name, ssh_config=config) if host else None
 
     def _ssh_config(self) -> str | None:
         file = self.settings.text("ssh-config")
@@ -84,20 +88,19 @@ _SUBJECTS: Mapping[type[FarlabError], str] = {
 }
 
 
-def settle(keys: Iterable[str], words: Mapping[str, Value], voice: OutputMode) -> CommandContext:
-    """Put the words of the command line above the environment and the configuration file."""
-    typed = {key: value for key, value in words.items() if key in KEYS}
+def resolve_settings(keys: Iterable[str], arguments: Mapping[str, Value], mode: OutputMode) -> CommandContext:
+    """Put the command line above the environment and the configuration file."""
+    typed = {key: value for key, value in arguments.items() if key in SETTINGS}
     config = load_config(os.environ)
-    settings = resolve(keys, words=typed, environ=os.environ, config=config)
-    untyped = resolve(("name",), words={"host": settings.text("host") or ""}, environ=os.environ, config=config)
-    default_name.set(untyped.text("name") or "main")
-    voice.is_settled, voice.json = True, settings.flag("json")
-    voice.verbose = voice.verbose or settings.flag("verbose")
-    return CommandContext(settings=settings, voice=voice, words=words)
+    settings = resolve(keys, typed=typed, environ=os.environ, config=config)
+    untyped = resolve(("name",), typed={"host": settings.text("host") or ""}, environ=os.environ, config=config)
+    default_name.set(untyped.text("name") or DEFAULT_NAME)
+    mode.settle(json=settings.flag("json"), verbose=settings.flag("verbose"))
+    return CommandContext(settings=settings, mode=mode, arguments=arguments)
 
 
 def load_config(environ: Mapping[str, str]) -> Config:
-    """`config.toml`; without one, nothing. Raises `Usage` for what cannot be understood."""
+    """`config.toml`; empty if there is none. Raises `Usage` for an invalid one."""
     file = config_file(environ)
     try:
         text = _read(file, is_named=bool(environ.get("FARLAB_CONFIG")))
@@ -111,13 +114,13 @@ def load_config(environ: Mapping[str, str]) -> Config:
 
 
 def _read(file: Path, *, is_named: bool) -> str:
-    """The configuration's text. Whoever names a file may name a pipe, `<(…)`, too. Raises Usage, OSError."""
+    """The configuration's text. A file that the user names may be a pipe, `<(…)`. Raises Usage, OSError."""
     if not is_named and not file.is_file() and file.exists():
         raise Usage(f"`{file}` is not a file", hint="")
     with file.open("rb") as opened:
-        content = opened.read(_MOST_CONFIG + 1)
-    if len(content) > _MOST_CONFIG:
-        raise Usage(f"`{file}` is too long for a configuration", hint="")
+        content = opened.read(_MAX_CONFIG + 1)
+    if len(content) > _MAX_CONFIG:
+        raise Usage(f"`{file}` is too long for a configuration file", hint="")
     return content.decode()
 
 

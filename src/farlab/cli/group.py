@@ -1,62 +1,72 @@
-"""The verbs by name. Only the one that is called is imported: that keeps `--version` and a wrong word quick."""
+"""The commands by name. Only the one that runs is imported: that keeps `--version` and a wrong word quick."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from ..errors import Usage
 from ..version import __version__
 
 GROUPS: dict[str, dict[str, str]] = {
-    "Begin and end": {
+    "Sessions": {
         "connect": "start or find the notebook on a host, and open it here",
-        "terminate": "end it: the session on the host and what runs here",
-        "disconnect": "end only what runs here; the session goes on",
+        "terminate": "stop the session on the host and its keeper here",
+        "disconnect": "stop only the keeper here; the session keeps running",
     },
-    "See": {
-        "list": "every session known here, or all that run on a host",
-        "status": "one session in full",
-        "logs": "the server's log, or ours",
+    "Inspect": {
+        "list": "show all sessions known here, or all that run on a host",
+        "status": "show one session in full",
+        "logs": "print the log of the server or of the keeper",
     },
-    "Get there": {
+    "Open": {
         "open": "open the browser again",
         "url": "print the address",
-        "attach": "enter the tmux session behind it, in this terminal",
+        "attach": "enter the tmux session on the host, in this terminal",
     },
-    "Learn": {
-        "demo": "the whole thing against a throw-away host inside this machine",
-        "completion": "print what your shell needs to complete these words",
+    "Other": {
+        "demo": "try farlab with a throw-away SSH host on this machine",
+        "completion": "print a shell completion script",
     },
 }
 ALIASES = {"stop": "terminate", "-t": "terminate"}
-VERBS = {verb: text for group in GROUPS.values() for verb, text in group.items()}
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 
 HELP = """Your notebook on another machine, in one command, and it stays within reach.
 
-HOST is what you would type after `ssh`. Nothing has to be installed there but what a notebook needs anyway."""
-EXAMPLES = (
-    ("farlab connect gpu1", "a notebook on gpu1, in this browser"),
-    ("farlab list", "what runs"),
-    ("farlab terminate gpu1", "and it is gone; `farlab -t gpu1` does the same"),
-)
+HOST is what you would type after `ssh`. The host needs nothing but what a notebook needs anyway."""
+Examples = tuple[tuple[str, str], ...]
 
 
-def help_option(option: click.Option | None) -> click.Option | None:
-    """click's own option, in our words."""
-    if option is not None:
-        option.help = "show this text"
-    return option
+class ExampleCommand(click.Command):
+    """A command whose help ends with examples."""
+
+    examples: Examples = ()
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, add_help_option=False, **options)
+        click.help_option("-h", "--help", help="show this help")(self)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            formatter.write_dl(list(self.examples), col_max=44)
 
 
-class Farlab(click.Group):
+class Farlab(ExampleCommand, click.Group):
     """`farlab` itself."""
 
+    examples = (
+        ("farlab connect gpu1", "a notebook on gpu1, in this browser"),
+        ("farlab list", "what runs"),
+        ("farlab terminate gpu1", "stop it; `farlab -t gpu1` does the same"),
+        ("farlab COMMAND --help", "more about one command"),
+    )
+
     def __init__(self) -> None:
-        settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-        super().__init__("farlab", help=HELP, context_settings=settings, subcommand_metavar="VERB [HOST] [OPTIONS]")
+        usage = {"options_metavar": "", "subcommand_metavar": "COMMAND [OPTIONS] [HOST]"}
+        super().__init__("farlab", help=HELP, context_settings={"max_content_width": 100}, **usage)
         options = {"prog_name": "farlab", "message": "%(prog)s %(version)s", "help": "print the version"}
         click.version_option(__version__, "-V", "--version", **options)(self)
 
@@ -67,18 +77,12 @@ class Farlab(click.Group):
             args = ["terminate", *args[1:]]
         return super().parse_args(ctx, args)
 
-    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        return [self.subcommand_metavar]
-
-    def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        return help_option(super().get_help_option(ctx))
-
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         name = ALIASES.get(cmd_name, cmd_name)
-        if name not in VERBS:
+        if name not in COMMANDS:
             return None
         command = getattr(import_module(f"{__package__}.commands.{name}"), name)
         return command if isinstance(command, click.Command) else None
@@ -89,27 +93,15 @@ class Farlab(click.Group):
         word = args[0]
         if self.get_command(ctx, word) is None and not word.startswith("-"):
             from ..advice import command
-            from ..config import nearest
+            from ..config import suggest
             from ..model import Target
 
-            meant = nearest(word, (*VERBS, "stop"))
             connect = command(Target(host=word), "connect")
-            hint = meant or f"a notebook on that host: `{connect}`; all verbs: `farlab --help`"
-            raise Usage(f"`{word}` is not a verb of farlab", hint=hint)
+            hint = suggest(word, (*COMMANDS, "stop")) or f"to connect to a host: `{connect}`; see `farlab --help`"
+            raise Usage(f"`{word}` is not a farlab command", hint=hint)
         return super().resolve_command(ctx, args)
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        if incomplete.startswith("-"):
-            return click.Command.shell_complete(self, ctx, incomplete)
-        return [CompletionItem(verb, help=VERBS[verb]) for verb in VERBS if verb.startswith(incomplete)]
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for group, verbs in GROUPS.items():
+        for group, commands in GROUPS.items():
             with formatter.section(group):
-                formatter.write_dl(list(verbs.items()), col_max=44)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Examples"):
-            formatter.write_dl(list(EXAMPLES), col_max=44)
-        formatter.write_paragraph()
-        formatter.write_text("`farlab VERB --help` tells more about each.")
+                formatter.write_dl(list(commands.items()), col_max=44)

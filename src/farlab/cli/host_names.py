@@ -1,6 +1,6 @@
-"""What a shell may complete: the sessions known here and the hosts of `ssh_config`.
+"""What a shell can complete: the sessions known here and the hosts in `ssh_config`.
 
-Rule: quick and quiet. Nothing is asked over the network, and whatever goes wrong completes nothing.
+Rule: quick and quiet. It does not use the network, and any failure completes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 
 
 def hosts(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Hosts with a session first, then those that `ssh_config` names; only the former for verbs that need a session."""
+    """Hosts with a session, then those in `ssh_config`; only the former for commands that need a session."""
     known = {session.host: f"session {session.name}" for session in _sessions()}
     found = dict(known)
     if ctx.info_name in ("connect", "list") or not known:

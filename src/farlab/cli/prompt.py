@@ -1,7 +1,7 @@
-"""The person at the terminal: told what is being waited for, asked what `ssh` or farlab wants to know.
+"""Asks the user at the terminal what `ssh` or farlab wants to know, and shows what a command is waiting for.
 
-Rule: asks on the terminal itself, so that stdout stays for data; where there is no terminal, `ask` is None and nothing
-waits for an answer. What is typed in secret is not shown, and the terminal is as before however the question ends.
+Rule: it asks on the terminal itself, so that stdout stays for data; without a terminal `ask` is None and nothing waits
+for an answer. Secrets are not echoed, and the terminal is restored however a question ends.
 """
 
 from __future__ import annotations
@@ -15,25 +15,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType, TracebackType
 
-from ..client.sessions import Ask
 from ..errors import FarlabError, Interrupted, Usage
-from ..model import Kernel, Progress, Question, QuestionKind
+from ..model import Kernel, Progress, Prompt, Question, QuestionKind
 from ..sanitize import clean, clean_line, clean_value
-from ..text import output
 from ..text.messages import kernel_text, loss_text
+from ..text.progress import ProgressLine
 from .context import CommandContext
 
 
 class Prompter:
-    """Somebody, or nobody, for the length of one wait: `with Person(call) as person: …`."""
+    """The terminal, if there is one, for the length of one command: `with Prompter(context) as prompter: …`."""
 
-    def __init__(self, call: CommandContext, who: str | None = None) -> None:
-        self._session = call.session
-        self._waiting = output.ProgressLine(who or call.host, verbose=call.voice.verbose)
+    def __init__(self, context: CommandContext, who: str | None = None) -> None:
+        self._session = context.session
+        self._progress = ProgressLine(who or context.host, verbose=context.mode.verbose)
         self._terminal = open_terminal()
         self._refusal: FarlabError | None = None
         self._cancelled: FarlabError | None = None
-        self.ask: Ask | None = self._ask if self._terminal is not None else None
+        self.ask: Prompt | None = self._ask if self._terminal is not None else None
 
     def __enter__(self) -> Prompter:
         return self
@@ -41,7 +40,7 @@ class Prompter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._waiting.close()
+        self._progress.close()
         if self._terminal is not None:
             self._terminal.close()
         if self._refusal is not None and (error is None or isinstance(error, FarlabError)):
@@ -50,41 +49,39 @@ class Prompter:
             raise self._cancelled from error
 
     @property
-    def is_there(self) -> bool:
+    def has_terminal(self) -> bool:
         """Whether there is a terminal to ask on."""
         return self._terminal is not None
 
-    def tell(self, progress: Progress) -> None:
-        """Show what is being waited for."""
-        self._waiting.tell(progress)
+    def report(self, progress: Progress) -> None:
+        """Show what the command is waiting for."""
+        self._progress.report(progress)
 
     def confirm(self, kernels: tuple[Kernel, ...]) -> bool:
-        """Whether these kernels may be ended. Without a terminal they may not, and the command fails saying so."""
+        """Ask whether to end these kernels. Without a terminal the answer is no, and the command fails."""
         if self._terminal is None:
             named = ", ".join(clean_line(kernel_text(kernel)) for kernel in kernels)
-            message = f"busy kernels would be ended, and there is no terminal to ask on: {named}"
-            self._refusal = Usage(
-                message, hint="`{farlab terminate HOST --yes}` ends them; everything was left as it is"
-            )
+            message = f"refusing to end busy kernels without a terminal to ask on: {named}"
+            self._refusal = Usage(message, hint="nothing was changed; `{farlab terminate HOST --yes}` ends them")
             return False
-        with self._waiting.paused():
+        with self._progress.paused():
             self._terminal.show(clean(loss_text(self._session, clean_value(kernels))) + "\n")
-            answer = self._terminal.ask("end it? [y/N] ", is_secret=False)
+            answer = self._terminal.ask("terminate anyway? [y/N] ", is_secret=False)
         if answer is not None and answer.strip().lower() in ("y", "yes"):
             return True
-        self._refusal = Interrupted("not ended: everything was left as it is", hint="")
+        self._refusal = Interrupted("not terminated; nothing was changed", hint="")
         return False
 
     def _ask(self, question: Question) -> str | None:
         assert self._terminal is not None  # noqa: S101 - `ask` is None without one
         prompt = clean(question.prompt)
-        with self._waiting.paused():
+        with self._progress.paused():
             if question.kind is QuestionKind.NOTICE:
                 self._terminal.show(prompt.rstrip("\n") + "\n")
                 return ""
             answer = self._terminal.ask(prompt, is_secret=question.kind is QuestionKind.SECRET)
         if answer is None:
-            self._cancelled = Interrupted("cancelled, at a question of `ssh`", hint="")
+            self._cancelled = Interrupted("cancelled at an `ssh` prompt", hint="")
         return answer
 
 
@@ -96,7 +93,7 @@ class Terminal:
         self._out = write_to
 
     def show(self, text: str) -> None:
-        """Write text, washed already."""
+        """Write text, cleaned by the caller."""
         os.write(self._out, text.encode("utf-8", "replace"))
 
     def ask(self, prompt: str, *, is_secret: bool) -> str | None:
@@ -139,7 +136,7 @@ def open_terminal() -> Terminal | None:
 
 @contextmanager
 def _hidden(terminal: int, prompt_again: Callable[[], None]) -> Iterator[None]:
-    """Nothing typed on `terminal` is shown, except while we are stopped (Ctrl-Z), and never after we are gone."""
+    """Switch the echo of `terminal` off, except while we are stopped (Ctrl-Z) and after we are killed."""
     before = termios.tcgetattr(terminal)
     quiet = list(before)
     quiet[3] &= ~termios.ECHO
@@ -165,7 +162,7 @@ def _hidden(terminal: int, prompt_again: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def _caught(numbers: tuple[signal.Signals, ...], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """`handler` has these signals for a while. Only the main thread may say so; elsewhere they stay as they are."""
+    """Handle these signals with `handler` for a while. Only the main thread can; other threads leave them alone."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,7 +1,7 @@
-"""Asks a keeper that lives one thing, and knows one that lives and does not answer: stopped, or stuck.
+"""Sends one request to a running keeper, and recognises one that does not answer: stopped, or stuck.
 
-Rule: what changes anything is asked only of a keeper that has just answered. A stopped one would do it later, when
-nobody wants it any more.
+Rule: a request that changes anything goes only to a keeper that has just answered. A stopped one would carry it out
+later, when nobody wants it any more.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ from ..errors import from_json
 from ..keeper import control_client
 from ..model import Target
 
-PATIENCE = 4.0
-"""Seconds within which a keeper tells how it is, on a busy machine too."""
-GLANCE = 1.5
-"""The same for whoever looks at many."""
-_SLOW = 60.0
-"""Seconds for what a keeper has to ask others about."""
+STATUS_TIMEOUT = 4.0
+"""Seconds in which a keeper answers a status request, on a busy machine too."""
+LIST_TIMEOUT = 1.5
+"""The same when asking many."""
+_REQUEST_TIMEOUT = 60.0
+"""Seconds for a request for which the keeper asks others."""
 
 Words = dict[str, Any]
 
 
-def glance(target: Target, patience: float = PATIENCE) -> Words | None:
-    """What the keeper knows by itself, at once; None where there is none. Raises KeeperSilent."""
-    return _exchange(target, patience, {"op": "status"})
+def status(target: Target, timeout: float = STATUS_TIMEOUT) -> Words | None:
+    """What the keeper knows without asking others; None if there is no keeper. Raises KeeperSilent."""
+    return _exchange(target, timeout, {"op": "status"})
 
 
-def ask(target: Target, **words: object) -> Words | None:
-    """One request and its answer; None where there is no keeper, or it ends just now. Raises KeeperSilent."""
-    return None if glance(target) is None else _exchange(target, _SLOW, words)
+def request(target: Target, **message: object) -> Words | None:
+    """The reply to one request; None if there is no keeper, or it is exiting. Raises KeeperSilent."""
+    return None if status(target) is None else _exchange(target, _REQUEST_TIMEOUT, message)
 
 
-def _exchange(target: Target, patience: float, words: Words) -> Words | None:
-    channel = control_client.find(target, patience)
-    if channel is None:
+def _exchange(target: Target, timeout: float, message: Words) -> Words | None:
+    control = control_client.find(target, timeout)
+    if control is None:
         return None
-    with closing(channel):
-        channel.send(**words)
+    with closing(control):
+        control.send(**message)
         try:
-            answer = channel.receive(patience)
+            reply = control.receive(timeout)
         except TimeoutError:
-            raise control_client.silent_error(target, channel.pid) from None
-    if answer and isinstance(answer.get("error"), dict):
-        raise from_json(answer["error"])
-    return answer
+            raise control_client.silent_error(target, control.pid) from None
+    if reply and isinstance(reply.get("error"), dict):
+        raise from_json(reply["error"])
+    return reply

@@ -21,25 +21,25 @@ from .. import paths
 from ..errors import Interrupted, TimedOut
 from ..keeper import control_client, control_connection, control_socket
 from ..keeper.control_messages import Asked
-from ..model import Progress, Question, Target
+from ..model import OnProgress, Progress, Prompt, Question, Target
 from ..transport import host_messages
 from ..transport.agent_frames import MAX_FRAME
 from ..transport.choose import for_target
 from ..transport.link import Link
 from ..transport.process import LinkSpec, dial
 
-Ask = Callable[[Question], str | None]
-Tell = Callable[[Progress], None]
 Words = dict[str, Any]
 Reply = Callable[[Words], None]
 _SLOW_LOGIN = "does `{ssh HOST true}` end? `{ssh -v HOST}` shows what it waits for"
-_SLOW_HOST = "the login works: is the host, or your home there, slow? `{ssh HOST 'uptime; time ls ~'}` shows it"
+_SLOW_HOST = (
+    "login works, so the host or your home directory there may be slow: `{ssh HOST 'uptime; time ls ~'}` shows which"
+)
 _MOST_FRAMES = {"logs": 8 << 20, "list": 1 << 20, "stop": 1 << 20}
 """Bytes of the largest frame of an answer: a log is sent whole, and a list says of each session what it is."""
 
 
 def frames(
-    target: Target, words: Words, *, ask: Ask | None, tell: Tell | None, timeout: float
+    target: Target, words: Words, *, ask: Prompt | None, tell: OnProgress | None, timeout: float
 ) -> Iterator[tuple[Words, Reply]]:
     """What the host's agent answers to `words`, frame by frame, each with the way to reply to it.
 
@@ -54,7 +54,7 @@ def frames(
             if wanted.question is not None:
                 answer = ask(wanted.question) if ask else None
                 if answer is None:  # ends the `ssh` at once, since each empty answer counts as a failed login
-                    raise Interrupted(f"the question of `{target.host}` was not answered", hint="")
+                    raise Interrupted(f"you did not answer the question of `{target.host}`", hint="")
                 talk.go_on(wanted, answer)
                 continue
             if tell and "progress" in wanted.frame:

@@ -20,38 +20,38 @@ from ..errors import FarlabError, Internal, KeeperSilent, from_json
 from ..keeper.control_client import ControlClient, find, socket_path
 from ..model import SessionOptions, Target
 
-_LOCK_PATIENCE = 30.0
-"""Seconds that another one may take to start the keeper, on a busy machine too."""
-_LOOK = 0.01
-"""Seconds between two looks whether the lock is free."""
-_HASTE = 1.0
-"""Seconds that a keeper may take to find that whoever started it has gone."""
+_LOCK_TIMEOUT = 30.0
+"""Seconds that another command may take to start the keeper, on a busy machine too."""
+_LOCK_INTERVAL = 0.01
+"""Seconds between two attempts to take the lock."""
+_EXIT_TIMEOUT = 1.0
+"""Seconds that a keeper may take to notice that its starter has gone."""
 
 
-def find_or_start(target: Target, wish: SessionOptions, *, may_ask: bool) -> ControlClient:
-    """A connection to the session's keeper; made first if there is none. Twenty at once make one.
+def find_or_start(target: Target, options: SessionOptions, *, may_ask: bool) -> ControlClient:
+    """A connection to the session's keeper, which is started if there is none. Twenty at once start one.
 
     Raises PortBusy, DiskFull, Internal, KeeperSilent.
     """
     found = find(target)
     if found is None:
         try:
-            with _locked(target, min(wish.timeout, _LOCK_PATIENCE)):
+            with _locked(target, min(options.timeout, _LOCK_TIMEOUT)):
                 found = find(target)
                 if found is None:
-                    _start(target, wish, may_ask=may_ask)
+                    _start(target, options, may_ask=may_ask)
                     found = find(target)
         except KeyboardInterrupt:
             paths.tidy_runtime_directory()
             raise
     if found is None:
-        raise Internal("the keeper ended as soon as it was started", detail=_log_tail(target))
+        raise Internal("the keeper exited at once", detail=_log_tail(target))
     return found
 
 
 @contextmanager
-def _locked(target: Target, patience: float) -> Iterator[None]:
-    path, end = socket_path(target).with_suffix(".lock"), time.monotonic() + patience
+def _locked(target: Target, timeout: float) -> Iterator[None]:
+    path, end = socket_path(target).with_suffix(".lock"), time.monotonic() + timeout
     while True:
         with paths.translate_write_errors(path.parent):
             descriptor = _open_lock(path)
@@ -61,8 +61,8 @@ def _locked(target: Target, patience: float) -> Iterator[None]:
             if not _lock(file.fileno(), end):
                 raise _stuck(target, file.read(20))
             if not _is_same(path, file.fileno()):
-                continue  # whoever had it has removed it: the next ones lock another
-            with suppress(OSError):  # no room: it tells nobody who we are
+                continue  # the last holder has removed it: lock the new one
+            with suppress(OSError):  # no space left: nobody learns our pid
                 os.ftruncate(file.fileno(), 0)
                 os.write(file.fileno(), str(os.getpid()).encode())
             try:
@@ -73,29 +73,27 @@ def _locked(target: Target, patience: float) -> Iterator[None]:
 
 
 def _lock(descriptor: int, end: float) -> bool:
-    """Wait for the lock until `end`: whoever has it may be stopped, by Ctrl-Z. Whether it is ours."""
+    """Wait for the lock until `end`: its holder may be stopped, by Ctrl-Z. Whether we have it."""
     while True:
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         if time.monotonic() >= end:
             return False
-        time.sleep(_LOOK)
+        time.sleep(_LOCK_INTERVAL)
 
 
 def _stuck(target: Target, pid: str) -> KeeperSilent:
-    """The error for another `farlab`, the process `pid`, that has begun to start the keeper and does not get on."""
-    message = f"another `farlab` starts the keeper of session `{target.name}` on `{target.host}` and does not get on"
+    """The error for another `farlab`, process `pid`, that is stuck while it starts the keeper."""
+    message = f"another `farlab` is starting the keeper of session `{target.name}` on `{target.host}` but is stuck"
     if not (pid.isascii() and pid.isdigit()):
         return KeeperSilent(message)
-    hint = (
-        f"nothing was done. If it was stopped, as by Ctrl-Z, `fg` in its terminal or `kill -CONT {pid}` lets it go on"
-    )
+    hint = f"nothing was done. If it was stopped (Ctrl-Z), `fg` in its terminal or `kill -CONT {pid}` resumes it"
     return KeeperSilent(f"{message} (process {pid})", hint=hint, pid=int(pid))
 
 
 def _open_lock(path: Path) -> int | None:
-    """None where the last keeper that ended has just removed the directory."""
+    """None if the last keeper has just removed the directory."""
     try:
         paths.make_private(path.parent)
         return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -110,10 +108,10 @@ def _is_same(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _start(target: Target, wish: SessionOptions, *, may_ask: bool) -> None:
-    """Start a keeper and wait until it listens; it says so on its standard output."""
-    wanted = {**asdict(target), "port": wish.port, "wish": asdict(wish), "may_ask": may_ask}
-    wanted["usual_name"] = default_name.get()
+def _start(target: Target, options: SessionOptions, *, may_ask: bool) -> None:
+    """Start a keeper and wait until it listens; it reports that on its standard output."""
+    request = {**asdict(target), "port": options.port, "wish": asdict(options), "may_ask": may_ask}
+    request["usual_name"] = default_name.get()
     log, process = _open_log(target), None
     try:
         process = subprocess.Popen(
@@ -124,7 +122,7 @@ def _start(target: Target, wish: SessionOptions, *, may_ask: bool) -> None:
             cwd="/",
             start_new_session=True,
         )
-        answer = _tell(process, json.dumps(wanted).encode())
+        reply = _send(process, json.dumps(request).encode())
     except OSError as error:
         raise Internal("cannot start the keeper", detail=str(error)) from error
     except KeyboardInterrupt:
@@ -133,35 +131,35 @@ def _start(target: Target, wish: SessionOptions, *, may_ask: bool) -> None:
         raise
     finally:
         os.close(log)
-    _check(answer, target)
+    _check(reply, target)
 
 
-def _tell(process: subprocess.Popen[bytes], wanted: bytes) -> bytes:
-    """What a keeper answers to what it is told."""
+def _send(process: subprocess.Popen[bytes], request: bytes) -> bytes:
+    """The reply of a new keeper to its first request."""
     stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
     with stdin, stdout:
-        stdin.write(wanted)
+        stdin.write(request)
         stdin.close()
         return stdout.read()
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a keeper ends now that nobody listens. One that waits for a visit already does so a little later."""
+    """Whether a keeper exits now that nobody listens. One that already waits for a client exits a little later."""
     with suppress(OSError, subprocess.TimeoutExpired):
         cast("IO[bytes]", process.stdout).close()
         cast("IO[bytes]", process.stdin).close()
-        process.wait(_HASTE)
+        process.wait(_EXIT_TIMEOUT)
     return process.returncode is not None
 
 
 def _forget_the_new(target: Target) -> None:
-    """Remove the log that was begun for a session of which nothing is remembered."""
+    """Remove the log of a session that is not saved."""
     if saved.load(target) is None:
         saved.delete(target)
 
 
 def _open_log(target: Target) -> int:
-    """Where a keeper may complain. No disk, full or another's, hinders one: what it connects needs nothing written."""
+    """Where the keeper's stderr goes. A disk that is full or not ours does not matter: connecting writes no file."""
     try:
         paths.make_private(paths.state_directory())
         return paths.open_ours(saved.log_path(target), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
@@ -169,14 +167,15 @@ def _open_log(target: Target) -> int:
         return os.open(os.devnull, os.O_WRONLY)
 
 
-def _check(out: bytes, target: Target) -> None:
+def _check(reply: bytes, target: Target) -> None:
+    """Raise the error that a new keeper reports, or Internal if it reports nothing."""
     try:
-        words = json.loads(out)
+        message = json.loads(reply)
     except ValueError:
-        raise Internal("the keeper ended as soon as it was started", detail=_log_tail(target)) from None
-    if "error" in words:
+        raise Internal("the keeper exited at once", detail=_log_tail(target)) from None
+    if "error" in message:
         _forget_the_new(target)
-        raise from_json(words["error"])
+        raise from_json(message["error"])
 
 
 def _log_tail(target: Target) -> str:

@@ -25,7 +25,7 @@ from types import FrameType
 from ..advice import command
 from ..client import sessions
 from ..errors import FarlabError, HostLacks, Internal, Interrupted, NoSession
-from ..model import Connected, Progress, SessionOptions, State, Target
+from ..model import Connected, OnProgress, Progress, SessionOptions, State, Target
 from ..transport.ssh import explain
 from .host import HOST, MARK, sweep
 
@@ -37,7 +37,7 @@ OpenBrowser = Callable[[str], str]
 """Opens an address; "" or why it could not."""
 
 
-def run(*, seconds: float | None, open_browser: OpenBrowser | None, tell: sessions.Tell) -> None:
+def run(*, seconds: float | None, open_browser: OpenBrowser | None, tell: OnProgress) -> None:
     """Do it all; returns when it is over. `seconds` None: Ctrl-C, SIGTERM or a hang-up ends it, and so does Jupyter."""
     _check()
     bell = _Bell()
@@ -46,24 +46,22 @@ def run(*, seconds: float | None, open_browser: OpenBrowser | None, tell: sessio
             with _host(bell, tell) as base:
                 _show(base, bell, seconds, open_browser, tell)
         except _Over:
-            raise Interrupted("interrupted; nothing was left") from None
+            raise Interrupted("interrupted; everything was removed") from None
     with suppress(OSError):
-        _tell(tell, "nothing is left of it")
+        _tell(tell, "the demo has ended and removed everything")
 
 
 def _check() -> None:
     """What the demo needs on this machine."""
     missing = [name for name in ("asyncssh", "jupyterlab") if find_spec(name) is None]
     if missing:
-        hint = "`pip install 'farlab[demo]'` in farlab's own environment; in a checkout, `scripts/demo` does it all"
-        raise HostLacks(f"the demo needs {' and '.join(missing)} beside farlab", hint=hint)
+        hint = "`pip install 'farlab[demo]'` installs them; in a checkout, `scripts/demo` does that too"
+        raise HostLacks(f"the demo needs {' and '.join(missing)}", hint=hint)
     if shutil.which("ssh") is None:
         raise explain.no_program("ssh")
 
 
-def _show(
-    base: Path, bell: _Bell, seconds: float | None, open_browser: OpenBrowser | None, tell: sessions.Tell
-) -> None:
+def _show(base: Path, bell: _Bell, seconds: float | None, open_browser: OpenBrowser | None, tell: OnProgress) -> None:
     """Connect, let the person play, terminate."""
     target = Target(host=HOST, ssh_config=str(base / "ssh_config"))
     _tell(tell, f"`{command(target, 'connect')}`")
@@ -93,10 +91,10 @@ def _terminate(target: Target) -> str:
     try:
         kernels = sessions.terminate(target).kernels
     except NoSession:
-        return "it had ended already"
+        return "the session had already ended"
     except FarlabError as error:
         return error.message
-    return f"it ended, with {kernels} kernel{'' if kernels == 1 else 's'}"
+    return f"terminated ({kernels} kernel{'' if kernels == 1 else 's'})"
 
 
 @contextmanager
@@ -111,7 +109,7 @@ def _telling(target: Target) -> Iterator[None]:
         raise
 
 
-def _announce(connected: Connected, seconds: float | None, tell: sessions.Tell) -> None:
+def _announce(connected: Connected, seconds: float | None, tell: OnProgress) -> None:
     took = connected.seconds.get("total", 0.0)
     for note in connected.notes:
         _tell(tell, f"note: {note}")
@@ -119,7 +117,7 @@ def _announce(connected: Connected, seconds: float | None, tell: sessions.Tell) 
     _tell(tell, "")
     _tell(tell, f"  {connected.url}")
     _tell(tell, "")
-    _tell(tell, f"it ends by itself after {seconds:g} s, or with Ctrl-C" if seconds else "Ctrl-C ends it")
+    _tell(tell, f"the demo stops after {seconds:g} s, or with Ctrl-C" if seconds else "Ctrl-C stops the demo")
 
 
 def _wait(seconds: float | None, bell: _Bell) -> None:
@@ -132,7 +130,7 @@ def _wait(seconds: float | None, bell: _Bell) -> None:
         bell.check()
 
 
-def _tell(tell: sessions.Tell, text: str) -> None:
+def _tell(tell: OnProgress, text: str) -> None:
     tell(Progress(stage="demo", text=text))
 
 
@@ -193,7 +191,7 @@ class _Bell:
 
 
 @contextmanager
-def _host(bell: _Bell, tell: sessions.Tell) -> Iterator[Path]:
+def _host(bell: _Bell, tell: OnProgress) -> Iterator[Path]:
     """A host that stands; the directory where everything is. All of it is gone afterwards."""
     base = Path(tempfile.mkdtemp(prefix="farlab-demo-", dir="/tmp"))  # short: sockets lie below it
     try:
@@ -212,7 +210,7 @@ def _host(bell: _Bell, tell: sessions.Tell) -> Iterator[Path]:
         try:
             with bell.heard():
                 port = _await_port(process, base)
-                _tell(tell, f"an SSH host of its own on 127.0.0.1:{port}, all of it in `{base}`")
+                _tell(tell, f"started a throw-away SSH host on 127.0.0.1:{port}; its files are in `{base}`")
             yield base
         finally:
             _end(process)
@@ -220,7 +218,7 @@ def _host(bell: _Bell, tell: sessions.Tell) -> Iterator[Path]:
         left = sweep(base)
         shutil.rmtree(base, ignore_errors=True)
     if left or base.exists():
-        raise Internal(f"something of the demo is left: {base} {left}", hint="")
+        raise Internal(f"could not remove everything: {base} {left}", hint="")
 
 
 def _await_port(process: subprocess.Popen[bytes], base: Path) -> int:

@@ -105,4 +105,4 @@ def words_of(error):
     while where.tb_next:
         where = where.tb_next
     detail = "%s: %s" % (where.tb_frame.f_code.co_name, str(error)[:200])
-    return Failure("internal", "the agent met a fault of its own: %s" % type(error).__name__, detail).words
+    return Failure("internal", "bug in farlab's agent on the host: %s" % type(error).__name__, detail).words

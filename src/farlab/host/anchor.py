@@ -79,7 +79,7 @@ class Anchor(object):
         self.save()
         self._hear_signals()
         self._terminal.hold()
-        self._terminal.print("farlab session `%s`; its log is %s/log" % (self.spec["name"], self.spec["directory"]))
+        self._terminal.print("farlab session `%s`; log: %s/log" % (self.spec["name"], self.spec["directory"]))
         if self.spec["adopt"]:
             self.server.adopt(self.spec["adopt"])
         else:
@@ -146,7 +146,7 @@ class Anchor(object):
         server = self.server
         if server.state == "up" and not self._is_up:
             self._is_up = True
-            self._terminal.print("%s runs; leave it with Ctrl-b d" % server.told.get("server"))
+            self._terminal.print("%s is running; Ctrl-b d detaches" % server.told.get("server"))
         if server.state != "ended":
             with suppress(OSError):  # a full disk: the last record holds, and the next change tries again
                 self.save()

@@ -37,7 +37,7 @@ def stop(link, request):
         if state in ("alive", "orphan"):
             link.say(stopped=True, kernels=kernels or 0)
             return
-    raise Failure("no-session", "no session `%s` runs there" % session.name)
+    raise Failure("no-session", "session `%s` is not running" % session.name)
 
 
 def confirmed(link, session, request):
@@ -56,7 +56,7 @@ def confirmed(link, session, request):
     if (busy or (request.get("asks") and kernels != [])) and not request.get("yes"):
         link.say(confirm=kernels)
         if not link.hear(None).get("yes"):
-            raise Failure("interrupted", "session `%s` goes on" % session.name)
+            raise Failure("interrupted", "nothing was terminated: session `%s` is still running" % session.name)
     return None if hangs else len(kernels or ())
 
 
@@ -64,10 +64,10 @@ def stop_by_anchor(link, session, hangs):
     """Let the anchor end its server in good order, if it can."""
     with suppress(Failure):
         if not hangs:
-            link.say(progress="stop", text="ending the server")
+            link.say(progress="stop", text="stopping the server")
             session.ask(op="stop", timeout=STOP_TIMEOUT)[0].close()
             return
-    link.say(progress="stop", text="the session does not answer: ending its processes")
+    link.say(progress="stop", text="the session does not answer; killing its processes")
 
 
 def end_tmux(name, record):

@@ -16,7 +16,7 @@ def private(path):
     with suppress(FileExistsError):
         os.mkdir(path, 0o700)
     if not is_our_directory(path):
-        raise Failure("host-lacks", "`%s` is not our directory" % path, hint="owner")
+        raise Failure("host-lacks", "`%s` exists but is not a directory of yours" % path, hint="owner")
     if os.lstat(path).st_mode & 0o077:
         os.chmod(path, 0o700)
     return path

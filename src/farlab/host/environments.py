@@ -62,9 +62,9 @@ def find(wanted):
         reasons += [(python, reason)] if reason else []
     if reasons:
         raise too_old(*reasons[0])
-    message = "no %s in the environment of your login shell" % TITLES[wanted or "lab"]
+    message = "your login shell finds no %s" % TITLES[wanted or "lab"]
     if opaque:
-        message += "; `%s` does not say which Python it runs" % opaque[0]
+        message += "; cannot tell which Python `%s` runs" % opaque[0]
         raise Failure("no-jupyter", message, detail="", hint="opaque")
     raise Failure("no-jupyter", message, detail="")
 
@@ -74,7 +74,7 @@ def of_environment(environment, wanted):
     python = python_of(environment)
     found = ask(python)
     if found is None:
-        message = "`%s` is no Python that farlab can use (3.6 or later)" % python
+        message = "`%s` is not a Python ≥ 3.6" % python
         raise Failure("no-environment", message, detail="", hint="not-python")
     app, title, reason = choice(found, wanted)
     if reason:
@@ -97,15 +97,15 @@ def choice(found, wanted):
             continue
         title = ("%s %s" % (TITLES[app], newest(package))).strip()
         if not found.get("jupyter_server"):
-            reason = reason or "%s without Jupyter Server, which farlab needs (%d.%d or later)" % (title, *OLDEST)
+            reason = reason or "%s without Jupyter Server ≥ %d.%d, which farlab needs" % (title, *OLDEST)
         elif is_old(found["jupyter_server"]):
             server = "Jupyter Server %s" % newest(found["jupyter_server"])
             on = "" if app == "server" else title + " with "
-            reason = reason or "%s%s, which is too old for farlab (%d.%d or later)" % (on, server, *OLDEST)
+            reason = reason or "%s%s; farlab needs %d.%d or later" % (on, server, *OLDEST)
         elif app != "notebook" or package["app"]:
             return app, title, None
         elif wanted:
-            reason = "%s, which is too old for `--app notebook` (7 or later)" % title
+            reason = "%s; `--app notebook` needs 7 or later" % title
     return None, None, reason
 
 
@@ -231,7 +231,7 @@ def python_of(environment):
             os.environ["CONDA_PREFIX" if os.path.isdir(os.path.join(place, "conda-meta")) else "VIRTUAL_ENV"] = place
             os.environ["PATH"] = os.path.join(place, "bin") + os.pathsep + os.environ.get("PATH", os.defpath)
             return python
-    raise Failure("no-environment", "no environment `%s`" % environment, detail="")
+    raise Failure("no-environment", "found no environment `%s`" % environment, detail="")
 
 
 def named_environments(name, home):

@@ -64,7 +64,7 @@ class Overrides(object):
 
     def init_httpserver(self, app, go):
         if app.sock != self._sock or app.ssl_options:
-            raise Failure("server-failed", "something in its configuration makes the server listen elsewhere", None)
+            raise Failure("server-failed", "the server's configuration makes it listen elsewhere", None)
         setting, who = doorkeeper(app)
         self._tell(op="serving", base_url=app.base_url, setting=setting, doorkeeper=who)
         go()
@@ -95,7 +95,7 @@ def set_token(app, token):
             holder.settings = dict(holder.settings, token=token)
     except Exception as error:
         setting, who = doorkeeper(app)
-        message = "`c.%s` is `%s`, which takes no token from farlab" % (setting, who)
+        message = "`c.%s` is `%s`, which does not accept a token from farlab" % (setting, who)
         raise Failure("server-failed", message, "%s: %s" % (type(error).__name__, error), "login") from None
 
 

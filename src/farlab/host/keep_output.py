@@ -51,12 +51,12 @@ class CannotKeep(Exception):
 def prepare(app, tell_installing):
     """Make the extensions importable here. Returns the layer they are in, "" where the environment has them itself."""
     if app not in ("lab", "notebook"):
-        raise CannotKeep("`%s` shows no page that can" % app, hint="pages")
+        raise CannotKeep("`--app %s` does not support it" % app, hint="pages")
     if all(map(importlib.util.find_spec, MODULES)):
         return ""
     if sys.version_info < OLDEST:
         python = "Python %d.%d" % sys.version_info[:2]
-        message = "`%s` is %s, and it takes %d.%d" % (sys.executable, python, *OLDEST)
+        message = "`%s` is %s; it needs %d.%d or later" % (sys.executable, python, *OLDEST)
         raise CannotKeep(message, hint="newer")
     layer = place()
     if os.path.isdir(layer):
@@ -92,7 +92,7 @@ def install(layer):
                 if not os.path.isdir(layer):  # else another session was faster
                     raise
     except OSError as error:
-        raise CannotKeep("`%s` cannot be made" % layer, str(error)) from None
+        raise CannotKeep("cannot create `%s`" % layer, str(error)) from None
     finally:
         for parent in (os.path.dirname(layer), os.path.dirname(os.path.dirname(layer))):
             with contextlib.suppress(OSError):  # it holds something
@@ -121,9 +121,9 @@ def run_pip(target):
             stderr=subprocess.STDOUT, timeout=INSTALL_TIMEOUT,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise CannotKeep("pip did not install them within %d s" % INSTALL_TIMEOUT) from None
+        raise CannotKeep("pip did not install the extensions within %d s" % INSTALL_TIMEOUT) from None
     if done.returncode:
-        raise CannotKeep("pip could not install them", done.stdout.decode("utf-8", "replace")[-4000:])
+        raise CannotKeep("pip could not install the extensions", done.stdout.decode("utf-8", "replace")[-4000:])
 
 
 def pip():
@@ -150,7 +150,7 @@ def refuse_unmet(layer):
             found = next(iter(metadata.distributions(name=need.name, path=places)), None)
             if found is None or not need.specifier.contains(found.version, prereleases=True):
                 has = found.version if found else "none"
-                message = "%s needs %s, and `%s` has %s" % (each.metadata["Name"], need, sys.executable, has)
+                message = "%s needs %s, but `%s` has %s" % (each.metadata["Name"], need, sys.executable, has)
                 raise CannotKeep(message, hint="newer")
 
 

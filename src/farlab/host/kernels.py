@@ -43,8 +43,8 @@ for node in ast.walk(ast.parse(spec.loader.get_source(name))):
 sys.exit("ipykernel.kernelapp" not in sys.modules)"""
 """Asked of a kernel's Python: whether what the module imports is the app of ipykernel. The module itself is not run."""
 REFUSAL = (
-    "This session runs only kernels that nobody else on the host can read (`--kernels private`), and `%s` can talk "
-    "over TCP only. A session that is started with another `--name` and with `--kernels any` runs it."
+    "This session runs private kernels only (`--kernels private`), and `%s` supports only TCP, which other users of "
+    "the host can read. To use it, start another session with a different `--name` and `--kernels any`."
 )
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*")
 

@@ -55,7 +55,7 @@ class Link(object):
 
     def _lost(self):
         """Say, if anybody is there to hear it, that nothing comes; what is returned ends the agent."""
-        message = "a start-up file of your login shell reads or closes the standard input that is farlab's"
+        message = "a start-up file of your login shell reads or closes standard input, which farlab needs"
         with suppress(OSError):
             self.say(error={"code": "shell-failed", "message": message, "detail": "", "hint": None})
         return SystemExit(0)

@@ -18,10 +18,7 @@ EACH = 2048
 """Bytes that a waiting message takes beside its own, about."""
 PASS = ("status", "comm_open", "execute_input")
 """Without them a page is wrong afterwards. They pass Jupyter's own limit, too."""
-WORDS = (
-    "Output is missing here: %d MiB of it were waiting for this page already, which was away or too slow, "
-    "and the notebook server keeps no more."
-)
+WORDS = "Some output was dropped: more than %d MiB was waiting for this page while it was disconnected or too slow."
 
 
 class Room:

@@ -32,7 +32,7 @@ class Faults(object):
         import traceback  # 1 MiB, and nobody should ever need it
 
         with suppress(Exception), open(self._path, "a") as log:
-            log.write("farlab: a fault of its own; the session goes on\n%s\n" % traceback.format_exc()[-MOST_FAULT:])
+            log.write("farlab: bug in the anchor; the session continues\n%s\n" % traceback.format_exc()[-MOST_FAULT:])
 
 
 class Timer(object):

@@ -31,7 +31,7 @@ def tell(runtime, patience=None, **words):
         sock.settimeout(patience)
         sock.connect(os.path.join(runtime, "anchor.sock"))
         if not peer.is_same_user(sock):
-            raise OSError("`%s` is somebody else's" % runtime)
+            raise OSError("`%s` belongs to another user" % runtime)
         sock.sendall(json.dumps(words).encode() + b"\n")
         with sock.makefile("rb") as answers:
             return json.loads(answers.readline().decode())
@@ -161,7 +161,7 @@ def prepare(keep, runtime, app):
     try:
         return keep.prepare(app, lambda: tell(runtime, op="installing"))
     except keep.CannotKeep as error:
-        raise Failure("no-keep-output", "cannot keep output: %s" % error.message, error.detail, error.hint) from None
+        raise Failure("no-keep-output", "`--keep-output`: %s" % error.message, error.detail, error.hint) from None
 
 
 def import_main(app):

@@ -123,7 +123,7 @@ class Server(object):
 
     def installing(self):
         """The launcher installs what `--keep-output` wants, with a deadline of its own."""
-        self._step("installing what keeps output", INSTALL_TIMEOUT)
+        self._step("installing the extensions for --keep-output", INSTALL_TIMEOUT)
 
     def in_python(self, **told):
         """The launcher has become the chosen Python, and is to be the server: app, server, python, directory."""
@@ -206,7 +206,7 @@ class Server(object):
             if self._is_setting_up and not self.told:
                 self.fail("shell-stuck", "the `--setup` lines did not end within %d s" % START_TIMEOUT, hint="setup")
             elif not self.told:
-                message = "your login shell did not come to our command within %d s" % SHELL_TIMEOUT
+                message = "your login shell did not finish start-up within %d s" % SHELL_TIMEOUT
                 self.fail("shell-stuck", message)
             else:
                 self.fail("server-failed", "the server did not answer within %d s" % START_TIMEOUT)
@@ -225,10 +225,10 @@ class Server(object):
         elif status is None:  # it does not listen yet
             self._asking = False
         elif status in (400, 404):
-            message = "the server is not found (it answers %d) below `c.ServerApp.base_url`, which is `%s`"
+            message = "the server answers %d below its own `c.ServerApp.base_url`, `%s`"
             self.fail("server-failed", message % (status, self._place["base_url"]), "", "login")
         else:
-            message = "the server does not accept farlab's token (it answers %d): %s"
+            message = "the server rejects farlab's token (HTTP status %d): %s"
             self.fail("server-failed", message % (status, self._doorkeeper()), "", "login")
 
     def _refused_others(self, status, body):
@@ -236,7 +236,7 @@ class Server(object):
         if status is None:
             return
         if status not in REFUSALS:
-            message = "the server lets in whoever asks, without the token: %s"
+            message = "the server does not require the token: %s"
             self.fail("server-failed", message % self._doorkeeper(), "", "login")
         elif self.state == "starting":
             self.told["base_url"] = self._place["base_url"]
@@ -247,7 +247,7 @@ class Server(object):
 
     def _ended(self, status):
         if self._is_hosts:
-            why = "the host has ended the session (signal SIGTERM), as at its shutdown or your logout"
+            why = "the host ended the session (signal SIGTERM), as at a shutdown or at your logout"
             self.fail("ended", why)
         elif self._stopping:
             self.fail("terminated", "the session was terminated", detail="")
@@ -258,12 +258,12 @@ class Server(object):
                 self._interactive = False
                 self.start()
                 return
-            self.fail("shell-failed", "your login shell ended before it came to our command (%s)" % how(status))
+            self.fail("shell-failed", "your login shell ended during start-up (%s)" % how(status))
         elif self.state == "starting":
             why = how(status) + self._for_want_of_memory(status)
-            self.fail("server-failed", "the server ended while it started (%s)" % why)
+            self.fail("server-failed", "the server ended during start-up (%s)" % why)
         else:
-            self.fail("ended", "the server has ended (%s)" % (how(status) + self._for_want_of_memory(status)))
+            self.fail("ended", "the server ended (%s)" % (how(status) + self._for_want_of_memory(status)))
 
     def _for_want_of_memory(self, status):
         """What there is to say about memory where the server was killed, or may have been."""
@@ -271,7 +271,7 @@ class Server(object):
         count = 0 if None in (before, now) else now - before
         if count < 1 or status not in (-signal.SIGKILL, LOST):
             return ""
-        return "; just then the host ran out of memory and killed %d process%s" % (count, "es" if count > 1 else "")
+        return "; the host ran out of memory at that time and killed %d process%s" % (count, "es" if count > 1 else "")
 
     def _shorten_log(self):
         try:
@@ -364,7 +364,7 @@ def memory_kills():
 def how(status):
     """An exit status in words; `LOST` where the server was another's child."""
     if status == LOST:
-        return "nobody saw how"
+        return "exit status unknown"
     if status >= 0:
         return "exit status %d" % status
     try:

@@ -65,10 +65,14 @@ class Lock(object):
                 if self._is_stale(self._path, mine):
                     self._take_away(mine)
                 elif time.monotonic() > end:
-                    raise Failure("not-answering", "another farlab holds `%s`" % self._path, hint="busy") from None
+                    raise Failure(
+                        "not-answering",
+                        "another farlab command is using this session (lock `%s`)" % self._path,
+                        hint="busy",
+                    ) from None
                 else:
                     if not told:
-                        self._link.say(progress="lock", text="waiting for another farlab on this host")
+                        self._link.say(progress="lock", text="waiting for another farlab command on this host")
                     told = True
                     time.sleep(0.05)
                 continue
@@ -105,7 +109,7 @@ class Session(object):
 
     def __init__(self, name):
         if not NAME.match(name):
-            raise Failure("usage", "`%s` cannot be a session's name" % name)
+            raise Failure("usage", "`%s` is not a valid session name" % name)
         self.name = name
         self.directory = os.path.join(directories.state_base(), name)
         self.log = os.path.join(self.directory, "log")
@@ -169,12 +173,12 @@ class Session(object):
         try:
             sock.connect(place)
             if not peer.is_same_user(sock):
-                raise OSError("`%s` is somebody else's" % place)
+                raise OSError("`%s` belongs to another user" % place)
             sock.sendall(json.dumps(words).encode() + b"\n")
             return sock, dict(json.loads(read_line(sock)))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             sock.close()
-            message = "session `%s` is alive (process %d) but does not answer" % (self.name, anchor["pid"])
+            message = "session `%s` is running (process %d) but does not answer" % (self.name, anchor["pid"])
             raise Failure("not-answering", message, str(error)) from None
 
     def lock(self, link):
@@ -184,7 +188,7 @@ class Session(object):
         """Raise where the session runs on another node than this."""
         if self.state == "elsewhere":
             here, there = os.uname().nodename, self.record["node"]
-            message = "session `%s` runs on node `%s`, this is `%s`" % (self.name, there, here)
+            message = "session `%s` runs on node `%s`, but this login is on `%s`" % (self.name, there, here)
             raise Failure("elsewhere", message)
 
     def sweep(self):

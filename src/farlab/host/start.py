@@ -26,7 +26,7 @@ def start(link, request, session):
     adopt = session.record if session.state == "orphan" else None
     if request.get("existing") and not adopt:
         ended = session.ending
-        why = "has ended: " + ended["message"] if ended else "does not run"
+        why = "has ended: " + ended["message"] if ended else "is not running"
         raise Failure("no-session", "session `%s` %s" % (session.name, why), ended["detail"] if ended else "")
     bundle = request["brought"]
     if not bundle:
@@ -57,7 +57,9 @@ def await_anchor(session, runtime):
         return (os.path.exists(place) and session.read().state == "alive") or os.path.exists(crash)
 
     if not processes.wait_until(has_come, START_TIMEOUT) or os.path.exists(crash):
-        raise Failure("server-failed", "the session's first process did not start", directories.tail(crash), "limits")
+        raise Failure(
+            "server-failed", "farlab's anchor process did not start on the host", directories.tail(crash), "limits"
+        )
 
 
 def lay_out(session, runtime, bundle, spec):

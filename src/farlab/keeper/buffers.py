@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..model import State
+from ..model import DEFAULT_KEEP_HOST, DEFAULT_KEEP_HOURS, DEFAULT_KEEP_LAPTOP, State
 from ..mux.driver import MuxDriver
 from ..transport.host_messages import RemoteBuffer
 
@@ -15,9 +15,9 @@ from ..transport.host_messages import RemoteBuffer
 class BufferLimits:
     """Bytes kept on the host and here, and seconds that the host keeps the line of a laptop that is away."""
 
-    host: int = 64 << 20
-    laptop: int = 16 << 20
-    seconds: float = 72 * 3600.0
+    host: int = DEFAULT_KEEP_HOST
+    laptop: int = DEFAULT_KEEP_LAPTOP
+    seconds: float = DEFAULT_KEEP_HOURS * 3600.0
 
     def but(self, wish: Mapping[str, Any]) -> BufferLimits:
         """The same, but for what the wish names."""

@@ -22,7 +22,7 @@ from . import states
 
 SLOW = 1.0
 """Seconds after which a try is one that may wait in vain."""
-_SLOW = "is the host, or your home there, overloaded? `{ssh HOST 'uptime; time ls ~'}` shows it"
+_SLOW = "the host or your home directory there may be overloaded: `{ssh HOST 'uptime; time ls ~'}` shows which"
 _BUG = "this is a bug; `{farlab logs HOST --keeper}` has more"
 
 
@@ -123,7 +123,7 @@ class Connector:
                     self._give_up(error)
             except Exception as error:  # a bug of ours must not end the keeper: the log has it, and the next try may do
                 traceback.print_exc()
-                self._give_up(LinkLost("a link could not be made", detail=repr(error), hint=_BUG))
+                self._give_up(LinkLost("could not connect", detail=repr(error), hint=_BUG))
             except asyncio.CancelledError:
                 if not self._ends:
                     raise
@@ -162,7 +162,7 @@ class Connector:
                 await self.join(link)
         except TimeoutError:
             await link.end()
-            message = f"`{self._transport.host}` did not respond within {self.patience:.0f} s"
+            message = f"`{self._transport.host}` did not answer within {self.patience:.0f} s"
             raise LinkLost(message, hint=_SLOW) from None
         except BaseException:
             await link.end()

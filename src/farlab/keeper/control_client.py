@@ -70,8 +70,8 @@ def silent_error(target: Target, pid: int | None) -> KeeperSilent:
     if pid is None:
         return KeeperSilent(message)
     hint = (
-        f"nothing was done. If it was stopped, `kill -CONT {pid}` lets it go on; if it is stuck, `kill -KILL {pid}` "
-        "ends it and not the session, which `{farlab connect HOST}` finds again"
+        f"nothing was done. If it was stopped, `kill -CONT {pid}` resumes it. If it is stuck, `kill -KILL {pid}` "
+        "ends it but not the session; then `{farlab connect HOST}` reconnects"
     )
     return KeeperSilent(message, hint=hint, pid=pid)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import Usage
-from ..model import Question, QuestionKind
+from ..model import MAX_HOURS, MAX_SECONDS, MAX_SIZE, MIN_SIZE, Question, QuestionKind
 from ..protocol.records import Flag, MaybeNumber, MaybeWhole, Path, Record, Text, Texts, Whole, Wrong
 
 _MOST_PATH = 4096
@@ -24,12 +24,12 @@ class Wished(Record):
     app = Text(40)
     notebook = Path(_MOST_PATH)
     port = MaybeWhole(1, 65535)
-    timeout = MaybeNumber(0, 1e9)
+    timeout = MaybeNumber(0, MAX_SECONDS)
     kernels = Text(40)
     keep_output = Flag()
-    keep_host = MaybeWhole(1 << 20, 1 << 62)
-    keep_laptop = MaybeWhole(1 << 20, 1 << 62)
-    keep_hours = MaybeNumber(0, 1e6)
+    keep_host = MaybeWhole(MIN_SIZE, MAX_SIZE)
+    keep_laptop = MaybeWhole(MIN_SIZE, MAX_SIZE)
+    keep_hours = MaybeNumber(0, MAX_HOURS)
 
 
 class Unlocked(Record):
@@ -79,4 +79,4 @@ def wish(said: object) -> dict[str, Any]:
 
 def refusal(wrong: Wrong) -> Usage:
     """The error for a request that is not as declared."""
-    return Usage(f"the keeper does not take this request: {wrong}", hint="")
+    return Usage(f"the keeper rejected the request: {wrong}", hint="")

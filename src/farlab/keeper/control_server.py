@@ -24,7 +24,7 @@ from .web.proxy import Proxy
 from .web.site import LocalSite
 
 _STOP_TIMEOUT = 30.0
-_NO_TMUX = "the host has no tmux, or none that could be used: the session runs detached"
+_NO_TMUX = "the host has no usable tmux, so the session runs without it"
 LOOK = 5.0
 """Seconds between two looks at the kernels for whoever follows."""
 _PASSING = frozenset(
@@ -83,7 +83,7 @@ class ControlServer:
             "ask": self._ask,
         }.get(str(words.get("op")))
         if serve is None:
-            peer.send(error=Internal("the keeper does not know this request").as_json())
+            peer.send(error=Internal("unknown request").as_json())
             return
         try:
             await serve(peer, words)
@@ -149,8 +149,8 @@ class ControlServer:
         keeper, heard = self._keeper, self._keeper.last_heard
         if not keeper.was_up or keeper.state is State.ENDED or heard is None:
             return reason
-        seen = f"the session was heard {format_duration(round(max(time.time() - heard, 0.0)))} ago"
-        goes_on = "it waits for you" if keeper.state is State.BLOCKED else "farlab tries to reach it until it can"
+        seen = f"the session was last seen {format_duration(round(max(time.time() - heard, 0.0)))} ago"
+        goes_on = "farlab is waiting for you" if keeper.state is State.BLOCKED else "farlab keeps trying to reach it"
         words = {**reason.as_json(), "hint": "; ".join(filter(None, (reason.hint, seen))) + f", and {goes_on}"}
         return from_json(words)
 
@@ -234,8 +234,8 @@ class ControlServer:
             found += notes.cost_of_kept_output(session) if wish.get("keep_output") else []
             found += [_NO_TMUX] if session.launcher == "detached" else []
         if not keeper.local_state.is_saved:
-            where = f"`{paths.state_directory()}` cannot be written to: the session is not in `farlab list`"
-            found.append(f"{where}, and its port may be another after a restart of this machine")
+            where = f"cannot write to `{paths.state_directory()}`, so `farlab list` does not show this session"
+            found.append(f"{where}, and its port may change after a reboot")
         return tuple(found)
 
     # the rest --------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ class ControlServer:
     async def _open(self, peer: ControlConnection, words: Words) -> None:
         keeper = self._keeper
         if not keeper.session.token:
-            raise keeper.reason or NoSession(f"no session on `{keeper.target.host}` to open")
+            raise keeper.reason or NoSession(f"session `{keeper.target.name}` on `{keeper.target.host}` is not up")
         peer.send(open_url=self._relay.one_time_address())
 
     async def _kernels(self, peer: ControlConnection, words: Words) -> None:
@@ -321,13 +321,13 @@ class ControlServer:
         if self._keeper.state is State.ENDED:
             keeper.local_state.remove()
             peer.send(terminated=True)
-            self.end(self._meanwhile("terminate", "ended the session"))
+            self.end(self._meanwhile("terminate", "terminated the session"))
         else:
             peer.send(down=True)
 
     async def _disconnect(self, peer: ControlConnection, words: Words) -> None:
         peer.send(disconnected=True, port=self._keeper.port, running=self._is_running)
-        self.end(self._meanwhile("disconnect", "was typed"))
+        self.end(self._meanwhile("disconnect", "disconnected it"))
 
     @property
     def _is_running(self) -> bool | None:
@@ -339,7 +339,9 @@ class ControlServer:
 
     def _meanwhile(self, verb: str, did: str) -> Interrupted:
         typed = command(self._keeper.target, verb)
-        return Interrupted(f"`{typed}` {did} while this waited", hint="`{farlab connect HOST}` again")
+        return Interrupted(
+            f"`{typed}` {did} while this command was waiting", hint="`{farlab connect HOST}` connects again"
+        )
 
 
 def _lasting(status: Words) -> Words:

@@ -278,12 +278,12 @@ class Keeper:
     def _count_lost(self, reason: str) -> None:
         """A link that ended at once, or was never greeted, was a failed try, lest a host that drops each is stormed."""
         if self.is_greeted or self._was_up or self.state is State.STARTING:
-            self.recovery.outages.begin(time.monotonic(), f"{reason}: making another")
+            self.recovery.outages.begin(time.monotonic(), f"{reason}; reconnecting")
             self._short_lived = 0 if self._has_lasted else self._short_lived + 1
             self.maker.failures = self._short_lived
             self.happened(Happened.LINK_LOST)
         else:
-            message = f"the link to `{self.target.host}` ended before the session was heard"
+            message = f"the connection to `{self.target.host}` ended before the session answered"
             self._failed(LinkLost(message, detail=reason))
 
     @property
@@ -363,7 +363,7 @@ class Keeper:
     def _end(self, error: FarlabError) -> None:
         self.reason = error
         self.maker.rest()
-        self.recovery.outages.end(time.monotonic(), "the host can be reached again")
+        self.recovery.outages.end(time.monotonic(), "the host is reachable again")
         if self._was_up:
             self.local_state.save(is_alive=False)
         self.carrier.drop()
@@ -422,7 +422,7 @@ class Keeper:
 
     def _keys_changed(self) -> None:
         """The person's agent has other keys than when the host refused, or there is a new master: worth one try."""
-        self.local_state.log("your ssh-agent has other keys now, or another `ssh` of yours is connected: trying again")
+        self.local_state.log("the keys in ssh-agent or your ControlMaster changed; retrying")
         self.maker.failures, self.maker.is_refused_around = 0, False
         self.happened(Happened.KEYS_CHANGED)
         self.maker.want(around_master=False)  # by way of the master first
@@ -432,11 +432,11 @@ class Keeper:
         """What a person needs to know of a new state beside what `outages` tells."""
         why = self.reason.message if self.reason else ""
         if self.state is State.BLOCKED:
-            self.local_state.log(f"cannot go on without you: {why}; `{command(self.target, 'connect')}` in a terminal")
+            self.local_state.log(f"login required: {why}; run `{command(self.target, 'connect')}` in a terminal")
             if isinstance(self.reason, (Authentication, CannotAsk)):
                 self._key_watch.start(self.transport.unlocked())
         elif self.state is State.ENDED:
-            self.local_state.log(f"the session has ended: {why}")
+            self.local_state.log(f"session ended: {why}")
 
     @property
     def may_prompt(self) -> bool:

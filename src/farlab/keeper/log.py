@@ -69,7 +69,7 @@ class Faults(logging.Handler):
         """One of them; an hour after the first the count begins anew."""
         now = self._clock()
         if now - self._began >= FAULTS_TIME:
-            left_out = f"{self._left_out} more of these were left out\n" if self._left_out else ""
+            left_out = f"{self._left_out} more of these were not logged\n" if self._left_out else ""
             self._began, self._written, self._left_out = now, 0, 0
             self._put(left_out)
         if self._written < MOST_FAULTS:

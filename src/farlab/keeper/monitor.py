@@ -211,7 +211,7 @@ class LinkMonitor:
             return
         self._source = source
         is_lost = source is None and bool(self._knocker.doors)  # without doors nobody knows
-        self._stirred("this machine has lost its network" if is_lost else "this machine's network has changed", now)
+        self._stirred("the network of this machine is down" if is_lost else "the network of this machine changed", now)
         if source and self._linked_from and not has_address(self._linked_from):
             self._patient.cut_off(self._quiet_since)
         if source:
@@ -237,10 +237,12 @@ class _Clocks:
         ran, up, wall = (now - then for now, then in zip(self._before, before, strict=True))
         slept = up - min(TICK, ran)
         if slept > SLEPT:
-            return f"this machine has slept or stood still, for {format_duration(slept)}"
+            return f"this machine was asleep or suspended for {format_duration(slept)}"
         jumped = wall - up  # all that tells of a virtual machine that was put aside
         return (
-            f"this machine's clock was set on by {format_duration(jumped)}, or it stood still" if jumped > SLEPT else ""
+            f"the clock of this machine jumped forward by {format_duration(jumped)}, or it was suspended"
+            if jumped > SLEPT
+            else ""
         )
 
 

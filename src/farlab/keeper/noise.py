@@ -13,6 +13,6 @@ def words(host: str, sample: bytes) -> str:
     found = _PLAIN.search(sample)
     taste = f' ("{found[0].decode().strip()}")' if found else ""
     return (
-        f"a start-up file on `{host}`, such as `~/.bashrc`, leaves a program in the background that prints into the "
-        f"connection{taste}; nothing is lost, but it takes time: append `>/dev/null 2>&1` to that line"
+        f"a start-up file on `{host}`, such as `~/.bashrc`, starts a background program that prints into the "
+        f"connection{taste}. Nothing is lost, but it costs time: append `>/dev/null 2>&1` to that line"
     )

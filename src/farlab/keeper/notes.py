@@ -31,11 +31,11 @@ def unmet(target: Target, session: SessionInfo, wish: Words, *, limit: int, take
     """
     notes = list(_differences(session, wish))
     if not limit and (wish.get("keep_host") or wish.get("keep_hours")):
-        notes.append("what the host keeps is as it was: the session is of an older farlab")
+        notes.append("the buffer on the host keeps its size: an older farlab started this session")
     if notes:
         beside = another(target, wish, {*taken, *session.names})
         end = command(target, "terminate", "--name", target.name)  # whatever the person's configuration takes it for
-        notes[-1] += f"; `{beside}` starts one beside it (or `{end}` ends this one first)"
+        notes[-1] += f"; `{beside}` starts another one (or end this one first: `{end}`)"
     return notes
 
 
@@ -55,7 +55,7 @@ def open_kernels(names: Collection[str]) -> list[str]:
         return []
     kinds = ", ".join(f"`{name}`" for name in sorted(names))
     return [
-        f"others on the host can read what kernels of {kinds} say: they talk over TCP; `--kernels private` bars them"
+        f"other users of the host can read what these kernels send, over TCP: {kinds}; `--kernels private` forbids them"
     ]
 
 
@@ -63,25 +63,27 @@ def cost_of_kept_output(session: SessionInfo) -> list[str]:
     """What `--keep-output` costs, said when the session starts."""
     if not session.keep_output:
         return []
-    cost = "output is kept while no tab shows it; in turn ipywidgets end with a reload and need a trusted notebook"
-    return [f"{cost}, and notebooks save themselves"]
+    cost = (
+        "`--keep-output` keeps output while no tab is open; ipywidgets are lost on reload and need a trusted notebook"
+    )
+    return [f"{cost}; notebooks autosave"]
 
 
 def _differences(session: SessionInfo, wish: Words) -> list[str]:
     directory, environment, app = (wish.get(key) for key in ("directory", "environment", "app"))
     found = []
     if directory and not _is_in(session, str(directory)):
-        found.append(f"the session runs in `{session.directory}`, not in `{directory}`")
+        found.append(f"the session already runs in `{session.directory}`; `--dir {directory}` was ignored")
     if environment and environment != session.environment:
         own = f"`{session.environment}`" if session.environment else "your login shell's environment"
-        found.append(f"the session runs in {own}, not in `{environment}`")
+        found.append(f"the session already runs in {own}; `--env {environment}` was ignored")
     if app and app != session.app:
-        found.append(f"the session runs {session.server}, not `{app}`")
+        found.append(f"the session already runs {session.server}; `--app {app}` was ignored")
     kernels = Kernels.PRIVATE if session.which_kernels == Kernels.PRIVATE else Kernels.ANY
     if wish.get("kernels") and wish["kernels"] != kernels:
-        found.append(f"the session runs with `--kernels {kernels}`")
+        found.append(f"the session already runs with `--kernels {kernels}`")
     if wish.get("keep_output") and not session.keep_output:
-        found.append("the session runs without `--keep-output`")
+        found.append("the session already runs without `--keep-output`")
     return found
 
 

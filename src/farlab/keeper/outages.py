@@ -44,7 +44,7 @@ class Outages:
         words = f"{error.message}: {error.detail.strip().splitlines()[-1]}" if error.detail.strip() else error.message
         if words != self._told:
             self._told = words
-            self._tell(f"{words}; trying again")
+            self._tell(f"{words}; retrying")
 
     def end(self, now: float, how: str) -> None:
         """The session is within reach again; nothing happens where it was all the time."""
@@ -53,10 +53,10 @@ class Outages:
         lasted = self.lasts(now)
         self._began = None
         self.longest = max(self.longest, lasted)
-        tries = f", {self._tries} failed tries" if self._tries > 1 else ""
+        tries = f", {self._tries} failed attempts" if self._tries > 1 else ""
         self._tell(f"{how} after {format_duration(lasted)}{tries}")
 
 
 def how_it_goes_on(*, is_same: bool) -> str:
     """What the end of an outage is called."""
-    return "connected again" + (", nothing was lost," if is_same else " to a new anchor, connections begin anew,")
+    return "reconnected" + (" (nothing lost)" if is_same else " to a new anchor (browser connections were reset)")

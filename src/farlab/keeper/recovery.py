@@ -126,15 +126,15 @@ class Recovery:
         if self._keeper.state is State.SILENT:
             self._keeper.happened(Happened.HEARD if self._keeper.was_up else Happened.SERVER_STARTING)
             self._keeper.maker.rest()
-            self.outages.end(time.monotonic(), "the link speaks again")
+            self.outages.end(time.monotonic(), "the connection is alive again")
 
     def silent(self, since: float) -> None:
         quiet = time.monotonic() - since
         if self._keeper.is_greeted or quiet > GREETING:
-            self._go_around(since, f"nothing heard from `{self.target.host}` for {format_duration(quiet)}")
+            self._go_around(since, f"no data from `{self.target.host}` for {format_duration(quiet)}")
 
     def cut_off(self, since: float) -> None:
-        self._go_around(since, "the address that the link was made from is gone")
+        self._go_around(since, "this machine lost the address that the connection used")
 
     def _go_around(self, since: float, why: str) -> None:
         """Make a second link beside one that is of no use at present."""
@@ -144,9 +144,9 @@ class Recovery:
         elif keeper.is_greeted or keeper.maker.is_wanted or self.needs_person:
             return  # that is being done, or cannot be
         if self.needs_person:
-            self.outages.begin(since, f"{why}; a second link would need you")
+            self.outages.begin(since, f"{why}; a second connection needs you to log in")
         else:
-            self.outages.begin(since, f"{why}: making a second link beside the first")
+            self.outages.begin(since, f"{why}; opening a second connection")
             keeper.maker.want(around_master=True)
 
     def reachable(self, since: float) -> None:

@@ -123,7 +123,7 @@ async def _keep(keeper: Keeper, relay: Proxy, desk: ControlServer, private: Cont
 
 
 def _obey_signals(desk: ControlServer) -> None:
-    why = Interrupted("the keeper was told to end", hint="")
+    why = Interrupted("the keeper was stopped by a signal", hint="")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, desk.end, why)
 

@@ -24,4 +24,4 @@ async def answered(sock: socket.socket) -> bool:
 
 def hung(target: Target) -> NotAnswering:
     """The error for a server that is there and does not answer."""
-    return NotAnswering(f"session `{target.name}` on `{target.host}` is alive but its server does not answer")
+    return NotAnswering(f"session `{target.name}` on `{target.host}` is running but its server does not answer")

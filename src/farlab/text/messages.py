@@ -1,7 +1,7 @@
-"""Results and errors in a person's words.
+"""Results and errors as text for a user.
 
-Rule: pure; values in, text out. Every text in a result is washed already
-(`washing.washed`), so that nothing here can forget to.
+Rule: pure; values in, text out. The caller has cleaned every text in a result (`sanitize.clean_value`), so that
+nothing here can forget to.
 """
 
 from __future__ import annotations
@@ -14,48 +14,49 @@ from functools import singledispatch
 from ..advice import Named, command, fill
 from ..durations import format_duration
 from ..errors import FarlabError
-from ..model import KEEPER_SILENT, Connected, Disconnected, Kernel, SessionStatus, State, Terminated
+from ..model import App, Connected, Disconnected, Kernel, SessionStatus, State, Terminated
 from .results import Address, Command, Done, Opened, Sessions
 
-_ASK_THE_HOST = "`{farlab list --host HOST}` shows whether it runs"
 DETAIL_LINES = 40
-"""How much of another program's words an error shows."""
+"""How many lines of another program's output an error shows."""
+APPS = {
+    App.LAB: "JupyterLab",
+    App.NOTEBOOK: "Jupyter Notebook",
+    App.NBCLASSIC: "classic notebook",
+    App.SERVER: "Jupyter",
+}
 
 
 @singledispatch
 def text(result: object) -> str:
-    """A result as a person reads it. Its texts are washed already."""
+    """A result as text."""
     raise TypeError(type(result).__name__)
-
-
-APPS = {"lab": "JupyterLab", "notebook": "Jupyter Notebook", "nbclassic": "classic notebook", "server": "Jupyter"}
 
 
 @text.register
 def _(result: Connected) -> str:
-    how = "running already, found in" if result.reused else "started in"
-    took = f"{how} {result.seconds.get('total', 0.0):.1f} s"
-    where = f"`{result.host}`" + (f", in `{result.directory}`" if result.directory else "")
-    ending = command(result, "terminate")
-    return f"{APPS.get(result.app, result.app)} on {where}, {took}\n\n  {result.url}\n\nto end it: `{ending}`"
+    took = f"{result.seconds.get('total', 0.0):.1f} s"
+    how = f"already running (connected in {took})" if result.reused else f"started in {took}"
+    where = f"`{result.host}`" + (f" in `{result.directory}`" if result.directory else "")
+    app = APPS[App(result.app)] if result.app in list(App) else result.app
+    return f"{app} on {where}, {how}\n\n  {result.url}\n\nto stop it: `{command(result, 'terminate')}`"
 
 
 @text.register
 def _(result: Terminated) -> str:
-    kernels = {0: "", 1: ", with 1 kernel"}.get(result.kernels, f", with {result.kernels} kernels")
-    if not result.was_running:
-        return f"session `{result.name}` on `{result.host}` had ended already; what was left of it is gone"
-    return f"ended session `{result.name}` on `{result.host}`{kernels}"
+    kernels = f" ({_count(result.kernels, 'kernel')})" if result.kernels else ""
+    return f"terminated session `{result.name}` on `{result.host}`{kernels}"
 
 
 @text.register
 def _(result: Disconnected) -> str:
     session = f"session `{result.name}` on `{result.host}`"
     if result.running is None:
-        return f"disconnected; {session} was not reached from here, " + fill(_ASK_THE_HOST, result)
+        ask = fill("`{farlab list --host HOST}`", result)
+        return f"disconnected; farlab never reached {session} (to see whether it runs: {ask})"
     if not result.running:
         return f"disconnected; {session} has ended"
-    return f"disconnected; {session} goes on, `{command(result, 'connect')}` brings it back"
+    return f"disconnected; {session} is still running (to reconnect: `{command(result, 'connect')}`)"
 
 
 @text.register
@@ -81,8 +82,8 @@ def _(result: Done) -> str:
 @text.register
 def _(result: Sessions) -> str:
     if result.host is not None:
-        return f"no session and no other Jupyter server of yours on `{result.host}`"
-    return fill("no session known here; `{farlab connect HOST}` starts one", None)
+        return f"no session or other Jupyter server of yours on `{result.host}`"
+    return fill("no sessions known here; `{farlab connect HOST}` starts one", None)
 
 
 @text.register
@@ -92,17 +93,14 @@ def _(result: SessionStatus) -> str:
     return "\n".join([head, *(f"  {label:<12}{value}" for label, value in rows)])
 
 
-_PLACES = {"tmux": "in tmux", "systemd": "under systemd"}
-
-
 def _rows(session: SessionStatus) -> list[tuple[str, str]]:
     kernels = None if session.kernels is None else [kernel_text(kernel) for kernel in session.kernels]
     process = f"pid {session.pid}" if session.pid else ""
-    place = _PLACES.get(session.launcher, session.launcher)
+    place = "in tmux" if session.launcher == "tmux" else session.launcher
     since = clock_text(session.since) if session.since > 0 else ""
     streams = _count(session.streams, "stream")
     traffic = f"{size_text(session.bytes_in)} in, {size_text(session.bytes_out)} out, {streams}"
-    held = f", {size_text(session.bytes_held)} held back" if session.bytes_held else ""
+    held = f", {size_text(session.bytes_held)} buffered" if session.bytes_held else ""
     return [
         ("since", since),
         ("address", without_token(session.url)),
@@ -113,26 +111,26 @@ def _rows(session: SessionStatus) -> list[tuple[str, str]]:
         ("environment", session.environment),
         ("kernels", "" if kernels is None else "; ".join(kernels) or "none"),
         ("traffic", traffic + held if session.keeper_pid else ""),
-        ("full", "; ".join(_full(session))),
-        ("heard", _heard(session)),
+        ("buffers", "; ".join(_full_buffers(session))),
+        ("last seen", _last_seen(session)),
         ("outages", outages_text(session) if session.keeper_pid else ""),
         ("keeper", f"pid {session.keeper_pid}" if session.keeper_pid else ""),
     ]
 
 
-def _full(session: SessionStatus) -> Iterator[str]:
-    """Where what could not be sent has reached its bound, so that whoever sends has to wait."""
+def _full_buffers(session: SessionStatus) -> Iterator[str]:
+    """Which buffer is full, so that the sender has to wait."""
     if session.full_since is not None:
         size, since = size_text(session.bytes_limit), clock_text(session.full_since)
-        yield f"this machine keeps {size} at most, reached {since}; uploads wait"
+        yield f"local buffer ({size}) full since {since}; uploads are paused"
     if session.host_full_since is not None:
         size, since = size_text(session.host_bytes_limit), clock_text(session.host_full_since)
-        waited = f"output waited in Jupyter for {session.host_full_seconds:.0f} s"
-        yield f"the host keeps {size} at most, reached {since} while this machine was away; {waited}"
+        delay = f"output was delayed by {session.host_full_seconds:.0f} s"
+        yield f"the host's buffer ({size}) was full from {since}; {delay}"
 
 
 def clock_text(when: float) -> str:
-    """A moment, as the clock and the calendar here have it."""
+    """A moment in local time."""
     try:
         return datetime.fromtimestamp(when).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):
@@ -144,8 +142,8 @@ STATES = {
     State.ASKING: "`ssh` has a question",
     State.STARTING: "starting",
     State.UP: "up",
-    State.SILENT: "silent, making a second link",
-    State.DOWN: "down, trying again",
+    State.SILENT: "no answer, opening a second connection",
+    State.DOWN: "down, retrying",
     State.BLOCKED: "blocked",
     State.ENDED: "ended",
     State.NO_KEEPER: "not connected",
@@ -153,35 +151,32 @@ STATES = {
 
 
 def state_text(session: SessionStatus) -> str:
-    """The state, why it is so, and what to type where that helps."""
+    """The state, its reason, and what to type if that helps."""
     if session.foreign:
         return "not started by farlab"
-    why = f": {session.reason}" if session.reason and not _is_silent(session) else ""
-    again = session.state in (State.BLOCKED, State.ENDED, State.NO_KEEPER) and not _is_silent(session)
-    hint = f"; `{command(session, 'connect')}`" if again else ""
-    return _state(session) + why + hint
+    if session.is_keeper_silent:
+        return _state(session)
+    why = f": {session.reason}" if session.reason else ""
+    can_connect = session.state in (State.BLOCKED, State.ENDED, State.NO_KEEPER)
+    return _state(session) + why + (f"; `{command(session, 'connect')}`" if can_connect else "")
 
 
 def _state(session: SessionStatus) -> str:
-    return "does not answer" if _is_silent(session) else STATES[session.state]
-
-
-def _is_silent(session: SessionStatus) -> bool:
-    return session.state is State.NO_KEEPER and session.reason == KEEPER_SILENT
+    return "does not answer" if session.is_keeper_silent else STATES[session.state]
 
 
 def session_cells(session: SessionStatus) -> dict[str, str]:
     """A session as one row of a table, by heading."""
-    is_kept = session.keeper_pid is not None and session.state is not State.NO_KEEPER
-    held = f", {size_text(session.bytes_held)} held" if session.bytes_held else ""
+    is_connected = session.keeper_pid is not None and session.state is not State.NO_KEEPER
+    held = f", {size_text(session.bytes_held)} buffered" if session.bytes_held else ""
     cells = {
         "host": session.host,
         "session": session.name,
         "state": "not farlab's" if session.foreign else _state(session),
-        "for": format_duration(session.at - session.since) if 0 < session.since <= session.at else "",
-        "heard": _heard(session),
-        "carried": f"{size_text(session.bytes_in + session.bytes_out)}{held}" if is_kept else "",
-        "outages": outages_text(session) if is_kept else "",
+        "since": f"{format_duration(session.at - session.since)} ago" if 0 < session.since <= session.at else "",
+        "last seen": _last_seen(session),
+        "traffic": f"{size_text(session.bytes_in + session.bytes_out)}{held}" if is_connected else "",
+        "outages": outages_text(session) if is_connected else "",
         "address": without_token(session.url),
         "ssh-config": session.ssh_config or "",
         "directory": session.directory,
@@ -190,7 +185,7 @@ def session_cells(session: SessionStatus) -> dict[str, str]:
 
 
 def without_token(url: str) -> str:
-    """`url` without its query, where Jupyter takes the token from."""
+    """`url` without its query, which holds the token."""
     return url.partition("?")[0]
 
 
@@ -199,27 +194,27 @@ def outages_text(session: SessionStatus) -> str:
     return f"{session.outages}, longest {format_duration(session.longest_outage)}" if session.outages else "none"
 
 
-def _heard(session: SessionStatus) -> str:
-    """When the host last gave a sign of life, and how far away it is."""
+def _last_seen(session: SessionStatus) -> str:
+    """When the host last sent anything, and the round-trip time."""
     if session.last_heard is None:
         return ""
-    trip = "" if session.round_trip is None else f", in {session.round_trip * 1000:.0f} ms"
+    trip = "" if session.round_trip is None else f", round trip {session.round_trip * 1000:.0f} ms"
     return f"{format_duration(round(max(session.at - session.last_heard, 0.0)))} ago{trip}"
 
 
 def kernel_text(kernel: Kernel) -> str:
-    """One kernel: the notebook it belongs to, or its kind, and what it does."""
-    is_open = ", others on the host can read it" if kernel.private is False else ""
+    """One kernel: its notebook, or its kind, and its state."""
+    is_open = ", readable by other users of the host" if kernel.private is False else ""
     return f"{kernel.notebook or kernel.name} ({kernel.state}{is_open})"
 
 
 def loss_text(session: Named | None, kernels: tuple[Kernel, ...]) -> str:
-    """What ends with a session; without kernels, nobody can tell what runs in it."""
+    """What a terminate would end; without kernels, what runs is unknown."""
     which = f"session `{session.name}` on `{session.host}`" if session else "the session"
-    lost = "what runs is interrupted; variables, and what notebooks have not saved, are lost"
+    lost = "running cells are interrupted; variables and unsaved changes are lost"
     if not kernels:
-        return f"{which} does not tell what runs in it\n{lost}"
-    lines = [f"{which} would end, and with it"]
+        return f"cannot tell which kernels run in {which}\n{lost}"
+    lines = [f"this ends {which}, with its"]
     for heading, are_busy in (("busy kernels:", True), ("idle kernels:", False)):
         named = [kernel_text(kernel) for kernel in kernels if (kernel.state == "busy") is are_busy]
         lines += [heading, *(f"  {each}" for each in named)] if named else []
@@ -232,17 +227,17 @@ def change_text(session: SessionStatus, clock: str) -> str:
 
 
 def error_text(error: FarlabError, *, color: bool = False) -> str:
-    """An error: what was tried, the other program's words, what to type next."""
+    """An error: what was tried, the other program's output, what to type next."""
     head = f"{_styled('error:', '1;31', color)} {error.message}"
     lines = error.detail.rstrip().splitlines()
-    skipped = [f"  | … {len(lines) - DETAIL_LINES} lines before"] if len(lines) > DETAIL_LINES else []
+    skipped = [f"  | … {len(lines) - DETAIL_LINES} earlier lines"] if len(lines) > DETAIL_LINES else []
     detail = [*skipped, *(f"  | {line}" for line in lines[-DETAIL_LINES:])]
     hint = ["", f"{_styled('hint:', '1', color)} {error.hint}"] if error.hint else []
     return "\n".join([head, *detail, *hint])
 
 
 def progress_text(who: str, what: str, seconds: float = 0.0, width: int | None = None) -> str:
-    """What is being waited for and, from the first second on, for how long; in less than `width` columns."""
+    """What a command is waiting for and, from the first second on, how long; in less than `width` columns."""
     line = f"{who}: {what}"
     tail = f" … {int(seconds)} s" if seconds >= 1 else " …"
     room = len(line) if width is None else max(width - 1 - len(tail), 0)
@@ -250,7 +245,7 @@ def progress_text(who: str, what: str, seconds: float = 0.0, width: int | None =
 
 
 def size_text(size: int) -> str:
-    """Bytes, in the unit that suits."""
+    """Bytes, in a unit that fits."""
     if size < 1024:
         return f"{size} B"
     value, units = size / 1024, ["KiB", "MiB", "GiB", "TiB"]

@@ -1,4 +1,4 @@
-"""What the verbs return besides the API's own results: values for `render`, no behaviour."""
+"""What the commands return besides the results in `model`: values for `output` to print, no behaviour."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What `open` did. `url` works once and has no token; it is shown where no browser could be opened."""
+    """What `open` did. `url` works once and has no token; it is printed if no browser could be opened."""
 
     host: str
     name: str
@@ -55,7 +55,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """Nothing to tell but that it went well."""
+    """Nothing to print: it worked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ MAX_FRAME = 64 << 10
 MAX_KEPT = 64 << 10
 """Bytes of noise that are kept."""
 _HEAD = 16
-_QUIET = "`{ssh HOST true}` should print next to nothing and end: what start-up files print there is in the way"
+_QUIET = "`{ssh HOST true}` should print next to nothing and end; remove what start-up files there print"
 
 
 def mark(nonce: str) -> bytes:

@@ -23,7 +23,7 @@ MAX_REPEATS = 10
 _MAX_STDERR = 64 << 10
 _MAX_LINE = 400
 _END_TIMEOUT = 2.0
-_REDIRECTED = "a start-up file of your login shell sends the standard output of commands elsewhere"
+_REDIRECTED = "a start-up file of your login shell redirects the standard output of commands"
 
 Message = dict[str, Any]
 

@@ -12,7 +12,7 @@ from ...errors import Usage
 from ...text.results import Script
 from ..context import CommandContext
 from ..group import Farlab
-from ..options import verb
+from ..options import command
 
 SHELLS = ("bash", "zsh", "fish")
 EXAMPLES = (
@@ -23,12 +23,12 @@ EXAMPLES = (
 SHELL = click.Argument(["shell"], required=False, type=click.Choice(SHELLS), metavar="[bash|zsh|fish]")
 
 
-@verb(examples=EXAMPLES, common=("json", "verbose"), arguments=(SHELL,))
-def completion(call: CommandContext) -> Script:
-    """Print what your shell needs to complete verbs, options, sessions and the hosts of your `~/.ssh/config`."""
-    shell = str(call.words.get("shell") or Path(os.environ.get("SHELL", "")).name)
+@command(examples=EXAMPLES, common=("json", "verbose"), arguments=(SHELL,))
+def completion(context: CommandContext) -> Script:
+    """Print a script with which your shell completes commands, options, sessions and the hosts in `~/.ssh/config`."""
+    shell = str(context.arguments.get("shell") or Path(os.environ.get("SHELL", "")).name)
     found = get_completion_class(shell)
     if shell not in SHELLS or found is None:
-        raise Usage("which shell?", hint="`farlab completion bash`, or zsh, or fish")
+        raise Usage("cannot tell which shell you use", hint="`farlab completion bash`, or zsh, or fish")
     # not the class's own `source`: for bash that starts a bash to see its version
     return Script(key="script", value=ShellComplete.source(found(Farlab(), {}, "farlab", "_FARLAB_COMPLETE")))

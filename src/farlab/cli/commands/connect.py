@@ -8,41 +8,41 @@ from ...client import sessions
 from ...model import Connected
 from .. import browser, clipboard
 from ..context import CommandContext
-from ..options import verb
+from ..options import command
 from ..prompt import Prompter
 
 EXAMPLES = (
     ("farlab connect gpu1", "a notebook on gpu1, in this browser"),
     ("farlab connect", "on the host your configuration names"),
-    ("farlab connect gpu1 --dir ~/thesis", "begin in that directory"),
+    ("farlab connect gpu1 --dir ~/thesis", "with that working directory"),
     ("farlab connect gpu1 --env torch", "with the conda environment `torch`"),
-    ("farlab connect gpu1 --setup 'module load cuda'", "your shell runs that first"),
-    ("farlab connect gpu1 --name second", "another session beside `main`"),
+    ("farlab connect gpu1 --setup 'module load cuda'", "run that command first"),
+    ("farlab connect gpu1 --name second", "a second session beside `main`"),
     ("farlab connect gpu1 --no-browser --copy", "the address on the clipboard"),
 )
 
 
-@verb(
+@command(
     *("host", "dir", "env", "setup", "app", "notebook", "port", "no-browser", "copy", "timeout"),
     *("kernels", "keep-output", "keep-host", "keep-laptop", "keep-hours"),
     examples=EXAMPLES,
 )
-def connect(call: CommandContext) -> Connected:
-    """Start the notebook on HOST, or find the one that runs there, and open it in the browser.
+def connect(context: CommandContext) -> Connected:
+    """Start a notebook on HOST, or find the one that runs there, and open it in the browser.
 
-    The address keeps working while the laptop sleeps, moves or is offline; the notebook goes on until
-    `farlab terminate`. Connecting again is always safe: it finds what is there.
+    The address keeps working after this machine sleeps, changes networks or loses its connection. The notebook runs
+    until `farlab terminate`. Connecting again is always safe: it finds the running session.
     """
-    target, wish = call.target(), call.wish()
-    with Prompter(call) as person:
-        connected = sessions.connect(target, wish, ask=person.ask, tell=person.tell)
-    return replace(connected, notes=(*connected.notes, *_notes(call, connected)))
+    target, options = context.target(), context.session_options()
+    with Prompter(context) as prompter:
+        connected = sessions.connect(target, options, ask=prompter.ask, tell=prompter.report)
+    return replace(connected, notes=(*connected.notes, *_notes(context, connected)))
 
 
-def _notes(call: CommandContext, connected: Connected) -> list[str]:
-    """Copy and open what is asked for; what could not be done is a note, since the notebook is there all the same."""
-    troubles = [clipboard.copy(connected.url)] if call.settings.flag("copy") else []
-    if not call.settings.flag("no-browser"):
+def _notes(context: CommandContext, connected: Connected) -> list[str]:
+    """Copy the address and open the browser; a failure is only a note, since the notebook runs anyway."""
+    failures = [clipboard.copy(connected.url)] if context.settings.flag("copy") else []
+    if not context.settings.flag("no-browser"):
         reason = browser.open_browser(connected.open_url or connected.address)
-        troubles.append(f"no browser was opened: {reason}" if reason else "")
-    return [trouble for trouble in troubles if trouble]
+        failures.append(f"cannot open a browser: {reason}" if reason else "")
+    return [failure for failure in failures if failure]

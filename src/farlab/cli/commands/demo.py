@@ -9,26 +9,26 @@ from ...text import output
 from ...text.results import Done
 from .. import browser
 from ..context import CommandContext
-from ..options import verb
+from ..options import command
 
 EXAMPLES = (
-    ("farlab demo", "see it work, on this machine alone; Ctrl-C ends it"),
-    ("farlab demo --seconds 60 --no-browser", "for a minute, without the browser"),
+    ("farlab demo", "on this machine only; Ctrl-C stops it"),
+    ("farlab demo --seconds 60 --no-browser", "for a minute, without a browser"),
 )
 
 
-@verb("seconds", "no-browser", examples=EXAMPLES, common=("json", "verbose"))
-def demo(call: CommandContext) -> Done:
-    """Try everything against a throw-away SSH host inside this machine.
+@command("seconds", "no-browser", examples=EXAMPLES, common=("json", "verbose"))
+def demo(context: CommandContext) -> Done:
+    """Try farlab with a throw-away SSH host on this machine.
 
-    No root, no account, no change to your `~/.ssh`. It needs `pip install 'farlab[demo]'`, and removes everything
-    when it ends.
+    It needs `pip install 'farlab[demo]'`, but no root, no account and no change to your `~/.ssh`, and removes
+    everything when it ends.
     """
-    opener = None if call.settings.flag("no-browser") else browser.open_browser
-    run(seconds=call.settings.number("seconds"), open_browser=opener, tell=_tell)
+    opener = None if context.settings.flag("no-browser") else browser.open_browser
+    run(seconds=context.settings.number("seconds"), open_browser=opener, tell=_print)
     return Done()
 
 
-def _tell(progress: Progress) -> None:
-    """A demo is a story: each of its lines stays."""
-    output.say(clean_line(progress.text))
+def _print(progress: Progress) -> None:
+    """Each step of the demo stays on the screen."""
+    output.print_err(clean_line(progress.text))

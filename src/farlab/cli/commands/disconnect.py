@@ -5,15 +5,15 @@ from __future__ import annotations
 from ...client import sessions
 from ...model import Disconnected
 from ..context import CommandContext
-from ..options import verb
+from ..options import command
 
 EXAMPLES = (
-    ("farlab disconnect gpu1", "the address here ends; the notebook there goes on"),
+    ("farlab disconnect gpu1", "the address here goes away; the notebook keeps running"),
     ("farlab connect gpu1", "and it is back, at the same address"),
 )
 
 
-@verb("host", examples=EXAMPLES)
-def disconnect(call: CommandContext) -> Disconnected:
-    """End only what runs on this machine. The session on HOST, its kernels too, goes on."""
-    return sessions.disconnect(call.target())
+@command("host", examples=EXAMPLES)
+def disconnect(context: CommandContext) -> Disconnected:
+    """Stop only the keeper on this machine. The session on HOST keeps running, with its kernels."""
+    return sessions.disconnect(context.target())

@@ -5,26 +5,26 @@ from __future__ import annotations
 from ...client import sessions
 from ...text.results import Sessions
 from ..context import CommandContext
-from ..options import verb
+from ..options import command
 from ..prompt import Prompter
 
 EXAMPLES = (
-    ("farlab list", "what is known here; asks nothing over the network"),
-    ("farlab list --host gpu1", "what runs on gpu1, servers farlab did not start too"),
+    ("farlab list", "sessions known here; does not use the network"),
+    ("farlab list --host gpu1", "all that runs on gpu1, also servers farlab did not start"),
     ("farlab list --json", "for a program"),
 )
 
 
-@verb(examples=EXAMPLES, typed=("host", "name"))
-def _list(call: CommandContext) -> Sessions:
-    """Show every session known here and how it is. With --host, ask that host for all of them."""
-    host, name = call.settings.text("host"), call.settings.text("name")
+@command(examples=EXAMPLES, cli_only=("host", "name"))
+def _list(context: CommandContext) -> Sessions:
+    """Show all sessions known here and their state. With --host, ask that host for everything that runs there."""
+    host, name = context.settings.text("host"), context.settings.text("name")
     if host is None:
         found = sessions.sessions()
     else:
-        with Prompter(call) as person:
-            found = sessions.sessions_on(call.target(), ask=person.ask, tell=person.tell)
+        with Prompter(context) as prompter:
+            found = sessions.sessions_on(context.target(), ask=prompter.ask, tell=prompter.report)
     return Sessions(sessions=tuple(session for session in found if name in (None, session.name)), host=host)
 
 
-list = _list  # noqa: A001 - the verb's name
+list = _list  # noqa: A001 - the command's name

@@ -6,22 +6,22 @@ from ...client import sessions
 from ...text.results import Opened
 from .. import browser
 from ..context import CommandContext
-from ..options import verb
+from ..options import command
 
 EXAMPLES = (
     ("farlab open gpu1", "the notebook on gpu1 in this browser, logged in"),
-    ("farlab open gpu1 --name second", "another one"),
+    ("farlab open gpu1 --name second", "another session"),
 )
 
 
-@verb("host", examples=EXAMPLES)
-def _open(call: CommandContext) -> Opened:
-    """Open the browser again on a session that is connected."""
-    target = call.target()
+@command("host", examples=EXAMPLES)
+def _open(context: CommandContext) -> Opened:
+    """Open a connected session in the browser again."""
+    target = context.target()
     address = sessions.open_url(target)
     reason = browser.open_browser(address)
-    notes = (f"no browser was opened: {reason}; this address works once",) if reason else ()
+    notes = (f"cannot open a browser: {reason}; this address works once",) if reason else ()
     return Opened(host=target.host, name=target.name, opened=not reason, url=address, notes=notes)
 
 
-open = _open  # noqa: A001 - the verb's name
+open = _open  # noqa: A001 - the command's name

@@ -7,23 +7,23 @@ from ...errors import Interrupted
 from ...model import SessionStatus
 from ...text import output
 from ..context import CommandContext
-from ..options import verb
+from ..options import command
 
 EXAMPLES = (
     ("farlab status gpu1", "the session `main` on gpu1, in full"),
-    ("farlab status gpu1 --follow", "now, and each change until Ctrl-C"),
-    ("farlab status gpu1 --follow --json", "the same for a program: one document a line"),
+    ("farlab status gpu1 --follow", "then each change, until Ctrl-C"),
+    ("farlab status gpu1 --follow --json", "for a program: one document per line"),
 )
 
 
-@verb("host", "follow", examples=EXAMPLES)
-def status(call: CommandContext) -> SessionStatus | None:
-    """Show one session in full: its state and since when, server, kernels, traffic and outages."""
-    target = call.target()
-    if not call.settings.flag("follow"):
+@command("host", "follow", examples=EXAMPLES)
+def status(context: CommandContext) -> SessionStatus | None:
+    """Show one session in full: its state, server, kernels, traffic and outages."""
+    target = context.target()
+    if not context.settings.flag("follow"):
         return sessions.status(target)
     try:
-        output.follow(sessions.follow_status(target), as_json=call.voice.json)
+        output.follow(sessions.follow_status(target), as_json=context.mode.json)
     except KeyboardInterrupt:
-        raise Interrupted("interrupted" if call.voice.json else "", hint="") from None  # the way to end it
+        raise Interrupted("interrupted" if context.mode.json else "", hint="") from None  # the way to end it
     return None

@@ -5,25 +5,27 @@ from __future__ import annotations
 from ...client import sessions
 from ...model import Terminated
 from ..context import CommandContext
-from ..options import verb
+from ..options import command
 from ..prompt import Prompter
 
 EXAMPLES = (
-    ("farlab terminate gpu1", "end the session `main` on gpu1"),
+    ("farlab terminate gpu1", "stop the session `main` on gpu1"),
     ("farlab -t gpu1", "the same, shorter; so is `farlab stop gpu1`"),
-    ("farlab terminate gpu1 --name second", "another one"),
-    ("farlab terminate gpu1 --yes", "without a question"),
+    ("farlab terminate gpu1 --name second", "another session"),
+    ("farlab terminate gpu1 --yes", "without asking"),
 )
 
 
-@verb("host", "yes", examples=EXAMPLES)
-def terminate(call: CommandContext) -> Terminated:
-    """End the session on HOST: the server, its kernels, and everything that ran here for it.
+@command("host", "yes", examples=EXAMPLES)
+def terminate(context: CommandContext) -> Terminated:
+    """Stop the session on HOST, with its server and kernels, and its keeper on this machine.
 
-    Its kernels are named and asked about first; without a terminal, none is ended that is busy. Nothing else on the
-    host is touched, and nothing is left behind.
+    It lists the kernels and asks first. Without a terminal it refuses to end busy kernels, unless you give --yes.
+    It touches nothing else on the host and leaves nothing behind.
     """
-    target = call.target()
-    with Prompter(call) as person:
-        confirm = None if call.settings.flag("yes") else person.confirm
-        return sessions.terminate(target, confirm=confirm, idle_too=person.is_there, ask=person.ask, tell=person.tell)
+    target = context.target()
+    with Prompter(context) as prompter:
+        confirm = None if context.settings.flag("yes") else prompter.confirm
+        return sessions.terminate(
+            target, confirm=confirm, idle_too=prompter.has_terminal, ask=prompter.ask, tell=prompter.report
+        )

@@ -36,7 +36,7 @@ def bind(wanted: int | None, remembered: int | None) -> tuple[tuple[socket.socke
         try:
             return listen(wanted), ""
         except PortTaken as taken:
-            raise PortBusy(f"port {wanted} of this machine cannot be had", detail=str(taken)) from taken
+            raise PortBusy(f"cannot listen on local port {wanted}", detail=str(taken)) from taken
     with suppress(PortTaken):
         if remembered:
             return listen(remembered), ""
@@ -44,15 +44,15 @@ def bind(wanted: int | None, remembered: int | None) -> tuple[tuple[socket.socke
         with suppress(PortTaken):
             listeners = listen(0)
             got = listeners[0].getsockname()[1]
-            return listeners, f"port {remembered} is taken: the address is on port {got} now" if remembered else ""
-    raise PortBusy("no port of this machine can be had")
+            return listeners, f"port {remembered} is in use, so the address is now on port {got}" if remembered else ""
+    raise PortBusy("no local port is free")
 
 
 def listen(port: int) -> tuple[socket.socket, ...]:
     """A listener on `127.0.0.1` and one on `::1`, the latter where there is IPv6; `port` 0 is any. Raises PortTaken."""
     first = _listen(socket.AF_INET, "127.0.0.1", port)
     if first is None:
-        raise PortTaken("127.0.0.1", "there is no such address")
+        raise PortTaken("127.0.0.1", "no such address")
     try:
         second = _listen(socket.AF_INET6, "::1", first.getsockname()[1])
     except PortTaken:
@@ -88,7 +88,7 @@ def _listen(family: int, address: str, port: int) -> socket.socket | None:
 
 
 def _check_absent(address: str, port: int, error: OSError) -> None:
-    """Raises PortTaken unless the error says that there is no such address here, so that nobody can have it."""
+    """Raises PortTaken unless the error says that no such address here, so that nobody can have it."""
     if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
         where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         raise PortTaken(where, os.strerror(error.errno or 0)) from error

@@ -14,16 +14,16 @@ from ...model import State, Target
 _PLACES = {"lab": "lab", "notebook": "tree", "nbclassic": "tree", "server": ""}
 _OPENERS = {"lab": "lab/tree/", "notebook": "notebooks/", "nbclassic": "notebooks/", "server": "files/"}
 _WORDS = {
-    State.CONNECTING: ("Connecting to {host}", "This page opens by itself as soon as {host} answers."),
-    State.ASKING: ("<code>ssh</code> has a question", "Look at the terminal where <code>{connect}</code> runs."),
-    State.STARTING: ("The notebook server on {host} is starting", "This page opens by itself as soon as it answers."),
-    State.SILENT: ("{host} is silent", "farlab makes another connection. This page opens by itself when it stands."),
+    State.CONNECTING: ("Connecting to {host}", "This page reloads as soon as {host} answers."),
+    State.ASKING: ("<code>ssh</code> has a question", "Answer it in the terminal where <code>{connect}</code> runs."),
+    State.STARTING: ("The notebook server on {host} is starting", "This page reloads as soon as it answers."),
+    State.SILENT: ("{host} does not answer", "farlab is opening another connection. This page reloads once it is up."),
     State.DOWN: (
-        "{host} cannot be reached",
-        "farlab tries again until it can; <code>{connect}</code> tries at once. This page then opens by itself.",
+        "Cannot reach {host}",
+        "farlab keeps trying; <code>{connect}</code> tries at once. This page reloads when {host} answers.",
     ),
-    State.BLOCKED: ("{host} needs you", "Only you can help here: type <code>{connect}</code> in a terminal."),
-    State.ENDED: ("The session has ended", "<code>{connect}</code> in a terminal starts a new one."),
+    State.BLOCKED: ("Login required", "Run <code>{connect}</code> in a terminal to continue."),
+    State.ENDED: ("The session has ended", "Run <code>{connect}</code> in a terminal to start a new one."),
 }
 """What is going on, and what comes next or what to type. UP needs no such page."""
 _HOW_LONG = {State.ENDED: "{} ago. "}

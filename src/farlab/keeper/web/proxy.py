@@ -42,8 +42,8 @@ _LOOK = 0.1
 """Seconds between two looks whether the session's login is known by now."""
 _ABORT = struct.pack("ii", 1, 0)
 """struct linger: a closed connection leaves nothing in the kernel, whatever the other end does."""
-_WHOM = "this address answers to its own names only: <code>http://127.0.0.1:{port}</code> is one"
-_OVER = "this address worked once and does no more: have the notebook opened once more"
+_WHOM = "wrong host name for this address; use <code>http://127.0.0.1:{port}</code>"
+_OVER = "this one-time address was already used; open the notebook from your terminal again"
 
 
 class StreamOpener(Protocol):
@@ -194,7 +194,7 @@ class Proxy:
         if not end:
             self._say(sock, answer("431 Request Header Fields Too Large", "too long"))
         elif request is None:
-            self._say(sock, answer("400 Bad Request", "this is no request"))
+            self._say(sock, answer("400 Bad Request", "this is not an HTTP request"))
         elif request.is_below(name, port) and request.path.startswith(OPEN_PATH):
             self._say(sock, self._opened(request))
         elif not request.is_for(name, port):
@@ -212,7 +212,7 @@ class Proxy:
         """The answer to a one-time address: where the browser is let in by itself it goes to the app, else to a pass
         under the session's own name, whose cookie it needs."""
         if not self._joiner.token():
-            return answer("503 Service Unavailable", "the session is not there", "Retry-After: 2")
+            return answer("503 Service Unavailable", "the session is not reachable now", "Retry-After: 2")
         if not self._passes.take(_word(request)):
             return answer("410 Gone", f"<p>{_OVER}</p>")
         path = self._joiner.opens() if self._owners.are_known else OPEN_PATH + self._passes.new()

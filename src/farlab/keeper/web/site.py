@@ -72,4 +72,4 @@ class LocalSite:
         return self.place(self.notebook)
 
     def met_stranger(self) -> None:
-        self._keeper.local_state.log("another user of this machine tried the address and was refused; said once")
+        self._keeper.local_state.log("refused a connection by another user of this machine (logged once)")

@@ -98,7 +98,7 @@ def write_program(directory: str) -> str:
     os.replace(unfinished, path)
     if not os.access(path, os.X_OK):
         os.unlink(path)
-        raise PermissionError(f"`{directory}` is on a file system that runs no programs (noexec)")
+        raise PermissionError(f"`{directory}` is on a file system mounted noexec")
     return path
 
 
@@ -140,7 +140,7 @@ def _connect(path: str) -> socket.socket:
     try:
         connection.connect(path)
         if _peer_user(connection) not in (None, os.geteuid()):
-            raise PermissionError(f"somebody else listens on `{path}`")
+            raise PermissionError(f"another user listens on `{path}`")
     except OSError:
         connection.close()
         raise

@@ -34,7 +34,7 @@ class ConfigQuery:
         except subprocess.TimeoutExpired as error:
             self._process.kill()
             self._process.communicate()
-            hint = "does its configuration run a program (`Match exec`) that waits?"
+            hint = "a program in its configuration (`Match exec`) may hang"
             raise Internal(f"`ssh -G {self._host}` did not end", hint=hint) from error
         if self._process.returncode:
             from . import explain

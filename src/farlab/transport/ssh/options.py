@@ -75,22 +75,22 @@ def check_host(host: str) -> None:
     The same characters as OpenSSH ≥ 9.6 refuses, because they reach a shell through `ProxyCommand … %h`, and what
     cannot be seen. Raises Usage.
     """
-    hint = "give what you would type after `ssh`: an alias of `~/.ssh/config`, or `user@host`"
+    hint = "give what you would type after `ssh`: an alias from `~/.ssh/config`, or `user@host`"
     shown = "".join(ch if ch.isprintable() else "?" for ch in host[:80])
     if not host:
         raise Usage("no host given", hint=hint)
     meant = _meant(host)
     user, has_user, place = meant.rpartition("@")
     if has_user and not user:
-        raise Usage(f"`{shown}` cannot be a host: the user before `@` is missing", hint=hint)
+        raise Usage(f"`{shown}` is not a valid host: no user before `@`", hint=hint)
     if not place or place.startswith("-") or meant.startswith("-"):
-        raise Usage(f"`{shown}` cannot be a host: it begins with `-` or is empty", hint=hint)
+        raise Usage(f"`{shown}` is not a valid host: it begins with `-` or is empty", hint=hint)
     if len(host) > _LONGEST_HOST:
-        raise Usage(f"`{shown}…` cannot be a host: longer than {_LONGEST_HOST} characters", hint=hint)
+        raise Usage(f"`{shown}…` is not a valid host: longer than {_LONGEST_HOST} characters", hint=hint)
     if any(ch.isspace() or not ch.isprintable() for ch in meant) or clean_line(meant) != meant:
-        raise Usage(f"`{shown}` cannot be a host: it contains a space or what cannot be seen", hint=hint)
+        raise Usage(f"`{shown}` is not a valid host: it contains a space or an invisible character", hint=hint)
     if not (_BANNED_IN_HOST.isdisjoint(place) and _BANNED_IN_USER.isdisjoint(user)) or user.endswith("\\"):
-        raise Usage(f"`{shown}` cannot be a host: it contains a character that means something to a shell", hint=hint)
+        raise Usage(f"`{shown}` is not a valid host: it contains a shell metacharacter", hint=hint)
 
 
 def _meant(host: str) -> str:
@@ -114,7 +114,7 @@ def parse_resolved(text: str) -> Resolved:
         keyword, _, value = line.strip().partition(" ")
         first.setdefault(keyword.lower(), value.strip())
     if not first.get("hostname"):
-        raise Internal("cannot read what `ssh -G` says", detail=text[:2000])
+        raise Internal("cannot parse the output of `ssh -G`", detail=text[:2000])
     return Resolved(
         hostname=first["hostname"],
         port=_number(first.get("port")) or 22,

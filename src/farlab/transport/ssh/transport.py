@@ -52,7 +52,7 @@ class SshTransport:
             try:
                 program = askpass.write_program(os.path.dirname(ask_socket))
             except OSError as error:
-                raise Internal("no place for the program that asks for ssh", detail=str(error)) from error
+                raise Internal("found no directory for the askpass program", detail=str(error)) from error
         return askpass.environment(os.environ, ask_socket, program)
 
     def explain(self, output: str, exit_status: int | None, *, may_ask: bool) -> FarlabError:
