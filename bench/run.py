@@ -36,7 +36,7 @@ HEAD = """# Results
 Measured by `bench/run.py`, each table in one run with its contestants in turns. `median (min-max)` of the rounds that
 count; a ratio is that of the medians, in brackets the span of the ratios of the single rounds. What is measured and
 how to repeat it: [README.md](README.md). Look at the load at each table's end: where the cores are busy with other
-work, times double, and whoever needs more CPU loses more.
+work, times double, and what needs more CPU loses more.
 """
 
 

@@ -1,4 +1,4 @@
-"""A program that uses a notebook server on another machine, which is gone when the program is done.
+"""Start a notebook server on another machine, use it, and end it with this program.
 
 python examples/python_api.py HOST
 """
@@ -14,7 +14,7 @@ import farlab
 
 
 def ask(session: farlab.Session, path: str) -> Any:
-    """What the server answers: see Jupyter Server's REST API."""
+    """The server's answer to `GET path`; see Jupyter Server's REST API."""
     request = urllib.request.Request(f"{session.address}/{path}", headers={"Authorization": f"token {session.token}"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
@@ -26,7 +26,7 @@ def main(host: str) -> None:
         print(f"{connected.server} on {connected.node}, in {connected.directory}, after {connected.seconds['total']} s")
         print("kernels to choose from:", ", ".join(ask(session, "api/kernelspecs")["kernelspecs"]))
         print("state:", session.status().state)
-    print("and it is gone:", all(each.name != "example" for each in farlab.sessions()))
+    print("it is gone:", all(each.name != "example" for each in farlab.sessions()))
 
 
 if __name__ == "__main__":

@@ -77,6 +77,12 @@ def test_the_states_are_drawn_from_their_table() -> None:
 
 
 @pages
+def test_a_page_is_in_plain_current_english(page: Path) -> None:
+    prose = re.sub(r"``.*?``|`[^`]*`", "", without_code(page))
+    assert re.findall(r"unless given|[wW]hoever|befall|goes on|cannot be had|every verb|the person\b", prose) == []
+
+
+@pages
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page)):
         if re.match(r"[a-z]+:", target):
