@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE = REPOSITORY / "src/farlab"
 CORE = (
     *("model.py", "errors.py", "config.py", "text/messages.py", "sanitize.py", "advice.py"),
-    *("keeper/states.py", "transport/host_messages.py", "keeper/failure_detector.py"),
+    *("keeper/states.py", "keeper/failure_detector.py"),
     *("transport/ssh/options.py", "transport/ssh/explain.py", "transport/ssh/rules.py"),
     *("mux/frames.py", "mux/streams.py", "mux/mux.py", "protocol/records.py"),
 )

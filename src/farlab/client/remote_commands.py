@@ -147,9 +147,8 @@ def _session(target: Target, message: Words) -> SessionStatus:
     if listed_session.state not in states:
         values["reason"] = f"{listed_session.state} {listed_session.reason}".strip()
     values["state"] = states.get(listed_session.state, State.DOWN)
-    return SessionStatus(
-        host=target.host, ssh_config=target.ssh_config, **values, kernels=_kernels(message.get("kernels"))
-    )
+    values["kernels"] = _kernels(message.get("kernels"))
+    return SessionStatus(host=target.host, ssh_config=target.ssh_config, **values)
 
 
 def _foreign(target: Target, message: Words) -> SessionStatus:

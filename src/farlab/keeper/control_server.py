@@ -15,7 +15,7 @@ from ..advice import command
 from ..durations import format_duration
 from ..errors import FarlabError, Internal, Interrupted, NoSession, NotAnswering, from_json
 from ..model import Connected, Kernel, SessionStatus, State
-from ..protocol.records import Wrong
+from ..protocol.records import InvalidMessage
 from . import control_messages, notes
 from .control_connection import ControlConnection, Words
 from .keeper import Keeper
@@ -87,7 +87,7 @@ class ControlServer:
             return
         try:
             await serve(peer, words)
-        except Wrong as wrong:
+        except InvalidMessage as wrong:
             peer.send(error=control_messages.refusal(wrong).as_json())
         except FarlabError as error:
             peer.send(error=error.as_json())

@@ -1,220 +1,209 @@
 """Declared records: what one process says to another, key by key, each with its type and its range. Pure; Python 3.6.
 
-    class Beat(Record):
-        stage = Text(40)
-        load = Number(0, 1e6)
+    class Progress(Record):
+        text = Required(Text(200))
+        load = Optional(Number(0, 1e6))
 
-    Beat.read({"stage": "up", "load": 0.5, "new": 1}).load
+    Progress.read({"text": "starting", "load": 0.5, "new": 1}).load
 
-Rules: a key that is missing or null has its default; a key that is not declared is ignored, a newer version may say
-more; what is there and is not as declared is `Wrong`. Where a message is worth having without what is wrong in it,
-`read_leniently` takes that for not said. Whatever was read is finite, sane and short.
+Rules: a key that is missing or null has its default, unless it is required; a key that is not declared is ignored, a
+newer version may say more; whatever else is not as declared is an InvalidMessage. Where a message is worth having
+without what is wrong in it, `read_leniently` takes that for missing. What was read is finite, sane and short.
+
+To mypy a field is its value: `Text(40)` is a `str`, in the class and in each record.
 """
 
 MYPY = False
 if MYPY:
-    from typing import Any, TypeVar
+    from typing import Any, Callable, TypeVar
 
+    T = TypeVar("T")
     R = TypeVar("R", bound="Record")
 
 
-class Wrong(ValueError):
-    """What was said is not what was declared."""
+class InvalidMessage(ValueError):
+    """A message is not as it is declared."""
 
 
 class Field(object):
-    """One key of a record. Of what is not there, its value is `default`."""
+    """One key of a record: `read` returns its value or raises InvalidMessage; `default` is what a missing one has."""
 
-    default = None  # type: Any
+    def __init__(self, read: "Callable[[Any], object]", default: object, is_required: bool = False) -> None:
+        self.read, self.default, self.is_required = read, default, is_required
 
-    def __get__(self, record: object, owner: type) -> "Any":
-        return self.default  # what was read lies in the record's own dictionary, which comes first
-
-    def read(self, value: object) -> object:
-        """The value, or `Wrong`."""
-        raise NotImplementedError
+    def __get__(self, record: object, owner: "type") -> object:
+        return self.default  # what was said is in the record's own dictionary, which comes first
 
 
-class Text(Field):
-    """A text of at most `most` characters; with `cut`, what is longer ends there."""
-
-    def __init__(self, most: int, default: str = "", cut: bool = False) -> None:
-        self._most, self.default, self._cut = most, default, cut
-
-    def __get__(self, record: object, owner: type) -> str:
-        return str(self.default)
-
-    def read(self, value: object) -> str:
-        if not isinstance(value, str) or (len(value) > self._most and not self._cut):
-            raise Wrong("no text of at most %d characters" % self._most)
-        return value[: self._most]
+def _field(read: "Callable[[Any], T]", default: "T") -> "T":
+    return Field(read, default)  # type: ignore[return-value]
 
 
-class Word(Text):
+def Text(most: int, default: str = "", cut: bool = False) -> str:
+    """A text of at most `most` characters; with `cut`, a longer one ends there."""
+
+    def read(value: "Any") -> str:
+        if not isinstance(value, str) or (len(value) > most and not cut):
+            raise InvalidMessage("no text of at most %d characters" % most)
+        return value[:most]
+
+    return _field(read, default)
+
+
+def _checked(field: "T", holds: "Callable[[T], bool]", what: str) -> "T":
+    inner = field  # type: Any
+
+    def read(value: "Any") -> "T":
+        found = inner.read(value)  # type: T
+        if not holds(found):
+            raise InvalidMessage(what)
+        return found
+
+    return _field(read, inner.default)  # type: ignore[no-any-return]
+
+
+def VisibleAscii(most: int) -> str:
     """A text of visible ASCII alone, without spaces: safe in a header of HTTP and in an address."""
-
-    def read(self, value: object) -> str:
-        text = Text.read(self, value)
-        if any(not "!" <= char <= "~" for char in text):
-            raise Wrong("no word of ASCII")
-        return text
+    return _checked(Text(most), lambda text: all("!" <= char <= "~" for char in text), "no visible ASCII alone")
 
 
-class Path(Text):
+def _is_path(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+
+
+def Path(most: int = 4096) -> str:
     """A text that a system call takes: no NUL, and what stands for bytes that are no UTF-8 can be bytes again."""
-
-    def read(self, value: object) -> str:
-        text = Text.read(self, value)
-        try:
-            is_path = b"\0" not in text.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            is_path = False
-        if not is_path:
-            raise Wrong("no path")
-        return text
+    return _checked(Text(most), _is_path, "no path")
 
 
-class Number(Field):
+def Number(least: float, most: float, default: float = 0.0) -> float:
     """A finite number from `least` to `most`."""
 
-    def __init__(self, least: float, most: float, default: float = 0.0) -> None:
-        self._least, self._most, self.default = least, most, default
+    def read(value: "Any") -> float:
+        if type(value) not in (int, float) or not least <= value <= most:
+            raise InvalidMessage("no number from %g to %g" % (least, most))
+        return float(value)
 
-    def __get__(self, record: object, owner: type) -> float:
-        return float(self.default)
-
-    def read(self, value: object) -> float:
-        if type(value) not in (int, float) or not self._least <= value <= self._most:  # type: ignore[operator]
-            raise Wrong("no number from %g to %g" % (self._least, self._most))
-        return float(value)  # type: ignore[arg-type]
+    return _field(read, default)
 
 
-class Whole(Field):
+def Integer(least: int, most: int, default: int = 0) -> int:
     """A whole number from `least` to `most`."""
 
-    def __init__(self, least: int, most: int, default: int = 0) -> None:
-        self._least, self._most, self.default = least, most, default
+    def read(value: "Any") -> int:
+        if type(value) is not int or not least <= value <= most:
+            raise InvalidMessage("no whole number from %d to %d" % (least, most))
+        return int(value)
 
-    def __get__(self, record: object, owner: type) -> int:
-        return int(self.default)
-
-    def read(self, value: object) -> int:
-        if type(value) is not int or not self._least <= value <= self._most:
-            raise Wrong("no whole number from %d to %d" % (self._least, self._most))
-        return value
+    return _field(read, default)
 
 
-class MaybeNumber(Number):
-    """A number, or None where none was said."""
-
-    default = None
-
-    def __init__(self, least: float, most: float) -> None:
-        self._least, self._most = least, most
-
-    def __get__(self, record: object, owner: type) -> "float | None":  # type: ignore[override]
-        return None
-
-
-class MaybeWhole(Whole):
-    """A whole number, or None where none was said."""
-
-    default = None
-
-    def __init__(self, least: int, most: int) -> None:
-        self._least, self._most = least, most
-
-    def __get__(self, record: object, owner: type) -> "int | None":  # type: ignore[override]
-        return None
-
-
-class Flag(Field):
+def Boolean(default: bool = False) -> bool:
     """True or false."""
 
-    def __init__(self, default: bool = False) -> None:
-        self.default = default
-
-    def __get__(self, record: object, owner: type) -> bool:
-        return bool(self.default)
-
-    def read(self, value: object) -> bool:
+    def read(value: "Any") -> bool:
         if not isinstance(value, bool):
-            raise Wrong("neither true nor false")
+            raise InvalidMessage("neither true nor false")
         return value
 
-
-class MaybeFlag(Flag):
-    """True or false, or None where neither was said."""
-
-    def __init__(self) -> None:
-        self.default = None
-
-    def __get__(self, record: object, owner: type) -> "bool | None":  # type: ignore[override]
-        return None
+    return _field(read, default)
 
 
-class Texts(Field):
-    """A list of at most `most` texts, as a tuple; with `cut`, the first of a longer one."""
+def Nested(record: "type[R]", lenient: bool = False) -> "R | None":
+    """A record in a record; `lenient`: without what is wrong in it."""
 
-    default = ()
+    def read(value: "Any") -> "R | None":
+        return record.read(value, lenient)
 
-    def __init__(self, each: Text, most: int, cut: bool = False) -> None:
-        self._each, self._most, self._cut = each, most, cut
+    return _field(read, None)
 
-    def __get__(self, record: object, owner: type) -> "tuple[str, ...]":
-        return ()
 
-    def read(self, value: object) -> "tuple[str, ...]":
-        if not isinstance(value, (list, tuple)) or (len(value) > self._most and not self._cut):
-            raise Wrong("no list of at most %d" % self._most)
-        return tuple([self._each.read(each) for each in value[: self._most]])
+def Each(field: "T", most: int, lenient: bool = False) -> "tuple[T, ...]":
+    """A list of at most `most` values, as a tuple; `lenient`: the first of more, without those that are wrong."""
+    inner = field  # type: Any
+
+    def read(value: "Any") -> "tuple[T, ...]":
+        if not isinstance(value, (list, tuple)) or (len(value) > most and not lenient):
+            raise InvalidMessage("no list of at most %d" % most)
+        found = []
+        for each in value[:most]:
+            try:
+                found.append(inner.read(each))
+            except InvalidMessage:
+                if not lenient:
+                    raise
+        return tuple(found)
+
+    return _field(read, ())
+
+
+def Opaque() -> "Any":
+    """What is passed on to somebody else as it came."""
+    return _field(lambda value: value, None)
+
+
+def Optional(field: "T") -> "T | None":
+    """The same, or None where it is missing."""
+    inner = field  # type: Any
+    return _field(inner.read, None)  # type: ignore[no-any-return]
+
+
+def Required(field: "T | None") -> "T":
+    """The same, which must not be missing."""
+    inner = field  # type: Any
+    return Field(inner.read, inner.default, True)  # type: ignore[return-value]
 
 
 class Record(object):
-    """The base of all records. Two are equal where all their values are."""
+    """The base of all records. `vars` of one is what was said: JSON's encoder takes it by `default=vars`.
+
+    Two are equal where all their values are.
+    """
 
     def __init__(self, **values: object) -> None:
+        unknown = set(values).difference(self.fields())
+        if unknown:
+            raise TypeError("%s does not declare %s" % (type(self).__name__, ", ".join(unknown)))
         self.__dict__.update(values)
 
     @classmethod
     def fields(cls) -> "dict[str, Field]":
         """Every key that is declared."""
-        return {key: field for each in reversed(cls.__mro__) for key, field in vars(each).items() if _is_field(field)}
+        found = {}
+        for each in reversed(cls.__mro__):
+            found.update({key: field for key, field in vars(each).items() if isinstance(field, Field)})
+        return found
 
     @classmethod
-    def read(cls: "type[R]", said: object) -> "R":
-        """The record that an object of JSON is. Raises `Wrong`."""
-        if not isinstance(said, dict):
-            raise Wrong("no object")
+    def read(cls: "type[R]", message: object, lenient: bool = False) -> "R":
+        """The record that an object of JSON is. Raises InvalidMessage; where `lenient`, for what is required alone."""
+        if not isinstance(message, dict):
+            raise InvalidMessage("no object")
         record = cls()
         for key, field in cls.fields().items():
-            if said.get(key) is not None:
-                try:
-                    record.__dict__[key] = field.read(said[key])
-                except Wrong as wrong:
-                    raise Wrong("`%s` is %s" % (key, wrong)) from None
+            try:
+                if message.get(key) is not None:
+                    record.__dict__[key] = field.read(message[key])
+                elif field.is_required:
+                    raise InvalidMessage("missing")
+            except InvalidMessage as error:
+                if field.is_required or not lenient:
+                    raise InvalidMessage("`%s` is %s" % (key, error)) from None
         return record
 
     @classmethod
-    def read_leniently(cls: "type[R]", said: object) -> "R":
-        """The same, where what is wrong counts as not said. Raises nothing."""
-        record, said = cls(), said if isinstance(said, dict) else {}
-        for key, field in cls.fields().items():
-            try:
-                record.__dict__.update({key: field.read(said[key])} if said.get(key) is not None else {})
-            except Wrong:
-                continue
-        return record
+    def read_leniently(cls: "type[R]", message: object) -> "R":
+        """The same, where what is wrong counts as missing; what is no object at all is an empty one."""
+        return cls.read(message if isinstance(message, dict) else {}, True)
 
     def values(self) -> "dict[str, Any]":
-        """Every key with its value: what another process is told."""
+        """Every declared key with its value."""
         return {key: getattr(self, key) for key in self.fields()}
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.values() == other.values()
+        return isinstance(other, Record) and type(other) is type(self) and self.values() == other.values()
 
     __hash__ = None  # type: ignore[assignment]
-
-
-def _is_field(value: object) -> bool:
-    return isinstance(value, Field)

@@ -1,0 +1,246 @@
+"""What is said to a keeper: by whoever starts it, on its standard input, and on its control socket by commands and by
+`ssh`, through askpass. Pure; Python 3.6.
+
+An answer is of the kind whose key it has. Whoever may speak there is this very user, and may still be a script, or a
+farlab of another version.
+"""
+
+from farlab.protocol.options import Options
+from farlab.protocol.records import Boolean, Each, Integer, Nested, Number, Optional, Path, Record, Required, Text
+from farlab.protocol.session import MOST_LISTED, MOST_PID, KernelInfo, Name
+
+_Host = Path()
+_MOST_PROMPT = 1 << 16
+_Port = Integer(1, 65535)
+_Count = Integer(0, 1 << 62)
+_Seconds = Number(0, 1e12)
+_ShortText = Text(1000, cut=True)
+
+
+class Start(Record):
+    """What a keeper is told when it starts."""
+
+    host = Required(_Host)
+    name = Required(Name)
+    ssh_config = Optional(Path())
+    port = Optional(_Port)
+    wish = Required(Nested(Options))
+    may_ask = Boolean()
+    usual_name = Text(32, default="main")
+    """What a session is called where no name is given."""
+
+
+class Started(Record):
+    """What it answers: it listens, or another one does, or it cannot."""
+
+    ready = Boolean()
+
+
+# requests: `op` says which ------------------------------------------------------------------------------
+
+
+class Unlocked(Record):
+    """The variables of `transport.base.CREDENTIALS`, which lead to the user's keys."""
+
+    SSH_AUTH_SOCK = Path()
+    KRB5CCNAME = Path()
+
+
+class Connect(Record):
+    """A user wants the session."""
+
+    op = Text(20)
+    wish = Nested(Options)
+    may_ask = Boolean()
+    environment = Nested(Unlocked)
+
+
+class AskStatus(Record):
+    """How the session is, with its `kernels` if need be."""
+
+    op = Text(20)
+    kernels = Boolean()
+
+
+class Bare(Record):
+    """A request without more to it: `follow`, `open`, `kernels`, `terminate`, `disconnect`."""
+
+    op = Text(20)
+
+
+class Ask(Record):
+    """`ssh` asks something, through askpass."""
+
+    op = Text(20)
+    prompt = Text(_MOST_PROMPT, cut=True)
+    kind = Text(20, default="secret")
+    """A `model.QuestionKind`."""
+
+
+class Answer(Record):
+    """The user's answer to the question of that number; None declines."""
+
+    id = _Count
+    answer = Optional(Text(_MOST_PROMPT))
+
+
+# answers ------------------------------------------------------------------------------------------------
+
+
+class ErrorDocument(Record):
+    """`errors.FarlabError.as_json`."""
+
+    code = Text(40)
+    message = Text(1 << 16, default="failed", cut=True)
+    detail = Text(1 << 20, cut=True)
+    hint = Optional(Text(1 << 16, cut=True))
+
+
+class Error(Record):
+    """The request failed."""
+
+    error = Required(Nested(ErrorDocument, lenient=True))
+
+
+class Progress(Record):
+    """What is being waited for."""
+
+    stage = Text(40, cut=True)
+    text = Text(200, cut=True)
+
+
+class ProgressAnswer(Record):
+    """To `connect`, now and then."""
+
+    progress = Required(Nested(Progress, lenient=True))
+
+
+class Question(Record):
+    """A question of `ssh`, with the number that belongs into the answer."""
+
+    id = _Count
+    prompt = Text(_MOST_PROMPT, cut=True)
+    kind = Text(20, default="secret")
+
+
+class QuestionAnswer(Record):
+    """To `connect`, where `ssh` asks something."""
+
+    question = Required(Nested(Question))
+
+
+class Seconds(Record):
+    """How long the steps of a connect took."""
+
+    link = Optional(_Seconds)
+    start = Optional(_Seconds)
+
+
+class Connected(Record):
+    """`model.Connected`."""
+
+    host = Required(_Host)
+    name = Required(Name)
+    ssh_config = Optional(Path())
+    node = _ShortText
+    app = _ShortText
+    url = Text(1 << 16)
+    address = Text(1 << 16)
+    port = Required(_Port)
+    token = Text(1024)
+    reused = Boolean()
+    launcher = _ShortText
+    transport = _ShortText
+    pid = Integer(0, MOST_PID)
+    directory = Path()
+    environment = Path()
+    server = _ShortText
+    seconds = Nested(Seconds, lenient=True)
+    notes = Each(Text(1 << 16, cut=True), 1000, lenient=True)
+    open_url = Text(1 << 16)
+
+
+class Result(Record):
+    """To `connect`, at its end."""
+
+    result = Required(Nested(Connected))
+
+
+class Status(Record):
+    """`model.SessionStatus`."""
+
+    host = _Host
+    name = Name
+    state = Required(Text(20))
+    at = _Seconds
+    since = _Seconds
+    port = Optional(_Port)
+    url = Text(1 << 16)
+    node = _ShortText
+    app = _ShortText
+    launcher = _ShortText
+    transport = _ShortText
+    server = _ShortText
+    pid = Optional(Integer(0, MOST_PID))
+    directory = Path()
+    environment = Path()
+    kernels = Optional(Each(Nested(KernelInfo, lenient=True), MOST_LISTED, lenient=True))
+    keeper_pid = Optional(Integer(0, MOST_PID))
+    streams = _Count
+    bytes_in = _Count
+    bytes_out = _Count
+    bytes_held = _Count
+    bytes_limit = _Count
+    full_since = Optional(_Seconds)
+    host_bytes_limit = Integer(0, (1 << 63) - 1)
+    host_full_since = Optional(Number(-1e12, 1e12))
+    host_full_seconds = _Seconds
+    last_heard = Optional(_Seconds)
+    round_trip = Optional(_Seconds)
+    outages = _Count
+    longest_outage = _Seconds
+    reason = Text(1 << 16, cut=True)
+    foreign = Boolean()
+    is_keeper_silent = Boolean()
+    ssh_config = Optional(Path())
+
+
+class StatusAnswer(Record):
+    """To `status` and `follow`."""
+
+    status = Required(Nested(Status))
+
+
+class Kernels(Record):
+    """To `kernels`; None where nobody can tell."""
+
+    kernels = Optional(Each(Nested(KernelInfo, lenient=True), MOST_LISTED, lenient=True))
+
+
+class OpenUrl(Record):
+    """To `open`: an address that works once, and has no token."""
+
+    open_url = Required(Text(1 << 16))
+
+
+class Terminated(Record):
+    """To `terminate`: the session has ended, or the link is `down` and the CLI has to go by itself."""
+
+    terminated = Boolean()
+    down = Boolean()
+
+
+class Disconnected(Record):
+    """To `disconnect`."""
+
+    disconnected = Boolean()
+    port = Optional(_Port)
+    running = Optional(Boolean())
+    """Whether the session goes on, as far as it was seen from here."""
+
+
+class Asked(Record):
+    """To askpass: the answer, or that there is none."""
+
+    answer = Optional(Text(_MOST_PROMPT))
+    cancel = Boolean()
