@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 
 import steps
+from address import Address, session
 from bed import Bed, Host, Laptop, leftovers
 
 for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
@@ -83,6 +84,15 @@ def elsewhere(bed: Bed) -> Iterator[Any]:
     steps.done(laptop, "disconnect", "alice")
     yield connected
     steps.terminate(laptop, "alice")
+    bed.scrap(laptop)
+
+
+@pytest.fixture(scope="module")
+def shared(request: pytest.FixtureRequest, bed: Bed) -> Iterator[Address]:
+    """A session that the tests of a file share, and none of them ends: alice's, or its whom the file calls `OWNER`."""
+    laptop = bed.add_laptop()
+    with session(laptop, getattr(request.module, "OWNER", "alice")) as address:
+        yield address
     bed.scrap(laptop)
 
 

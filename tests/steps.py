@@ -42,6 +42,16 @@ def refused(laptop: Laptop, *words: str, env: dict[str, str] | None = None, time
     return ran.code, ran.json["error"]
 
 
+def refused_connect(laptop: Laptop, person: str, *words: str) -> tuple[Ran, dict[str, str]]:
+    """A `connect` that must fail: how it ended, and the error it told."""
+    ran = laptop.farlab("connect", person, "--json", "--no-browser", *words, timeout=100)
+    assert not ran.json["ok"], ran
+    error: dict[str, str] = ran.json["error"]
+    assert "Traceback" not in ran.err, ran
+    assert not list((laptop.home / ".local/state").rglob("*.json")), "the laptop remembers what never was"
+    return ran, error
+
+
 def terminate(laptop: Laptop, host: str, *words: str) -> None:
     """`farlab terminate HOST`, which must work."""
     done(laptop, "terminate", host, "--yes", *words)

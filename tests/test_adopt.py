@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from address import Address, Kernel, connect
+from address import Address, connect
 from bed import Host, Laptop, processes, wait_for
 from farlab.host.processes import here, is_same
-from host_parts import anchor_of, server_of
+from host_parts import anchor_of, kernel_with_a_variable, remembers, server_of
+
+pytestmark = pytest.mark.usefixtures("small_jupyter")
 
 PATIENCE = 100.0
 LARGE = """
@@ -41,28 +43,10 @@ def state(laptop: Laptop) -> dict[str, object]:
     return found
 
 
-def kernel_with_a_variable(address: Address) -> str:
-    """A kernel that remembers something, left alone; its number."""
-    status, _, content = address.ask("POST", "/api/kernels", "{}")
-    assert status == 201, content
-    number: str = json.loads(content)["id"]
-    kernel = Kernel(address, number)
-    assert kernel.run("x = 6 * 7") == ""
-    kernel.close()
-    return number
-
-
-def remembers(address: Address, number: str) -> bool:
-    kernel = Kernel(address, number)
-    try:
-        return kernel.run("print(x)") == "42\n"
-    finally:
-        kernel.close()
-
-
 # the anchor is killed ------------------------------------------------------------------------------------
 
 
+@pytest.mark.jupyter
 def test_a_session_whose_anchor_was_killed_is_found_again_by_itself_with_all_its_variables(
     alice: Address, laptop: Laptop, host: Host
 ) -> None:
@@ -79,6 +63,7 @@ def test_a_session_whose_anchor_was_killed_is_found_again_by_itself_with_all_its
     assert not host.left_over("alice")
 
 
+@pytest.mark.jupyter
 def test_a_session_whose_anchor_was_killed_is_found_by_the_next_connect(
     alice: Address, laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host
 ) -> None:
@@ -125,6 +110,7 @@ def test_a_server_that_was_killed_is_told_with_the_signal_and_connect_starts_a_n
     assert again.ask("GET", "/api/status")[0] == 200
 
 
+@pytest.mark.jupyter
 def test_a_server_shut_down_from_its_own_menu_is_told_as_ended_and_connect_starts_a_new_one(
     alice: Address, laptop: Laptop, host: Host
 ) -> None:
@@ -152,7 +138,7 @@ def test_a_server_that_ended_while_no_laptop_was_there_is_told_later(
     wait_for("the host to be empty", lambda: not host.processes("alice"))
     [listed] = laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
     assert (listed["state"], "SIGKILL" in listed["reason"]) == ("ended", True), listed
-    assert "ServerApp" in laptop.farlab("logs", "alice").out
+    assert "the small server" in laptop.farlab("logs", "alice").out
     assert not connect(laptop, "alice").connected["reused"]
 
 

@@ -13,7 +13,7 @@ import websocket
 
 from address import Address, Kernel, session
 from bed import Bed, Host, Laptop, wait_for
-from test_limits import out_of_reach
+from host_parts import out_of_reach
 
 LEFT = 128
 """MiB of memory that the host says it has left."""

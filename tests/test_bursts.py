@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-from collections.abc import Iterator
-
 import pytest
 
-from address import Address, Kernel, session
-from bed import Bed, Host, wait_for
-from test_limits import memory, pid_of
+import steps
+from address import Address, Kernel
+from bed import Host, wait_for
+from host_parts import memory, pid_of, server_of
 
 BEGIN = """
 import os, time
@@ -38,32 +34,13 @@ for number in range(6_000):
 END = "\nopen('all', 'w').close()"
 
 
-@pytest.fixture(scope="module")
-def shared(bed: Bed) -> Iterator[Address]:
-    """A session of alice's."""
-    laptop = bed.add_laptop()
-    with session(laptop, "alice") as address:
-        yield address
-    bed.scrap(laptop)
-
-
-@contextlib.contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """A process that gets no processor meanwhile."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 def say_all(host: Host, kernel: Kernel, code: str, timeout: float) -> str:
     """Run a cell while the server stands still; its number."""
     for name in ("go", "all"):
         (host.home("alice") / name).unlink(missing_ok=True)
     cell = kernel.start(BEGIN + code + END)
     next(each for each in kernel.messages(cell) if each["msg_type"] == "stream")
-    with stopped(pid_of(host, "run_jupyter serve")):
+    with steps.frozen([server_of(host)]):
         (host.home("alice") / "go").touch()
         wait_for("all of it said", (host.home("alice") / "all").exists, timeout=timeout)
     return cell

@@ -12,7 +12,8 @@ import pytest
 
 from address import session
 from bed import Bed, Host, Laptop
-from test_session_failures import refused, write_home
+from host_parts import write_home
+from steps import refused_connect as refused
 
 DECOYS = ("importlib", "sys", "json", "jupyterlab", "jupyter_server", "encodings", "pip", "sitecustomize")
 PLANT = """

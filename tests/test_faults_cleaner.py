@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,16 @@ import steps
 from address import Address, Kernel, connect
 from bed import Host, Laptop, wait_for
 from farlab.host import socket_guard
-from host_parts import agents_of, anchor_of, kernel_with_a_variable, new_kernel, remembers, run, server_of
+from host_parts import (
+    agents_of,
+    anchor_of,
+    kernel_with_a_variable,
+    new_kernel,
+    remembers,
+    run,
+    server_of,
+    wait_for_looks,
+)
 
 PLACE = "/tmp/farlab-2001/main"
 REMOVALS = {
@@ -104,13 +112,12 @@ def test_a_session_is_found_again_though_its_runtime_directory_ended_with_the_lo
     laptop: Laptop, host: Host
 ) -> None:
     rita = connect(laptop, "rita")
-    number = kernel_with_a_variable(rita)
+    number, anchor = kernel_with_a_variable(rita), anchor_of(host, "rita")
     wait_until_held(host, number, "rita")
     steps.done(laptop, "disconnect", "rita")
     wait_for("the end of the link", lambda: not agents_of(host, "rita"))
     assert host.run("root", ["rm", "-rf", "/run/user/2021"]).returncode == 0
-    began = time.monotonic()
-    wait_for("some looks of the anchor", lambda: time.monotonic() - began > 3)
+    wait_for_looks(anchor.pid, 3)
     made = host.run("root", ["install", "-d", "-m", "700", "-o", "rita", "-g", "rita", "/run/user/2021"])
     assert made.returncode == 0, made
     again = connect(laptop, "rita")

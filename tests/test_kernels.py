@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from address import Address, session, write_big
-from bed import Bed, Host
-
-
-@pytest.fixture(scope="module")
-def shared(bed: Bed) -> Iterator[Address]:
-    """A session of alice's that the tests which harm nothing share."""
-    laptop = bed.add_laptop()
-    with session(laptop, "alice") as address:
-        yield address
-    bed.scrap(laptop)
+from address import Address, write_big
+from bed import Host
 
 
 def test_a_cell_runs_and_its_output_comes_back(shared: Address, host: Host) -> None:

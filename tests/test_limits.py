@@ -9,7 +9,6 @@ import json
 import random
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ import websocket
 import steps
 from address import Address, Kernel, read_all, session, write_big
 from bed import Bed, Host, Laptop, wait_for
+from host_parts import agents_of, descriptors, memory, most_descriptors, out_of_reach, pid_of
 
 MIB = 1 << 20
 LINES = 500_000
@@ -33,41 +33,6 @@ open('printed', 'w').close()
 """
 OURS = ("host.anchor", "run_jupyter serve", "ipykernel_launcher")
 """What must live through it, by the words of its command line."""
-
-
-def memory(pid: int) -> float:
-    """MiB of a process's RSS, proc(5)."""
-    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
-    return int(line.split()[1]) / 1024
-
-
-def descriptors(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def most_descriptors(pid: int) -> int:
-    """How many it may have: the soft limit, proc(5)."""
-    [line] = [line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith("Max open")]
-    return int(line.split()[3])
-
-
-def pid_of(host: Host, words: str) -> int:
-    """The process of alice's whose command line has these words; of several the last that began."""
-    return max(it.pid for it in host.processes("alice") if words in " ".join(it.argv))
-
-
-@contextlib.contextmanager
-def out_of_reach(bed: Bed, laptop: Laptop) -> Iterator[None]:
-    """No link, and none to be had; both ends know it."""
-    bed.wan.blackhole("on")
-    for link in steps.links(laptop):
-        steps.kill(link)
-    bed.login.ends_connections()
-    wait_for("the end of the agent", lambda: agents(bed.login) == 0)
-    try:
-        yield
-    finally:
-        bed.wan.blackhole("off")
 
 
 def test_output_that_has_no_room_waits_in_jupyter_and_comes_in_order(laptop: Laptop, host: Host, bed: Bed) -> None:
@@ -123,7 +88,7 @@ def test_a_link_that_is_dead_but_stands_is_no_reason_to_keep_less(laptop: Laptop
         (home / "go").touch()
         wait_for("all of it printed", (home / "printed").exists, timeout=120)
         wait_for("it to be kept", lambda: memory(anchor) > before + 9, timeout=120)
-        assert agents(host) == 1
+        assert len(agents_of(host)) == 1
         bed.wan.blackhole("off")
         lines = "".join(map(text_of, messages)).split()
         assert [int(line[:9]) for line in lines] == list(range(140_000))
@@ -194,6 +159,7 @@ def test_an_answer_that_ends_while_the_laptop_is_away_comes_whole(laptop: Laptop
     (host.home("alice") / "big").unlink()
 
 
+@pytest.mark.usefixtures("small_jupyter")
 def test_a_later_connect_changes_the_limits_of_a_line_that_stands(laptop: Laptop, host: Host) -> None:
     with session(laptop, "alice") as address:
         told = address.status()
@@ -232,6 +198,7 @@ def no_more_descriptors(address: Address, host: Host) -> Iterator[None]:
     wait_for("all to be closed", lambda: all(descriptors(pid) <= held for pid, held in before.items()), timeout=60)
 
 
+@pytest.mark.usefixtures("small_jupyter")
 def test_connections_and_streams_leave_nothing(laptop: Laptop, host: Host) -> None:
     with session(laptop, "alice") as address, no_more_descriptors(address, host):
         many(address, 200)
@@ -252,7 +219,7 @@ def many(address: Address, count: int) -> None:
 def test_lost_links_leave_nothing(laptop: Laptop, host: Host) -> None:
     with session(laptop, "alice") as address, address.kernel() as kernel, no_more_descriptors(address, host):
         lose_links(laptop, kernel, 8)
-        wait_for("one agent", lambda: agents(host) == 1, timeout=60)
+        wait_for("one agent", lambda: len(agents_of(host)) == 1, timeout=60)
 
 
 def lose_links(laptop: Laptop, kernel: Kernel, count: int) -> None:
@@ -262,10 +229,6 @@ def lose_links(laptop: Laptop, kernel: Kernel, count: int) -> None:
         steps.kill(link)
         steps.connect(laptop, "alice")  # whoever connects does not wait for the back-off
         assert kernel.run(f"print({number})") == f"{number}\n"
-
-
-def agents(host: Host) -> int:
-    return len([it for it in host.processes("alice") if "farlab-agent" in it.argv])
 
 
 HELD = 1500

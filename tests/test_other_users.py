@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 import steps
-from address import PATIENCE, Address, connect, network_of, session
+from address import PATIENCE, Address, connect, network_of
 from bed import Bed, Laptop, processes, wait_for
 from bed.laptop import EVE_UID, UID
 
@@ -76,12 +76,7 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture(scope="module")
-def shared(bed: Bed) -> Iterator[Address]:
-    laptop = bed.add_laptop()
-    with session(laptop, "zoe") as address:
-        yield address
-    bed.scrap(laptop)
+OWNER = "zoe"
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from bed.laptop import UID
 from farlab.keeper.log import MOST_BYTES
 from farlab.model import Target
 from farlab.saved import key_of
+from host_parts import agents_of
 from keeper_files import state
 
 pytestmark = pytest.mark.usefixtures("small_jupyter")
@@ -36,12 +37,8 @@ def test_every_killed_ssh_is_an_outage_and_none_is_noticed_by_the_address(laptop
     told = steps.status(laptop, "alice")
     assert (told["state"], told["port"], told["pid"]) == ("up", connected["port"], connected["pid"])
     assert len(steps.links(laptop)) == 1
-    wait_for("the end of the old agents", lambda: agents(host) == 1, timeout=30)
+    wait_for("the end of the old agents", lambda: len(agents_of(host)) == 1, timeout=30)
     steps.terminate(laptop, "alice")
-
-
-def agents(host: Host) -> int:
-    return len([it for it in host.processes("alice") if "farlab-agent" in it.argv])
 
 
 def test_follow_tells_of_down_and_up(laptop: Laptop, host: Host) -> None:

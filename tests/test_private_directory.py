@@ -15,6 +15,8 @@ import steps
 from bed import Laptop, wait_for
 from keeper_files import age, runtime
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 TIDY = "from farlab import paths; paths.tidy_runtime_directory()"
 LISTEN = """import os, socket, sys
 os.umask(int(sys.argv[2], 8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -42,15 +43,17 @@ def wait_until_up(laptop: Laptop, outages: int, *words: str) -> Any:
     return wait_for(f"up after outage {outages}", found, timeout=PATIENCE)
 
 
-def test_five_seconds_without_a_network_are_over_before_eight_have_passed(
+def test_a_few_seconds_without_a_network_are_believed_before_eight_of_silence(
     laptop: Laptop, bed: Bed, connected: Any
 ) -> None:
     """Silence alone would be believed after 8 s; lost knocks and the first that is answered say it earlier."""
     bed.wan.blackhole("on")
     wait_for("a knock", lambda: has_knocked(laptop), timeout=PATIENCE)
     bed.wan.blackhole("off")
-    told = wait_until_up(laptop, 1)
-    assert 0 < told["longest_outage"] < 8, told
+    wait_until_up(laptop, 1)
+    found = re.search(r"`alice` for ([\d.]+) s", story(laptop))
+    assert found
+    assert float(found[1]) < 8, story(laptop)
     assert "opening a second connection" in story(laptop)
     assert "nothing lost" in story(laptop)
 
@@ -60,17 +63,13 @@ def has_knocked(laptop: Laptop) -> bool:
     return bool(laptop.run("ss", "-Htn", "state", "syn-sent").out)
 
 
-def test_after_a_long_time_without_a_network_the_first_answered_knock_ends_the_wait(
-    laptop: Laptop, bed: Bed, connected: Any
-) -> None:
+def test_after_a_long_time_without_a_network_it_comes_back_by_itself(laptop: Laptop, bed: Bed, connected: Any) -> None:
     bed.wan.blackhole("on")
     steps.kill(steps.links(laptop)[0])
     wait_for("a failed try", lambda: "retrying" in story(laptop), timeout=PATIENCE)
     wait_for("another try", lambda: steps.links(laptop), timeout=PATIENCE)
     bed.wan.blackhole("off")
-    began = time.monotonic()
-    assert steps.answers(laptop, connected)
-    assert time.monotonic() - began < 8  # that `ssh` would have asked again after up to 8 s, or a back-off of 15
+    assert steps.answers(laptop, connected)  # how soon, `bench/outage.py` measures
     assert wait_until_up(laptop, 1)
 
 
@@ -88,9 +87,10 @@ def test_a_network_that_has_become_slow_is_given_the_time_that_a_login_takes(
 def test_a_new_address_of_this_machine_is_noticed_when_it_changes(laptop: Laptop, bed: Bed, connected: Any) -> None:
     bed.roam("10.80.0.3")
     assert steps.answers(laptop, connected)
-    told = wait_until_up(laptop, 1)
-    assert told["longest_outage"] < 8, told
-    assert "the network of this machine changed" in story(laptop)
+    wait_until_up(laptop, 1)
+    told = story(laptop)
+    assert "the network of this machine changed" in told
+    assert not re.search(r"`alice` for [\d.]+ s", told)  # it was not the silence
 
 
 def test_changes_that_do_not_concern_the_way_to_the_host_are_nothing(laptop: Laptop, bed: Bed, connected: Any) -> None:

@@ -17,19 +17,12 @@ import pytest
 from address import PATIENCE, Address, connect, session
 from bed import Bed, Host, Laptop, processes, wait_for
 from bed.laptop import UID
+from host_parts import field
 
 BURGLAR = Path(__file__).with_name("burglar.py").read_text()
 WITH_TOKEN = ("record.json", "jpserver-", "nbserver-")
 """The only files that may hold the token: ours, and what Jupyter writes into our private directory."""
 TOKEN_TALK = "import os; print([name for name in os.environ if 'TOKEN' in name], os.environ.get('JUPYTER_TOKEN'))"
-
-
-@pytest.fixture(scope="module")
-def shared(bed: Bed) -> Iterator[Address]:
-    laptop = bed.add_laptop()
-    with session(laptop, "alice") as address:
-        yield address
-    bed.scrap(laptop)
 
 
 class Watch:
@@ -186,15 +179,9 @@ def targets(host: Host) -> dict[str, Any]:
         "sockets": sockets,
         "files": [*private, *(str(state / name) for name in ("record.json", "log"))],
         "directories": [str(runtime), str(runtime.parent), str(state)],
-        "pids": [inside(each.pid) for each in host.processes("alice")],
+        "pids": [int(field(each.pid, "NSpid").split()[-1]) for each in host.processes("alice")],
         "kernels": [f"ipc://{path}" for path in sockets] + [f"tcp://127.0.0.1:{port}" for port in ports],
     }
-
-
-def inside(pid: int) -> int:
-    """The number that the host itself gives to a process."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("NSpid:"))
-    return int(line.split()[-1])
 
 
 def test_another_person_on_the_host_gets_nothing(bed: Bed, shared: Address) -> None:

@@ -13,19 +13,11 @@ from pathlib import Path
 import pytest
 
 from address import session
-from bed import PEOPLE, Bed, Host, Laptop, Ran
+from bed import PEOPLE, Bed, Host, Laptop
+from host_parts import write_home
+from steps import refused_connect as refused
 
 pytestmark = pytest.mark.usefixtures("small_jupyter")
-
-
-def refused(laptop: Laptop, person: str, *words: str) -> tuple[Ran, dict[str, str]]:
-    """A `connect` that must fail: how it ended, and the error it told."""
-    ran = laptop.farlab("connect", person, "--json", "--no-browser", *words, timeout=100)
-    assert not ran.json["ok"], ran
-    error: dict[str, str] = ran.json["error"]
-    assert "Traceback" not in ran.err, ran
-    assert not list((laptop.home / ".local/state").rglob("*.json")), "the laptop remembers what never was"
-    return ran, error
 
 
 @contextmanager
@@ -37,13 +29,6 @@ def as_root(host: Host, make: str, undo: str) -> Iterator[None]:
         yield
     finally:
         host.run("root", ["sh", "-c", undo])
-
-
-def write_home(host: Host, person: str, path: str, text: str) -> None:
-    """Write a file in the person's home, as that person."""
-    script = 'mkdir -p "$(dirname "$1")" && cat > "$1"'
-    written = host.run(person, ["sh", "-c", script, "sh", path], stdin=text)
-    assert written.returncode == 0, written
 
 
 @pytest.fixture

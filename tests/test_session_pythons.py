@@ -12,7 +12,7 @@ import pytest
 
 from address import session
 from bed import Bed, Host, Laptop
-from test_pythons import PYTHONS
+from pythons import PYTHONS
 
 PLACE = "/usr/local/other-python"
 WRAPPER = f"""#!/bin/bash

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from address import Address, session
-from bed import LAB, Bed, Host, Laptop, processes, wait_for
+from address import Address
+from bed import LAB, Host, Laptop, processes, wait_for
+from host_parts import agents_of, wait_for_looks
 
-
-@pytest.fixture(scope="module")
-def zoe(bed: Bed) -> Iterator[Address]:
-    """A session of zoe's, whose zsh talks and has ideas of its own about words like `=name`."""
-    laptop = bed.add_laptop()
-    with session(laptop, "zoe") as address:
-        yield address
-    bed.scrap(laptop)
+OWNER = "zoe"
+"""Her zsh talks, and has ideas of its own about words like `=name`."""
 
 
 @pytest.fixture
@@ -44,7 +38,7 @@ def by_hand(host: Host) -> Iterator[str]:
 
 
 def test_list_of_a_host_shows_its_sessions_and_servers_that_farlab_did_not_start(
-    zoe: Address, laptop: Laptop, by_hand: str
+    shared: Address, laptop: Laptop, by_hand: str
 ) -> None:
     ran = laptop.farlab("list", "--host", "zoe", "--json")
     assert ran.code == 0, ran
@@ -60,13 +54,13 @@ def test_list_of_a_host_shows_its_sessions_and_servers_that_farlab_did_not_start
     assert "not farlab's" in shown.out
     for said in (ran, shown):
         assert by_hand not in said.out + said.err
-        assert zoe.token not in said.out + said.err
+        assert shared.token not in said.out + said.err
 
 
-def test_list_of_a_host_leaves_no_trace_here(zoe: Address, laptop: Laptop) -> None:
+def test_list_of_a_host_leaves_no_trace_here(shared: Address, laptop: Laptop) -> None:
     assert laptop.farlab("list", "--host", "zoe").code == 0
     assert laptop.farlab("list", "--json").json["sessions"] == []
-    assert zoe.laptop.farlab("list", "--json").json["sessions"][0]["host"] == "zoe"
+    assert shared.laptop.farlab("list", "--json").json["sessions"][0]["host"] == "zoe"
 
 
 def test_list_of_a_host_without_sessions_says_so(laptop: Laptop) -> None:
@@ -74,20 +68,20 @@ def test_list_of_a_host_without_sessions_says_so(laptop: Laptop) -> None:
     assert (ran.code, ran.json["sessions"]) == (0, [])
 
 
-def test_status_names_kernels_and_what_they_do(zoe: Address) -> None:
-    with zoe.kernel() as kernel:
+def test_status_names_kernels_and_what_they_do(shared: Address) -> None:
+    with shared.kernel() as kernel:
         for message in kernel.messages(kernel.start("import time; print('begun', flush=True); time.sleep(1000)")):
             if message["msg_type"] == "stream":
                 break
-        found = zoe.status()
+        found = shared.status()
         assert [(each["id"], each["state"]) for each in found["kernels"]] == [(kernel.id, "busy")]
-        assert "python3 (busy)" in zoe.laptop.farlab("status", "zoe").out
-        zoe.ask("POST", f"/api/kernels/{kernel.id}/interrupt")
-    assert zoe.status()["kernels"] == []
-    assert zoe.token not in zoe.laptop.farlab("status", "zoe").out
+        assert "python3 (busy)" in shared.laptop.farlab("status", "zoe").out
+        shared.ask("POST", f"/api/kernels/{kernel.id}/interrupt")
+    assert shared.status()["kernels"] == []
+    assert shared.token not in shared.laptop.farlab("status", "zoe").out
 
 
-def test_logs_are_the_servers_last_lines(zoe: Address, laptop: Laptop) -> None:
+def test_logs_are_the_servers_last_lines(shared: Address, laptop: Laptop) -> None:
     whole = laptop.farlab("logs", "zoe")
     assert whole.code == 0, whole
     assert "Serving notebooks from local directory: /home/zoe" in whole.out
@@ -97,10 +91,10 @@ def test_logs_are_the_servers_last_lines(zoe: Address, laptop: Laptop) -> None:
     assert (missing.code, missing.json["error"]["code"]) == (3, "no-session")
 
 
-def test_logs_that_are_followed_show_what_is_new_and_end_with_ctrl_c(zoe: Address, laptop: Laptop, host: Host) -> None:
+def test_followed_logs_show_what_is_new_and_end_with_ctrl_c(shared: Address, laptop: Laptop, host: Host) -> None:
     following = laptop.spawn_farlab("logs", "zoe", "--follow", timeout=60)
     following.expect_exact("Serving notebooks from local directory: /home/zoe")
-    with zoe.kernel() as kernel:
+    with shared.kernel() as kernel:
         following.expect_exact(f"Kernel started: {kernel.id}")
     following.sendintr()
     following.expect(pexpect.EOF)
@@ -110,7 +104,7 @@ def test_logs_that_are_followed_show_what_is_new_and_end_with_ctrl_c(zoe: Addres
 
 
 def test_logs_that_are_followed_show_whole_lines_once_though_the_log_is_shortened_meanwhile(
-    zoe: Address, laptop: Laptop, host: Host
+    shared: Address, laptop: Laptop, host: Host
 ) -> None:
     log = host.home("zoe") / ".local/state/farlab/main/log"
     following = laptop.popen(*laptop.farlab_argv("logs", "zoe", "--follow", "--lines", "1"), stdout=subprocess.PIPE)
@@ -120,9 +114,9 @@ def test_logs_that_are_followed_show_whole_lines_once_though_the_log_is_shortene
     shown = [following.stdout.readline() for _ in range(20_000)]
     append(log, "".join(f"{line:09}{'ä' * 50}\n" for line in range(20_000, 80_000)))
     wait_for("it to be shortened", lambda: log.stat().st_size < 2 << 20, timeout=30)
+    agent = max(agents_of(host, "zoe"), key=lambda each: each.started)
     for part in ("the en", "d\n"):
-        began = time.monotonic()
-        wait_for("a look or two at the log", lambda began=began: time.monotonic() - began > 1.5)
+        wait_for_looks(agent.pid, 2)
         append(log, part)
     while shown[-1] != b"the end\n":
         assert shown[-1], "it ended"
@@ -141,8 +135,8 @@ def append(log: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def test_attach_shows_the_tmux_session_and_leaving_it_harms_nothing(zoe: Address) -> None:
-    attached = zoe.laptop.spawn_farlab("attach", "zoe", timeout=60)
+def test_attach_shows_the_tmux_session_and_leaving_it_harms_nothing(shared: Address) -> None:
+    attached = shared.laptop.spawn_farlab("attach", "zoe", timeout=60)
     attached.expect_exact("farlab session `main`")
     attached.expect_exact("JupyterLab 4")
     attached.expect_exact("[farlab-ma")  # tmux's own status line
@@ -151,7 +145,7 @@ def test_attach_shows_the_tmux_session_and_leaving_it_harms_nothing(zoe: Address
     attached.expect(pexpect.EOF)
     attached.close()
     assert attached.exitstatus == 0
-    assert zoe.ask("GET", "/api/status")[0] == 200
+    assert shared.ask("GET", "/api/status")[0] == 200
 
 
 def test_attach_where_nothing_runs_is_tmuxs_own_error(laptop: Laptop) -> None:

@@ -193,37 +193,28 @@ def test_an_app_that_the_host_lacks_is_an_error_that_names_it(laptop: Laptop, ap
 # another wish than the session has --------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def running(bed: Bed) -> Iterator[Address]:
-    """Alice's session in her home, which several tests look at."""
-    laptop = bed.add_laptop()
-    with session(laptop, "alice") as address:
-        yield address
-    bed.scrap(laptop)
-
-
 OTHER_WISHES = [("--dir", "/tmp"), ("--env", "torch"), ("--app", "server")]
 
 
 @pytest.mark.parametrize("words", OTHER_WISHES)
-def test_connecting_with_another_wish_than_the_session_has_says_so(running: Address, words: tuple[str, str]) -> None:
-    again = connect(running.laptop, "alice", *words)
+def test_connecting_with_another_wish_than_the_session_has_says_so(shared: Address, words: tuple[str, str]) -> None:
+    again = connect(shared.laptop, "alice", *words)
     assert again.connected["reused"]
-    assert again.connected["pid"] == running.connected["pid"]
+    assert again.connected["pid"] == shared.connected["pid"]
     [note] = again.connected["notes"]
     assert words[1] in note
     assert "farlab terminate alice" in note
 
 
 @pytest.mark.parametrize("words", [("--dir", "~"), ("--dir", "/home/alice"), ("--dir", "."), ("--app", "lab"), ()])
-def test_connecting_with_the_wish_that_the_session_has_says_nothing(running: Address, words: tuple[str, ...]) -> None:
-    assert connect(running.laptop, "alice", *words).connected["notes"] == []
+def test_connecting_with_the_wish_that_the_session_has_says_nothing(shared: Address, words: tuple[str, ...]) -> None:
+    assert connect(shared.laptop, "alice", *words).connected["notes"] == []
 
 
-def test_another_laptop_with_another_wish_is_told_the_same(running: Address, laptop: Laptop) -> None:
+def test_another_laptop_with_another_wish_is_told_the_same(shared: Address, laptop: Laptop) -> None:
     again = connect(laptop, "alice", "--dir", "/tmp", "--env", "torch", "--app", "server")
     assert again.connected["reused"]
-    assert again.connected["pid"] == running.connected["pid"]
+    assert again.connected["pid"] == shared.connected["pid"]
     assert [word for note in again.connected["notes"] for word in ("/tmp", "torch", "server") if word in note]
     assert len(again.connected["notes"]) == 3
     assert laptop.farlab("disconnect", "alice").code == 0

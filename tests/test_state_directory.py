@@ -13,6 +13,8 @@ import keeper_files
 import steps
 from bed import Laptop
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 
 def not_to_be_written(state: Path) -> None:
     state.chmod(0o500)

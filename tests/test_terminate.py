@@ -16,6 +16,8 @@ from address import Address, Kernel, connect
 from bed import Bed, Host, Laptop, processes, wait_for
 from host_parts import server_of
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 PATIENCE = 100.0
 
 
@@ -61,6 +63,7 @@ def open_notebook(address: Address, name: str) -> Kernel:
     return Kernel(address, json.loads(content)["kernel"]["id"])
 
 
+@pytest.mark.jupyter
 def test_when_terminate_returns_nothing_of_the_session_is_anywhere(alice: Address, laptop: Laptop, host: Host) -> None:
     open_notebook(alice, "idle.ipynb").run("1")
     ran = laptop.farlab("terminate", "alice", "--json", timeout=PATIENCE)
@@ -85,6 +88,7 @@ def test_a_fresh_laptop_ends_a_session_it_never_knew(
     assert not left(laptop, host)
 
 
+@pytest.mark.jupyter
 def test_busy_kernels_are_named_and_nothing_ends_without_a_yes(
     alice: Address, laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host
 ) -> None:
@@ -120,6 +124,7 @@ def test_busy_kernels_are_named_and_nothing_ends_without_a_yes(
     kernel.websocket.close(timeout=1)
 
 
+@pytest.mark.jupyter
 def test_on_a_terminal_idle_kernels_are_named_too_and_nothing_ends_without_a_yes(
     laptop: Laptop, new_laptop: Callable[[], Laptop], host: Host
 ) -> None:
@@ -145,6 +150,7 @@ def test_on_a_terminal_idle_kernels_are_named_too_and_nothing_ends_without_a_yes
     assert not left(laptop, host)
 
 
+@pytest.mark.jupyter
 def test_on_a_terminal_a_session_without_kernels_ends_unasked_and_one_that_hangs_does_not(
     alice: Address, laptop: Laptop, host: Host
 ) -> None:
@@ -160,6 +166,7 @@ def test_on_a_terminal_a_session_without_kernels_ends_unasked_and_one_that_hangs
     assert not left(laptop, host)
 
 
+@pytest.mark.jupyter
 def test_who_said_yes_is_not_asked_again_where_the_link_breaks(
     alice: Address, laptop: Laptop, host: Host, bed: Bed
 ) -> None:
@@ -201,6 +208,7 @@ def _sleeping(host: Host, seconds: list[str]) -> dict[str, int]:
     return found if all(each in found for each in seconds) else {}
 
 
+@pytest.mark.jupyter
 def test_what_else_the_person_runs_is_left_alone(alice: Address, laptop: Laptop, host: Host) -> None:
     own = own_processes(host, alice)
     try:
@@ -218,7 +226,6 @@ def test_what_else_the_person_runs_is_left_alone(alice: Address, laptop: Laptop,
 
 
 def test_a_hung_server_is_ended_all_the_same(alice: Address, laptop: Laptop, host: Host) -> None:
-    open_notebook(alice, "idle.ipynb")
     [server] = [each for each in host.processes("alice") if "farlab.host.run_jupyter" in each.argv]
     os.kill(server.pid, signal.SIGSTOP)
     assert terminate(laptop, "--yes") == 0
@@ -251,9 +258,10 @@ def test_a_session_that_is_not_there_is_status_3_wherever_it_is_asked_from(
     assert not left(other, host)
 
 
+@pytest.mark.jupyter
 def test_connect_right_after_terminate_gets_a_new_session(alice: Address, laptop: Laptop, host: Host) -> None:
     """Also while the last one is still saying goodbye."""
-    for _ in range(3):
+    for _ in range(2):
         assert terminate(laptop) == 0
         again = connect(laptop, "alice")
         assert not again.connected["reused"]

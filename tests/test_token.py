@@ -11,7 +11,8 @@ import pytest
 from address import session
 from bed import Bed, Host, Laptop
 from errors_page import assert_shown
-from test_session_failures import refused, write_home
+from host_parts import write_home
+from steps import refused_connect as refused
 
 PORT = 47123
 HEAD = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +13,7 @@ import pytest
 import steps
 from address import connect
 from bed import Host, Laptop, processes, wait_for
-from host_parts import anchor_of
+from host_parts import anchor_of, field, server_of, wait_for_looks
 
 pytestmark = pytest.mark.usefixtures("small_jupyter")
 
@@ -61,9 +60,14 @@ def trap(host: Host) -> Iterator[None]:
         host.run("root", ["rm", "-rf", PLACE, CAUGHT])
 
 
-def pause(seconds: float) -> None:
-    began = time.monotonic()
-    wait_for("some time", lambda: time.monotonic() - began > seconds)
+def wait_until_asked(pid: int) -> None:
+    """Until the server has read a question that nobody here asks: the anchor's own, every few seconds."""
+
+    def have_read() -> int:
+        return int(field(pid, "rchar", "io"))
+
+    before = have_read()
+    wait_for("the anchor's question", lambda: have_read() > before, timeout=60)
 
 
 @pytest.fixture
@@ -103,13 +107,13 @@ def test_what_a_strangers_link_leads_to_is_not_removed(laptop: Laptop, host: Hos
 def test_who_takes_the_place_of_a_sessions_sockets_is_not_spoken_to(laptop: Laptop, host: Host) -> None:
     alice = connect(laptop, "alice")
     anchor = anchor_of(host)
-    pause(2)  # until the anchor has had a look
+    wait_for_looks(anchor.pid, 3)
     os.kill(anchor.pid, signal.SIGSTOP)
     with trap(host):
         os.kill(anchor.pid, signal.SIGCONT)
-        for _ in range(5):  # the anchor itself asks the server every few seconds
+        for _ in range(2):
             assert alice.ask("GET", "/api/status")[0] == 200
-            pause(1)
+            wait_until_asked(server_of(host).pid)
         steps.done(laptop, "disconnect", "alice")
         code, error = steps.refused(laptop, "connect", "alice")
         assert (code, error["code"]) == (7, "not-answering")
@@ -127,7 +131,7 @@ def test_a_question_that_was_given_up_does_not_end_the_anchor(laptop: Laptop, ho
     [listed] = laptop.farlab("list", "--host", "alice", "--json").json["sessions"]
     os.kill(anchor.pid, signal.SIGCONT)
     assert "not-answering" in listed["reason"], listed
-    pause(3)  # while it comes to its answer
-    assert anchor_of(host).key == anchor.key
     assert alice.ask("GET", "/api/status")[0] == 200
+    wait_for_looks(anchor.pid, 3)  # while it comes to its answer
+    assert anchor_of(host).key == anchor.key
     steps.terminate(laptop, "alice")

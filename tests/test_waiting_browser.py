@@ -13,6 +13,8 @@ import steps
 from address import PATIENCE, Address, printed, read_all, session
 from bed import Bed, Host, Laptop, processes, wait_for
 
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
 NAVIGATION = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Sec-Fetch-Dest": "document"}
 
 
@@ -44,6 +46,7 @@ def asking(address: Address, path: str, **fields: str) -> socket.socket:
     return sock
 
 
+@pytest.mark.jupyter
 @pytest.mark.parametrize("state", ["down", "silent"])
 def test_a_person_is_told_and_programs_wait(bed: Bed, host: Host, address: Address, state: str) -> None:
     with address.kernel() as kernel:

@@ -11,6 +11,7 @@ Several beds can stand side by side. A bed goes with the process that made it: i
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -207,10 +208,13 @@ def _claim(directory: Path) -> None:
 
 
 def clear_dead_beds() -> list[str]:
-    """Clear what is left of beds whose makers have ended; returns their names."""
-    dead = [directory.name for directory in sorted(BEDS.glob("fl*")) if not _owner_is_alive(directory)]
-    for name in dead:
-        clear(name)
+    """Clear what is left of beds whose makers have ended, one at a time on this machine; returns their names."""
+    BEDS.mkdir(parents=True, exist_ok=True)
+    with (BEDS / "clearing").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        dead = [directory.name for directory in sorted(BEDS.glob("fl*")) if not _owner_is_alive(directory)]
+        for name in dead:
+            clear(name)
     return dead
 
 

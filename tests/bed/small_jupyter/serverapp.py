@@ -86,6 +86,7 @@ class Request(http.server.BaseHTTPRequestHandler):
         elif path in ("/", "/lab", "/tree"):
             self.answer(200, "<!DOCTYPE html><title>JupyterLab</title><p>the small server")
         else:
+            sys.stderr.write(f"404 GET {self.path}\n")
             self.answer(404, {"message": "Not Found"})
 
     def do_POST(self):
