@@ -10,13 +10,8 @@ import pytest
 
 from errors_page import assert_shown
 from farlab.host import environments
-<<<<<<< HEAD
 from farlab.host.failure import Failure
-from test_pythons import PYTHONS
-=======
-from farlab.host.system import Failure
 from pythons import PYTHONS
->>>>>>> 1bcd465 (Tests: shared sessions, and what tests ask of processes, stand in one place; waits are for events; more tests do with the small Jupyter)
 
 
 def program(path: Path, text: str) -> Path:

@@ -86,7 +86,6 @@ class Request(http.server.BaseHTTPRequestHandler):
         elif path in ("/", "/lab", "/tree"):
             self.answer(200, "<!DOCTYPE html><title>JupyterLab</title><p>the small server")
         else:
-            sys.stderr.write(f"404 GET {self.path}\n")
             self.answer(404, {"message": "Not Found"})
 
     def do_POST(self):
@@ -107,6 +106,8 @@ class Request(http.server.BaseHTTPRequestHandler):
     def answer(self, status, content, location=""):
         is_text = isinstance(content, str)
         body = (content if is_text else json.dumps(content)).encode()
+        if status >= 300:
+            sys.stderr.write(f"{status} {self.command} {self.path.partition('?')[0]}\n")
         self.send_response(status)
         self.send_header("Content-Type", "text/html" if is_text else "application/json")
         self.send_header("Content-Length", str(len(body)))
