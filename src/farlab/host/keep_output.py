@@ -173,7 +173,7 @@ def show(layer):
             if value is not None:
                 os.environ[variable] = value
 
-    ServerApp.load_server_extensions = load_and_forget  # type: ignore[method-assign]
+    ServerApp.load_server_extensions = load_and_forget
 
 
 def arguments(directory):

@@ -271,9 +271,9 @@ def patch_managers(ways):
         with contextlib.suppress(OSError):
             os.unlink("%s-f" % self.ip)
 
-    KernelManager.format_kernel_cmd = format_for_us  # type: ignore[method-assign]
-    KernelManager.connect_iopub = connect_for_us  # type: ignore[method-assign]
-    KernelManager.cleanup_ipc_files = cleanup_for_us  # type: ignore[method-assign]
+    KernelManager.format_kernel_cmd = format_for_us
+    KernelManager.connect_iopub = connect_for_us
+    KernelManager.cleanup_ipc_files = cleanup_for_us
 
 
 def arranged(ways, pre_start):
@@ -301,4 +301,4 @@ def patch_server(ways):
         return model if is_private is None else dict(model, farlab_private=is_private)
 
     MappingKernelManager.start_kernel = start_for_us
-    MappingKernelManager.kernel_model = model_for_us  # type: ignore[method-assign]
+    MappingKernelManager.kernel_model = model_for_us

@@ -167,7 +167,7 @@ def connection_class():
     try:
         from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
     except ImportError:
-        from jupyter_server.services.kernels.handlers import ZMQChannelsHandler  # type: ignore[attr-defined]
+        from jupyter_server.services.kernels.handlers import ZMQChannelsHandler
 
         return ZMQChannelsHandler
     return ZMQChannelsWebsocketConnection
