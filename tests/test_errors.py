@@ -227,8 +227,8 @@ def test_a_hint_names_the_session_whoever_gives_it(words: tuple[str, ...], file:
     named = () if words[0] == "list" else ("--name", "second")
     code, error = steps.refused(laptop, *words, "alice", *named, *(("-F", file) if file else ()))
     assert (code, error["code"]) == (4, "link-lost"), error
-    shows = f"`farlab list --host {told[0]}` shows whether the session runs"
-    assert error["hint"] == f"{shows}, `farlab connect {told[bool(named)]}` finds it again"
+    shows = f"`farlab list --host {told[0]}` shows whether the session is running"
+    assert error["hint"] == f"{shows}, `farlab connect {told[bool(named)]}` reconnects"
     steps.wait_until_nothing_runs(laptop)
 
 

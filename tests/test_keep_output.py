@@ -228,7 +228,7 @@ def nothing_is_left(laptop: Laptop, host: Host, home: Path) -> bool:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("--app", "server"), "`server`"),
+        (("--app", "server"), "`--app server` does not support it"),
         (("--setup", "export PIP_NO_INDEX=1"), "pip could not install"),
         (("--env", "old/", *WHEELS), "4.2.5"),
     ],

@@ -135,9 +135,9 @@ def test_who_connects_hears_once_which_kernels_others_can_read_and_status_shows_
     laptop = shared.laptop
     with kernel_of(shared, "deno"), shared.kernel():
         notes = laptop.farlab("connect", "alice", "--json", "--no-browser").json["notes"]
-        assert any("others on the host can read" in note and "`deno`" in note for note in notes)
+        assert any("other users of the host can read" in note and "`deno`" in note for note in notes)
         again = laptop.farlab("connect", "alice", "--json", "--no-browser").json["notes"]
-        assert not any("others on the host" in note for note in again)
+        assert not any("other users of the host" in note for note in again)
         shown = laptop.farlab("status", "alice", "--json").json["kernels"]
         assert {each["name"]: each["private"] for each in shown} == {"deno": False, "python3": True}
         text = laptop.farlab("status", "alice").out

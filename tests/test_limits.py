@@ -54,7 +54,7 @@ def test_output_that_has_no_room_waits_in_jupyter_and_comes_in_order(laptop: Lap
         assert told["since"] - 120 < told["host_full_since"] < told["since"]
         assert told["host_full_seconds"] > 0
         shown = steps.done(laptop, "status", "alice").out
-        assert "the host keeps 1.0 MiB at most" in shown, shown
+        assert "the host's buffer (1.0 MiB) was full from" in shown, shown
         assert "output was delayed by" in shown, shown
     for name in ("go", "printed"):
         (home / name).unlink()

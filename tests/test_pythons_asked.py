@@ -119,8 +119,8 @@ OLD = [
     ({"jupyterlab": "3.0.14", "jupyter_server": "1.4.1"}, None, "JupyterLab 3.0.14 with Jupyter Server 1.4.1"),
     ({"jupyterlab": "2.2.6", "notebook": "6.1.4"}, None, "JupyterLab 2.2.6 without Jupyter Server"),
     ({"notebook": "6.1.4"}, None, "Jupyter Notebook 6.1.4 without Jupyter Server"),
-    ({"jupyter_server": "1.8.0"}, None, "Jupyter Server 1.8.0, which is too old"),
-    ({"notebook": "6.1.4", "jupyter_server": "1.24.0"}, "notebook", "Jupyter Notebook 6.1.4, which is too old"),
+    ({"jupyter_server": "1.8.0"}, None, "Jupyter Server 1.8.0; farlab needs"),
+    ({"notebook": "6.1.4", "jupyter_server": "1.24.0"}, "notebook", "Jupyter Notebook 6.1.4; `--app notebook` needs"),
 ]
 
 

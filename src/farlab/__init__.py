@@ -12,43 +12,22 @@ from .version import __version__
 
 TYPE_CHECKING = False  # what `typing` would say, without importing it
 if TYPE_CHECKING:
-    from .api import Session as Session
-    from .api import connect as connect
-    from .api import disconnect as disconnect
-    from .api import sessions as sessions
-    from .api import sessions_on as sessions_on
-    from .api import status as status
-    from .api import terminate as terminate
-    from .errors import FarlabError as FarlabError
-    from .model import App as App
-    from .model import Connected as Connected
-    from .model import Disconnected as Disconnected
-    from .model import Kernel as Kernel
-    from .model import Progress as Progress
-    from .model import Question as Question
-    from .model import QuestionKind as QuestionKind
-    from .model import SessionStatus as SessionStatus
-    from .model import State as State
-    from .model import Terminated as Terminated
+    from .api import Session, connect, disconnect, sessions, sessions_on, status, terminate
+    from .errors import FarlabError
+    from .model import (
+        App,
+        Connected,
+        Disconnected,
+        Kernel,
+        Progress,
+        Question,
+        QuestionKind,
+        SessionStatus,
+        State,
+        Terminated,
+    )
 
-_HOMES = {
-    "errors": ("FarlabError",),
-    "model": (
-        "App",
-        "Connected",
-        "Disconnected",
-        "Kernel",
-        "Progress",
-        "Question",
-        "QuestionKind",
-        "SessionStatus",
-        "State",
-        "Terminated",
-    ),
-    "api": ("Session", "connect", "disconnect", "sessions", "sessions_on", "status", "terminate"),
-}
-
-__all__ = [  # noqa: RUF022 - the verbs first, then the values
+__all__ = [  # noqa: RUF022 - the functions first, then the values
     "__version__",
     "connect",
     "disconnect",
@@ -72,13 +51,13 @@ __all__ = [  # noqa: RUF022 - the verbs first, then the values
 
 
 def __getattr__(name: str) -> object:
-    for home, names in _HOMES.items():
-        if name in names:
-            from importlib import import_module
+    if name in __all__:
+        from importlib import import_module
 
-            value: object = getattr(import_module(f".{home}", __name__), name)
-            globals()[name] = value
-            return value
+        home = "errors" if name == "FarlabError" else "api" if name.islower() or name == "Session" else "model"
+        value: object = getattr(import_module(f".{home}", __name__), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
 
 

@@ -76,7 +76,7 @@ def fill_hints(session: Named | None) -> Iterator[None]:
     try:
         yield
     except FarlabError as error:
-        error.hint = fill(error.hint, session)
+        error.rephrase(hint=fill(error.hint, session))
         raise
 
 

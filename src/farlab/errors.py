@@ -55,6 +55,11 @@ class FarlabError(Exception):
         self.detail = detail
         self.hint = self.default_hint if hint is None else hint
 
+    def rephrase(self, *, hint: str | None = None, detail: str | None = None) -> None:
+        """Replace the hint or the detail: on its way up, an error learns which session it is about."""
+        self.hint = self.hint if hint is None else hint
+        self.detail = self.detail if detail is None else detail
+
     def as_json(self) -> dict[str, str]:
         """The `error` object of a `--json` document."""
         return {"code": self.slug, "message": self.message, "detail": self.detail, "hint": self.hint}

@@ -41,7 +41,7 @@ def _run(args: list[str], mode: OutputMode) -> int:
         return _fail(_usage(error, _help(args)), mode)
     except FarlabError as error:
         if error.hint == Usage.default_hint:
-            error.hint = _help(args)
+            error.rephrase(hint=_help(args))
         return _fail(error, mode)
     except (KeyboardInterrupt, click.Abort):
         return _fail(Interrupted("interrupted"), mode)
@@ -67,7 +67,7 @@ def _fail(error: FarlabError, mode: OutputMode, cause: Exception | None = None) 
     from .. import advice
     from ..text import output
 
-    error.hint = advice.fill(error.hint, None)  # of an error that is about no session
+    error.rephrase(hint=advice.fill(error.hint, None))  # of an error that is about no session
     if mode.verbose and cause is not None:
         import traceback
 

@@ -60,7 +60,7 @@ class CommandContext:
             subject = _SUBJECTS.get(type(error))
             origin = self.settings.origin(subject) if subject else ""
             if origin and not origin.startswith("`--"):
-                error.hint = "; ".join(filter(None, (error.hint, f"set by {origin}")))
+                error.rephrase(hint="; ".join(filter(None, (error.hint, f"set by {origin}"))))
             raise
 
     @property

@@ -103,9 +103,9 @@ def _telling(target: Target) -> Iterator[None]:
     try:
         yield
     except FarlabError as error:
-        error.hint = ""
+        error.rephrase(hint="")
         with suppress(FarlabError):
-            error.detail = error.detail or "\n".join(sessions.logs(target, keeper=True, lines=20))
+            error.rephrase(detail=error.detail or "\n".join(sessions.logs(target, keeper=True, lines=20)))
         raise
 
 

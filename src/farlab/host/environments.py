@@ -74,7 +74,7 @@ def of_environment(environment, wanted):
     python = python_of(environment)
     found = ask(python)
     if found is None:
-        message = "`%s` is not a Python ≥ 3.6" % python
+        message = "`%s` is not a Python 3.6 or later" % python
         raise Failure("no-environment", message, detail="", hint="not-python")
     app, title, reason = choice(found, wanted)
     if reason:
@@ -97,7 +97,7 @@ def choice(found, wanted):
             continue
         title = ("%s %s" % (TITLES[app], newest(package))).strip()
         if not found.get("jupyter_server"):
-            reason = reason or "%s without Jupyter Server ≥ %d.%d, which farlab needs" % (title, *OLDEST)
+            reason = reason or "%s without Jupyter Server %d.%d or later, which farlab needs" % (title, *OLDEST)
         elif is_old(found["jupyter_server"]):
             server = "Jupyter Server %s" % newest(found["jupyter_server"])
             on = "" if app == "server" else title + " with "

@@ -128,7 +128,7 @@ class Connector:
                 if not self._ends:
                     raise
                 if self._ends == "declined":
-                    self._give_up(Interrupted(f"the question of `{self._transport.host}` was not answered", hint=""))
+                    self._give_up(Interrupted(f"you did not answer the question of `{self._transport.host}`", hint=""))
             finally:
                 self._making, self._ends = None, ""
 

@@ -432,7 +432,7 @@ class Keeper:
         """What a person needs to know of a new state beside what `outages` tells."""
         why = self.reason.message if self.reason else ""
         if self.state is State.BLOCKED:
-            self.local_state.log(f"login required: {why}; run `{command(self.target, 'connect')}` in a terminal")
+            self.local_state.log(f"action required: {why}; run `{command(self.target, 'connect')}` in a terminal")
             if isinstance(self.reason, (Authentication, CannotAsk)):
                 self._key_watch.start(self.transport.unlocked())
         elif self.state is State.ENDED:

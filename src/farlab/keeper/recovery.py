@@ -144,7 +144,7 @@ class Recovery:
         elif keeper.is_greeted or keeper.maker.is_wanted or self.needs_person:
             return  # that is being done, or cannot be
         if self.needs_person:
-            self.outages.begin(since, f"{why}; a second connection needs you to log in")
+            self.outages.begin(since, f"{why}; a second connection needs you")
         else:
             self.outages.begin(since, f"{why}; opening a second connection")
             keeper.maker.want(around_master=True)

@@ -22,7 +22,7 @@ _WORDS = {
         "Cannot reach {host}",
         "farlab keeps trying; <code>{connect}</code> tries at once. This page reloads when {host} answers.",
     ),
-    State.BLOCKED: ("Login required", "Run <code>{connect}</code> in a terminal to continue."),
+    State.BLOCKED: ("Action required", "Run <code>{connect}</code> in a terminal to continue."),
     State.ENDED: ("The session has ended", "Run <code>{connect}</code> in a terminal to start a new one."),
 }
 """What is going on, and what comes next or what to type. UP needs no such page."""
