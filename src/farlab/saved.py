@@ -7,12 +7,15 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from . import paths
 from .errors import FarlabError
 from .model import NAME, Target
+from .protocol import json_lines
+from .protocol.records import InvalidMessage
+from .protocol.saved import SavedSession as SavedRecord
 
 _MAX_BYTES = 64 << 10
 """More than a file of ours ever has."""
@@ -32,7 +35,7 @@ class SavedSession:
 
     host: str
     name: str
-    ssh_config: str | None
+    ssh_config: str | None = None
     port: int
     is_known_alive: bool = False
     laptop: str = field(default_factory=lambda: os.urandom(8).hex())
@@ -106,18 +109,9 @@ def _path(target: Target) -> Path:
 
 
 def _read(path: Path) -> SavedSession | None:
-    known = {each.name for each in fields(SavedSession)}
     try:
         with open(paths.open_ours(path), "rb") as file:
-            values = json.loads(file.read(_MAX_BYTES))
-        session = SavedSession(**{key: value for key, value in values.items() if key in known})
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            record = SavedRecord.read(json_lines.decoded(file.read(_MAX_BYTES)))
+    except (OSError, InvalidMessage):
         return None
-    return session if _is_valid(session) else None
-
-
-def _is_valid(session: SavedSession) -> bool:
-    """Whether the values from a file are those of a saved session."""
-    texts = (session.host, session.name, session.laptop, session.ssh_config or "")
-    is_port = type(session.port) is int and 0 < session.port < 1 << 16
-    return all(isinstance(text, str) for text in texts) and is_port and bool(NAME.fullmatch(session.name))
+    return SavedSession(**vars(record)) if NAME.fullmatch(record.name) else None

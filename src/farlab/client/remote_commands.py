@@ -12,11 +12,13 @@ from typing import BinaryIO
 
 from .. import paths, saved
 from ..errors import Interrupted, NoSession
-from ..model import Confirm, Kernel, OnProgress, Prompt, SessionStatus, State, Target
+from ..model import Confirm, OnProgress, Prompt, SessionStatus, State, Target
+from ..protocol import commands
+from ..protocol.commands import ForeignServer, Lines, ListSessions, Logs, Sessions, Stop, Stopped
+from ..protocol.listing import ListedSession
 from ..sanitize import shortened
-from ..transport.host_messages import Foreign, KernelTold, Listed, Stopped, listed
+from ..transport.from_host import kernels
 from . import oneshot
-from .oneshot import Words
 
 MAX_LINE = 64 << 10
 """Characters of one line of a log."""
@@ -41,19 +43,19 @@ def terminate(
     tell which there are.
     """
     count = 0
-    request = {"op": "stop", "yes": confirm is None, "asks": idle_too}
+    request = Stop(op="stop", name=target.name, yes=confirm is None, asks=idle_too)
     for frame, reply in oneshot.frames(target, request, ask=ask, tell=tell, timeout=TIMEOUT):
-        if "confirm" in frame:
-            found = _kernels(frame["confirm"]) or ()
+        if isinstance(frame, commands.Confirm):
+            found = kernels(frame.confirm) or ()
             lost = tuple(kernel for kernel in found if idle_too or kernel.state == "busy")
             if confirm and not confirm(lost):
                 raise Interrupted(
                     f"nothing was terminated: session `{target.name}` on `{target.host}` is still running", hint=""
                 )
             confirm = None
-            reply({"yes": True})
-        elif "stopped" in frame:
-            count = Stopped.read_leniently(frame).kernels
+            reply(Stop(name=target.name, yes=True))
+        elif isinstance(frame, Stopped):
+            count = frame.kernels
     return count
 
 
@@ -62,21 +64,22 @@ def sessions_on(
 ) -> tuple[SessionStatus, ...]:
     """All our sessions on the host, and the servers that farlab did not start."""
     found: list[SessionStatus] = []
-    for frame, _ in oneshot.frames(target, {"op": "list"}, ask=ask, tell=tell, timeout=timeout):
-        found += [_session(target, each) for each in listed(frame.get("sessions"))]
-        found += [_foreign(target, each) for each in listed(frame.get("foreign"))]
+    for frame, _ in oneshot.frames(target, ListSessions(op="list"), ask=ask, tell=tell, timeout=timeout):
+        if isinstance(frame, Sessions):
+            found += [_session(target, each) for each in frame.sessions if each]
+            found += [_foreign(target, each) for each in frame.foreign if each]
     return tuple(found)
 
 
 def server_log(target: Target, *, follow: bool, lines: int, ask: Prompt | None) -> Iterator[str]:
     """The server's log, over one `ssh`: the last `lines`, whatever the host sends, then, if followed, new ones."""
-    request = {"op": "logs", "lines": lines, "follow": follow}
+    request = Logs(op="logs", name=target.name, lines=lines, follow=follow)
     timeout = 365 * 86400.0 if follow else TIMEOUT
     is_first, left = True, MAX_LOG
     for frame, _ in oneshot.frames(target, request, ask=ask, tell=None, timeout=timeout):
-        if not isinstance(frame.get("lines"), list):
+        if not isinstance(frame, Lines):
             continue
-        received = [shortened(line, MAX_LINE) for line in frame["lines"] if isinstance(line, str)]
+        received = [shortened(line, MAX_LINE) for line in frame.lines]
         if is_first or not follow:
             received = received[max(len(received) - lines, 0) :]
             lines -= len(received)
@@ -132,26 +135,14 @@ def _text(line: bytes) -> str:
     return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
-def _kernels(value: object) -> tuple[Kernel, ...] | None:
-    return tuple(map(_kernel, listed(value))) if isinstance(value, list) else None
-
-
-def _kernel(message: Words) -> Kernel:
-    return Kernel(**KernelTold.read_leniently(message).values())
-
-
-def _session(target: Target, message: Words) -> SessionStatus:
+def _session(target: Target, listed: ListedSession) -> SessionStatus:
     states = {"alive": State.UP, "up": State.UP, "starting": State.STARTING, "ended": State.ENDED}
-    listed_session = Listed.read_leniently(message)
-    values = listed_session.values()
-    if listed_session.state not in states:
-        values["reason"] = f"{listed_session.state} {listed_session.reason}".strip()
-    values["state"] = states.get(listed_session.state, State.DOWN)
-    values["kernels"] = _kernels(message.get("kernels"))
+    values = {**listed.values(), "kernels": kernels(listed.kernels), "state": states.get(listed.state, State.DOWN)}
+    if listed.state not in states:
+        values["reason"] = f"{listed.state} {listed.reason}".strip()
     return SessionStatus(host=target.host, ssh_config=target.ssh_config, **values)
 
 
-def _foreign(target: Target, message: Words) -> SessionStatus:
-    server = Foreign.read_leniently(message)
+def _foreign(target: Target, server: ForeignServer) -> SessionStatus:
     values = {**server.values(), **asdict(target), "name": "", "server": f"Jupyter Server {server.server}".strip()}
     return SessionStatus(state=State.UP, foreign=True, **values)

@@ -9,15 +9,16 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from .. import saved
 from ..advice import command, fill_hints
-from ..errors import FarlabError, Internal, Interrupted, KeeperSilent, NoSession, TimedOut, Usage, from_json
+from ..errors import FarlabError, Internal, Interrupted, KeeperSilent, NoSession, TimedOut, Usage
 from ..keeper import control_client
 from ..keeper.control_client import ControlClient
+from ..keeper.control_messages import question_of
 from ..model import (
     DEFAULT_LOG_LINES,
     Confirm,
@@ -27,21 +28,20 @@ from ..model import (
     OnProgress,
     Progress,
     Prompt,
-    Question,
-    QuestionKind,
     SessionOptions,
     SessionStatus,
     State,
     Target,
     Terminated,
 )
+from ..protocol import control
 from ..transport.base import CREDENTIALS
 from ..transport.choose import for_target
+from ..transport.from_host import kernels
 from . import keeper_client, spawn
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
-Words = dict[str, Any]
 _MAX_KEEPERS = 3
 """How often to retry if the keeper exits while we talk to it."""
 _BUSY_TIMEOUT = 15.0
@@ -70,20 +70,20 @@ def connect(
     began = time.monotonic()
     keeper_client.status(target, _BUSY_TIMEOUT)  # raises for a stopped one, for which we would wait in vain
     for _ in range(_MAX_KEEPERS):
-        with closing(spawn.find_or_start(target, options, may_ask=ask is not None)) as control:
-            result = _follow_connect(control, ask, tell, options, target)
+        with closing(spawn.find_or_start(target, options, may_ask=ask is not None)) as connection:
+            result = _follow_connect(connection, ask, tell, options, target)
         if result is not None:
             break
         _wait_for_exit(target)
     else:
         raise Internal("the keeper keeps exiting", hint="`{farlab logs HOST --keeper}` shows why")
-    connected = _build(Connected, result)
-    seconds = {**connected.seconds, "total": round(time.monotonic() - began, 3)}
-    notes = connected.notes
-    if options.port and connected.port != options.port:
+    notes, seconds = result.notes, vars(result.seconds) if result.seconds else {}
+    if options.port and result.port != options.port:
         first = command(target, "disconnect")
-        notes += (f"already connected on port {connected.port}; to change the port, run `{first}` first",)
-    return replace(connected, seconds=seconds, notes=notes, ssh_config=target.ssh_config)
+        notes += (f"already connected on port {result.port}; to change the port, run `{first}` first",)
+    total = round(time.monotonic() - began, 3)
+    values = {**result.values(), "ssh_config": target.ssh_config, "notes": notes}
+    return Connected(**{**values, "seconds": {**seconds, "total": total}})
 
 
 @_with_hints
@@ -107,8 +107,8 @@ def terminate(
     if found is not None:
         if _is_confirmed(found, confirm, target, idle_too=idle_too):
             confirm = None
-        reply = keeper_client.request(target, op="terminate")
-        if reply and reply.get("terminated"):
+        reply = keeper_client.request(target, control.Bare(op="terminate"), control.Terminated)
+        if reply and reply.terminated:
             _wait_for_exit(target)
             return Terminated(host=target.host, name=target.name, kernels=len(found))
     try:
@@ -125,11 +125,11 @@ def terminate(
 @_with_hints
 def disconnect(target: Target) -> Disconnected:
     """Stop only the keeper here. Raises `NoSession` if there is none."""
-    reply = keeper_client.request(target, op="disconnect")
+    reply = keeper_client.request(target, control.Bare(op="disconnect"), control.Disconnected)
     if reply is None:
         raise NoSession(f"session `{target.name}` on `{target.host}` is not connected")
     _wait_for_exit(target)
-    return _build(Disconnected, {**reply, **asdict(target)})
+    return Disconnected(port=reply.port, running=reply.running, **asdict(target))
 
 
 def sessions() -> tuple[SessionStatus, ...]:
@@ -157,20 +157,22 @@ def sessions_on(
 @_with_hints
 def status(target: Target) -> SessionStatus:
     """One session in full. Raises `NoSession` if it is unknown here."""
-    return _status(target, saved.load(target), keeper_client.request(target, op="status", kernels=True))
+    request = control.AskStatus(op="status", kernels=True)
+    reply = keeper_client.request(target, request, control.StatusAnswer)
+    return _status(target, saved.load(target), reply.status if reply else None)
 
 
 def follow_status(target: Target) -> Iterator[SessionStatus]:
     """The status now and after each change, until the keeper ends."""
     with fill_hints(target):
         keeper_client.status(target)
-    control, is_followed = control_client.find(target), False
-    if control is not None:
-        with closing(control):
-            control.send(op="follow")
-            while message := control.receive():
+    connection, is_followed = control_client.find(target), False
+    if connection is not None:
+        with closing(connection):
+            connection.send(op="follow")
+            while message := connection.receive():
                 is_followed = True
-                yield _session_status(target, message["status"])
+                yield _session_status(target, keeper_client.read(target, message, control.StatusAnswer).status)
     if not is_followed:  # no keeper, or one that was about to exit
         yield status(target)
 
@@ -178,11 +180,11 @@ def follow_status(target: Target) -> Iterator[SessionStatus]:
 @_with_hints
 def open_url(target: Target) -> str:
     """A one-time local address, without the token, that logs a browser in to the session."""
-    reply = keeper_client.request(target, op="open")
+    reply = keeper_client.request(target, control.Bare(op="open"), control.OpenUrl)
     if reply is None:
         message = f"session `{target.name}` on `{target.host}` is not connected"
         raise NoSession(message, hint="`{farlab connect HOST}` connects it")
-    return str(reply["open_url"])
+    return reply.open_url
 
 
 def logs(
@@ -207,12 +209,12 @@ def logs(
 @_with_hints
 def attach_command(target: Target) -> list[str]:
     """The argv that enters the tmux session of `target` in this terminal. Raises `Usage` if it runs without tmux."""
-    known: Words = {}
+    known = None
     with suppress(KeeperSilent):  # tmux works without it
-        known = (keeper_client.status(target) or {}).get("status") or {}
-    if known.get("launcher") not in (None, "", "tmux"):
+        known = keeper_client.status(target)
+    if known and known.launcher not in ("", "tmux"):
         hint = "`{farlab logs HOST -f}` follows its log instead"
-        raise Usage(f"session `{target.name}` on `{target.host}` runs without tmux ({known['launcher']})", hint=hint)
+        raise Usage(f"session `{target.name}` on `{target.host}` runs without tmux ({known.launcher})", hint=hint)
     # zsh would look for a program `=farlab-…`
     argv = for_target(target).attach_argv(f"exec tmux attach-session -t '=farlab-{target.name}'")
     if argv is None:
@@ -224,19 +226,19 @@ def attach_command(target: Target) -> list[str]:
 
 
 def _follow_connect(
-    control: ControlClient, ask: Prompt | None, tell: OnProgress | None, options: SessionOptions, target: Target
-) -> Words | None:
+    connection: ControlClient, ask: Prompt | None, tell: OnProgress | None, options: SessionOptions, target: Target
+) -> control.Connected | None:
     """Follow a keeper until it has a result. The clock stands still while the user is asked.
 
     None if it exited without a reason: it was about to exit when we came, or was killed.
     """
     unlocked = {key: os.environ[key] for key in CREDENTIALS if key in os.environ}
     left, stage = options.timeout, "connecting"
-    control.send(op="connect", wish=asdict(options), may_ask=ask is not None, environment=unlocked)
+    connection.send(op="connect", wish=asdict(options), may_ask=ask is not None, environment=unlocked)
     while True:
         began = time.monotonic()
         try:
-            message = control.receive(max(0.0, left))
+            message = connection.receive(max(0.0, left))
         except TimeoutError:
             text = f"`{target.host}` was not connected within {options.timeout:g} s; last step: {stage}"
             hint = f"`{command(target, 'connect', '--timeout', f'{5 * options.timeout:g}')}` waits longer"
@@ -244,25 +246,22 @@ def _follow_connect(
         left -= time.monotonic() - began
         if message is None:
             return None
-        if "error" in message:
-            raise from_json(message["error"])
-        if "result" in message:
-            result: Words = message["result"]
-            return result
         if "question" in message:
-            question = message["question"]
-            answer = ask(Question(prompt=question["prompt"], kind=QuestionKind(question["kind"]))) if ask else None
-            control.send(id=question["id"], answer=answer)
+            question = keeper_client.read(target, message, control.QuestionAnswer).question
+            connection.send(id=question.id, answer=ask(question_of(question)) if ask else None)
         elif "progress" in message:
-            stage = message["progress"]["text"]
+            progress = keeper_client.read(target, message, control.ProgressAnswer).progress
+            stage = progress.text
             if tell:
-                tell(Progress(**message["progress"]))
+                tell(Progress(stage=progress.stage, text=progress.text))
+        else:
+            return keeper_client.read(target, message, control.Result).result
 
 
 def _running_kernels(target: Target) -> tuple[Kernel, ...] | None:
     """The kernels of the session; None if its keeper cannot tell, or there is none."""
-    reply = keeper_client.request(target, op="kernels") or {}
-    return None if reply.get("kernels") is None else tuple(_build(Kernel, each) for each in reply["kernels"])
+    reply = keeper_client.request(target, control.Bare(op="kernels"), control.Kernels)
+    return kernels(reply.kernels) if reply else None
 
 
 def _is_confirmed(kernels: tuple[Kernel, ...], confirm: Confirm | None, target: Target, *, idle_too: bool) -> bool:
@@ -278,7 +277,7 @@ def _is_confirmed(kernels: tuple[Kernel, ...], confirm: Confirm | None, target: 
 def _forget(target: Target) -> None:
     """Stop the keeper, if there is one, and delete the saved session."""
     with suppress(FarlabError):
-        keeper_client.request(target, op="disconnect")
+        keeper_client.request(target, control.Bare(op="disconnect"), control.Disconnected)
     _wait_for_exit(target)
     saved.delete(target)
 
@@ -286,17 +285,17 @@ def _forget(target: Target) -> None:
 def _wait_for_exit(target: Target) -> None:
     end = time.monotonic() + 10.0
     while time.monotonic() < end:
-        control = control_client.find(target)
-        if control is None:
+        connection = control_client.find(target)
+        if connection is None:
             return
-        control.close()
+        connection.close()
         time.sleep(0.01)
 
 
 @_with_hints
-def _status(target: Target, known: saved.SavedSession | None, reply: Words | None) -> SessionStatus:
-    if reply and "status" in reply:
-        return _session_status(target, reply["status"])
+def _status(target: Target, known: saved.SavedSession | None, reply: control.Status | None) -> SessionStatus:
+    if reply:
+        return _session_status(target, reply)
     if known is None:
         raise NoSession(f"no session `{target.name}` on `{target.host}` is known on this machine")
     return _without_keeper(known)
@@ -314,22 +313,11 @@ def _quick_status(known: saved.SavedSession) -> SessionStatus:
 
 
 def _without_keeper(known: saved.SavedSession) -> SessionStatus:
-    return _session_status(known.target, {"state": State.NO_KEEPER, "port": known.port})
+    return SessionStatus(**asdict(known.target), state=State.NO_KEEPER, port=known.port)
 
 
-def _session_status(target: Target, values: Words) -> SessionStatus:
-    """A keeper's status; an older keeper does not tell how its host is found."""
-    return _build(SessionStatus, {**values, **asdict(target)})
-
-
-def _build(cls: type[_T], message: Words) -> _T:
-    """A result from a keeper's message; a newer keeper may send more than this version knows."""
-    known = {each.name for each in fields(cls)}  # type: ignore[arg-type]  # every result is a dataclass
-    values = {key: value for key, value in message.items() if key in known}
-    if isinstance(values.get("kernels"), list):
-        values["kernels"] = tuple(_build(Kernel, each) for each in values["kernels"])
-    if "notes" in values:
-        values["notes"] = tuple(values["notes"])
-    if "state" in values and cls is SessionStatus:
-        values["state"] = State(values["state"])
-    return cls(**values)
+def _session_status(target: Target, status: control.Status) -> SessionStatus:
+    """A keeper's status; an older keeper does not tell how its host is found, a newer one may know other states."""
+    state = State(status.state) if status.state in set(State) else State.DOWN
+    values = {**status.values(), **asdict(target), "kernels": kernels(status.kernels)}
+    return SessionStatus(**{**values, "state": state})

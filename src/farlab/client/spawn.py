@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -16,9 +15,12 @@ from typing import IO, cast
 
 from .. import paths, saved
 from ..advice import default_name
-from ..errors import FarlabError, Internal, KeeperSilent, from_json
+from ..errors import FarlabError, Internal, KeeperSilent
 from ..keeper.control_client import ControlClient, find, socket_path
 from ..model import SessionOptions, Target
+from ..protocol import control, json_lines
+from ..protocol.records import InvalidMessage
+from . import keeper_client
 
 _LOCK_TIMEOUT = 30.0
 """Seconds that another command may take to start the keeper, on a busy machine too."""
@@ -110,8 +112,10 @@ def _is_same(path: Path, descriptor: int) -> bool:
 
 def _start(target: Target, options: SessionOptions, *, may_ask: bool) -> None:
     """Start a keeper and wait until it listens; it reports that on its standard output."""
-    request = {**asdict(target), "port": options.port, "wish": asdict(options), "may_ask": may_ask}
-    request["usual_name"] = default_name.get()
+    wish = asdict(options)
+    request = control.Start(
+        **asdict(target), port=options.port, wish=wish, may_ask=may_ask, usual_name=default_name.get()
+    )
     log, process = _open_log(target), None
     try:
         process = subprocess.Popen(
@@ -122,7 +126,7 @@ def _start(target: Target, options: SessionOptions, *, may_ask: bool) -> None:
             cwd="/",
             start_new_session=True,
         )
-        reply = _send(process, json.dumps(request).encode())
+        reply = _send(process, json_lines.encoded(request))
     except OSError as error:
         raise Internal("cannot start the keeper", detail=str(error)) from error
     except KeyboardInterrupt:
@@ -170,12 +174,15 @@ def _open_log(target: Target) -> int:
 def _check(reply: bytes, target: Target) -> None:
     """Raise the error that a new keeper reports, or Internal if it reports nothing."""
     try:
-        message = json.loads(reply)
-    except ValueError:
+        message = json_lines.decoded(reply)
+        error = control.Error.read(message) if "error" in message else None
+        if error is None:
+            control.Started.read(message)
+    except InvalidMessage:
         raise Internal("the keeper exited at once", detail=_log_tail(target)) from None
-    if "error" in message:
+    if error is not None:
         _forget_the_new(target)
-        raise from_json(message["error"])
+        raise keeper_client.reported(error)
 
 
 def _log_tail(target: Target) -> str:

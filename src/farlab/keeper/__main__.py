@@ -8,15 +8,16 @@ whose import takes as long as half a login.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..advice import default_name
 from ..errors import FarlabError
 from ..model import Target
+from ..protocol import control, json_lines
+from ..protocol.records import Record
 from ..transport.base import Transport
 from ..transport.choose import for_target
 from ..transport.process import LinkProcess, LinkSpec, dial
@@ -29,22 +30,21 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    told = sys.stdin.read()
+    told = sys.stdin.buffer.read()
     if not told:  # whoever started a keeper has gone, by Ctrl-C
         return
-    words = json.loads(told)
+    request = control.Start.read(json_lines.decoded(told))
     out = _detach()
-    default_name.set(words.get("usual_name", "main"))  # for what the log and the waiting page tell a person to type
-    target = Target(host=words["host"], name=words["name"], ssh_config=words["ssh_config"])
+    default_name.set(request.usual_name)  # for what the log and the waiting page tell a person to type
+    target = Target(host=request.host, name=request.name, ssh_config=request.ssh_config)
     transport = for_target(target)
     with suppress(FarlabError):
         transport.prepare()
-    opened = _open(target, words["port"], out)  # while ssh reads its configuration; whatever can wait comes later
+    opened = _open(target, request.port, out)  # while ssh reads its configuration; whatever can wait comes later
     if opened is None:
         return
     listeners, note, private = opened
-    wish, may_ask = words["wish"], words["may_ask"]
-    dialed = _dial(transport, str(private.path) if may_ask else None)
+    dialed = _dial(transport, str(private.path) if request.may_ask else None)
     from .run import StartupState, serve  # the event loop
 
     serve(
@@ -55,8 +55,8 @@ def main() -> None:
             transport=transport,
             dialed=dialed,
             note=note,
-            wish=wish,
-            may_ask=may_ask,
+            wish=request.wish.values(),
+            may_ask=request.may_ask,
         )
     )
 
@@ -84,12 +84,12 @@ def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.sock
         listeners, note = listener.bind(port, memory.port if memory else None)
         private = ControlSocket(socket_path(target), abstract_name(target))
     except AlreadyListening:
-        _say(out, {"ready": False})
+        _say(out, control.Started(ready=False))
         return None
     except FarlabError as error:
-        _say(out, {"error": error.as_json()})
+        _say(out, control.Error(error=error.as_json()))
         return None
-    if not _say(out, {"ready": True}):  # whoever wanted a keeper has gone, by Ctrl-C
+    if not _say(out, control.Started(ready=True)):  # whoever wanted a keeper has gone, by Ctrl-C
         private.remove()
         if memory is None:
             saved.delete(target)
@@ -106,10 +106,10 @@ def _dial(transport: Transport, ask_socket: str | None) -> LinkProcess | None:
     return None
 
 
-def _say(out: int, answer: dict[str, Any]) -> bool:
+def _say(out: int, answer: Record) -> bool:
     """Whether somebody heard it."""
     try:
-        os.write(out, json.dumps(answer).encode())
+        os.write(out, json_lines.encoded(answer))
     except BrokenPipeError:
         return False
     finally:

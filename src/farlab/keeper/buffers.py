@@ -8,7 +8,25 @@ from typing import Any
 
 from ..model import DEFAULT_KEEP_HOST, DEFAULT_KEEP_HOURS, DEFAULT_KEEP_LAPTOP, State
 from ..mux.driver import MuxDriver
-from ..transport.host_messages import RemoteBuffer
+from ..protocol.mux_messages import BufferInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteBuffer:
+    """How the mux fares at the host's end."""
+
+    limit: int = 0
+    """Bytes kept there at most; 0: an anchor of an older farlab does not say."""
+    full_since: float | None = None
+    """Unix time from which on there was no room when this laptop was away last; None: there always was."""
+    full_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, info: BufferInfo | None, now: float) -> RemoteBuffer:
+        """Of what the anchor says; `now`: Unix time."""
+        if info is None or info.full is None:
+            return cls(limit=info.limit if info else 0)
+        return cls(limit=info.limit, full_since=now - info.full.ago, full_seconds=info.full.values()["for"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,14 @@ class Asked(control.Ask):
 
     @property
     def question(self) -> Question:
-        """It, for a user; what is of no known kind is hidden as it is typed."""
-        is_known = self.kind in list(QuestionKind)
-        return Question(prompt=self.prompt, kind=QuestionKind(self.kind) if is_known else QuestionKind.SECRET)
+        """It, for a user."""
+        return question_of(self)
+
+
+def question_of(asked: control.Ask | control.Question) -> Question:
+    """A question, for a user; what is of no known kind is hidden as it is typed."""
+    is_known = asked.kind in list(QuestionKind)
+    return Question(prompt=asked.prompt, kind=QuestionKind(asked.kind) if is_known else QuestionKind.SECRET)
 
 
 def wish(said: object) -> dict[str, Any]:

@@ -21,14 +21,16 @@ from ..model import State, Target
 from ..mux import frames
 from ..mux.driver import MuxDriver
 from ..mux.mux import NOISE, UP, Event, Mux
+from ..protocol.agent import Ensure
+from ..protocol.mux_messages import SessionInfo, SessionMessage
 from ..sanitize import shortened
 from ..transport.base import Transport
+from ..transport.from_host import failure, session_message
 from ..transport.handshake import handshake
-from ..transport.host_messages import RemoteBuffer, SessionInfo, described, failure
 from ..transport.link import Link
 from ..transport.process import LinkProcess
 from . import noise, server_probe, states
-from .buffers import BufferLimits
+from .buffers import BufferLimits, RemoteBuffer
 from .connector import Connector
 from .local_state import LocalState
 from .outages import how_it_goes_on
@@ -234,10 +236,10 @@ class Keeper:
         # beside a silent link the line goes on over that one until the agent has joined the new one
         token = None if self._carried else self.line.attach()
         early = b"" if token is None else b"".join(self.line.data_to_send(token, _EARLY))
-        words: Words = {"name": self.target.name, "wish": self.wish, "existing": not self._may_begin}
+        request = Ensure(op="ensure", name=self.target.name, wish=self.wish, existing=not self._may_begin)
         is_likely_alive = self._was_up or self.local_state.saved.is_known_alive
         try:
-            joined = await handshake(link, words, early, self.report_progress, is_likely_alive=is_likely_alive)
+            joined = await handshake(link, request, early, self.report_progress, is_likely_alive=is_likely_alive)
         except BaseException:
             if token is not None:
                 self.line.detach(token)
@@ -342,17 +344,18 @@ class Keeper:
         elif event.kind == frames.PONG:
             self.recovery.answered(event.data)
         elif event.kind == frames.MESSAGE and "session" in event.data:
-            self._told(event.data["session"], *described(event.data, time.time()))
+            self._told(session_message(event.data))
 
-    def _told(self, words: Words, told: SessionInfo, far_end: RemoteBuffer) -> None:
+    def _told(self, message: SessionMessage) -> None:
         """The anchor describes the session, and how the line fares there."""
-        self.session, self.remote_buffer = told, far_end
+        self.session = told = message.session
+        self.remote_buffer = RemoteBuffer.of(message.line, time.time())
         if told.state == "starting":
             self.happened(Happened.SERVER_STARTING)
             self.report_progress("start", told.stage)
-        elif told.state == "ended" and isinstance(words.get("error"), dict):
-            error = failure(words["error"], self.target.host)
-            has_run = words["error"].get("code") in ("ended", "terminated")
+        elif told.state == "ended" and told.error:
+            error = failure(told.error, self.target.host)
+            has_run = told.error.code in ("ended", "terminated")
             self._end(NoSession(error.message, detail=error.detail) if has_run else error)
         elif told.state == "up" and self._was_up:
             self.happened(Happened.SERVER_UP)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..advice import command, free_name
 from ..model import Kernels, Target
-from ..transport.host_messages import SessionInfo
+from ..protocol.mux_messages import SessionInfo
 
 Words = Mapping[str, Any]
 

@@ -5,9 +5,10 @@ An answer is of the kind whose key it has. Whoever may speak there is this very 
 farlab of another version.
 """
 
+from farlab.protocol.listing import KernelInfo
 from farlab.protocol.options import Options
 from farlab.protocol.records import Boolean, Each, Integer, Nested, Number, Optional, Path, Record, Required, Text
-from farlab.protocol.session import MOST_LISTED, MOST_PID, KernelInfo, Name
+from farlab.protocol.session import MOST_LISTED, MOST_PID, Name
 
 _Host = Path()
 _MOST_PROMPT = 1 << 16
@@ -31,9 +32,9 @@ class Start(Record):
 
 
 class Started(Record):
-    """What it answers: it listens, or another one does, or it cannot."""
+    """What it answers: it listens, or another one does (`ready` is false), or it cannot (`Error`)."""
 
-    ready = Boolean()
+    ready = Required(Boolean())
 
 
 # requests: `op` says which ------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ class Question(Record):
 class QuestionAnswer(Record):
     """To `connect`, where `ssh` asks something."""
 
-    question = Required(Nested(Question))
+    question = Required(Nested(Question, lenient=True))
 
 
 class Seconds(Record):
@@ -163,7 +164,7 @@ class Connected(Record):
 class Result(Record):
     """To `connect`, at its end."""
 
-    result = Required(Nested(Connected))
+    result = Required(Nested(Connected, lenient=True))
 
 
 class Status(Record):
@@ -208,7 +209,7 @@ class Status(Record):
 class StatusAnswer(Record):
     """To `status` and `follow`."""
 
-    status = Required(Nested(Status))
+    status = Required(Nested(Status, lenient=True))
 
 
 class Kernels(Record):

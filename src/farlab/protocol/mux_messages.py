@@ -3,8 +3,9 @@
 Either may be older than the other.
 """
 
+from farlab.protocol.listing import SessionSummary
 from farlab.protocol.records import Boolean, Each, Integer, Nested, Number, Path, Record, Required, Text, VisibleAscii
-from farlab.protocol.session import MOST_LISTED, ErrorInfo, SessionSummary
+from farlab.protocol.session import MOST_LISTED, ErrorInfo
 
 _MOST_SECONDS = 1e9
 

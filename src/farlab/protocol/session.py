@@ -34,18 +34,6 @@ class ErrorInfo(Record):
     hint = Text(500, cut=True)
 
 
-class KernelInfo(Record):
-    """A kernel, as the anchor or the server itself tells of it."""
-
-    id = Text(100, cut=True)
-    name = Text(100, cut=True)
-    state = Text(40, cut=True)
-    notebook = Text(1024, cut=True)
-    last_activity = Text(40, cut=True)
-    private = Optional(Boolean())
-    """Whether nobody else on the host can read what it says."""
-
-
 class ServerInfo(Record):
     """The notebook server, as it came to be on its way here."""
 
@@ -62,32 +50,6 @@ class ServerInfo(Record):
     """Those that may run (`model.Kernels`)."""
     open_kernels = Each(Text(100, cut=True), 20, lenient=True)
     """Kinds of kernels that have run here and that others on the host could read."""
-
-
-class SessionSummary(Record):
-    """A session in short; texts are empty where nothing is known."""
-
-    state = Text(40, cut=True)
-    """`starting`, `up` or `ended`, as its anchor says; an agent knows others (`session_files.Session`)."""
-    node = Text(255, cut=True)
-    launcher = Text(40, cut=True)
-    transport = Text(40, cut=True)
-    app = Text(40, cut=True)
-    server = Text(200, cut=True)
-    directory = Path()
-    environment = Path()
-    pid = Optional(Integer(0, MOST_PID))
-    """The server's."""
-
-
-class ListedSession(SessionSummary):
-    """A session in a list: what an anchor answers to `status`, and an agent to `list`."""
-
-    name = Name
-    reason = Text(500, cut=True)
-    """Why it is in that state."""
-    kernels = Optional(Each(Nested(KernelInfo, lenient=True), MOST_LISTED, lenient=True))
-    """None where the server does not answer."""
 
 
 class SessionRecord(Record):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import zlib
@@ -12,10 +11,12 @@ from typing import Any
 
 from ..errors import FarlabError, ShellFailed
 from ..mux.pipes import LinkPipes
+from ..protocol import agent, commands, json_lines
+from ..protocol.records import InvalidMessage, Record
 from ..sanitize import shortened
 from . import bootstrap
 from .agent_frames import MAX_FRAME, AgentFrames, mark
-from .host_messages import failure
+from .from_host import failure
 from .process import LinkProcess, LinkSpec
 
 MAX_REPEATS = 10
@@ -23,6 +24,11 @@ MAX_REPEATS = 10
 _MAX_STDERR = 64 << 10
 _MAX_LINE = 400
 _END_TIMEOUT = 2.0
+FRAMES = (
+    *(agent.Error, agent.Need, agent.Progress, agent.Joined),
+    *(commands.Sessions, commands.Confirm, commands.Stopped, commands.Lines, commands.Done),
+)
+"""What an agent sends; a frame is of the kind whose first key it has."""
 _REDIRECTED = "a start-up file of your login shell redirects the standard output of commands"
 
 Message = dict[str, Any]
@@ -43,11 +49,12 @@ class Link:
         """How it was made."""
         return self._process.spec
 
-    async def request(self, message: Message, attached: bytes = b"") -> None:
+    async def request(self, message: Record, attached: bytes = b"") -> None:
         """Send one request, and bytes that go with it; with the first one the agent that is to answer it."""
-        agent = b"" if self._serial else bootstrap.agent()
+        program = b"" if self._serial else bootstrap.agent()
         self._serial += 1
-        body = json.dumps({**message, "serial": self._serial, "agent": len(agent)}).encode() + b"\n" + agent + attached
+        line = json_lines.encoded({**vars(message), "serial": self._serial, "agent": len(program)})
+        body = line + program + attached
         # start-up files may read a few lines of their standard input
         self._request = b"\n\n\n" + mark(self._process.nonce) + b"%08x%08x" % (len(body), zlib.crc32(body)) + body
         await self._send()
@@ -56,22 +63,33 @@ class Link:
         with suppress(OSError):  # its end is seen, and explained, by whoever reads
             await self._loop.sock_sendall(self._process.sock, self._request)
 
-    async def receive(self) -> Message:
-        """The agent's next frame. Raises the error that it reports, or what the end of the process means."""
+    async def receive(self) -> Record:
+        """The agent's next frame: one of `FRAMES`, or a bare record where it is none that we know.
+
+        Raises the error that it reports, or what the end of the process means.
+        """
         while True:
             while (frame := self._frames.next()) is None:
                 data = await self._read()
                 if not data:
                     raise await self.explained()
                 self._frames.feed(data)
-            if isinstance(frame.get("error"), dict):
-                raise failure(frame["error"], self.spec.transport.host)
-            if frame.get("need") != "request":
-                return frame
+            record = self._read_frame(frame)
+            if isinstance(record, agent.Error):
+                raise failure(record.error, self.spec.transport.host)
+            if not isinstance(record, agent.Need) or record.need != "request":
+                return record
             self._repeats += 1
             if self._repeats > MAX_REPEATS:
                 raise self._frames.garbled()
             await self._send()  # a start-up file has read of it
+
+    def _read_frame(self, frame: Message) -> Record:
+        kind = next((kind for kind in FRAMES if next(iter(kind.fields())) in frame), Record)
+        try:
+            return kind.read(frame)
+        except InvalidMessage:
+            raise self._frames.garbled() from None
 
     async def _read(self) -> bytes:
         try:
