@@ -175,6 +175,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if skipped:
         words = "; ".join(f"{count} ({reason})" for reason, count in skipped.most_common())
         terminalreporter.write_line(f"tests left out: {words}")
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+        load = os.getloadavg()[0] / len(os.sched_getaffinity(0))
+        terminalreporter.write_line(
+            f"to run what failed once more, alone: scripts/test -n 1 --last-failed (load: {load:.1f} a core)"
+        )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
