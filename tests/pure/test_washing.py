@@ -48,12 +48,12 @@ def test_what_moves_a_terminal_is_taken_out(dirty: str, washed: str) -> None:
 
 
 @pytest.mark.parametrize("opener", OPENERS, ids=ascii)
-def test_two_hundred_thousand_characters_are_washed_in_little_time_whatever_they_open(opener: str) -> None:
+def test_fifty_thousand_characters_are_washed_in_little_time_whatever_they_open(opener: str) -> None:
     for body in BODIES:
         began = time.process_time()
-        clean((opener + body) * (200_000 // len(opener + body)))
-        clean(opener + body * 200_000)
-        assert time.process_time() - began < 5  # a tenth of a second; where each opener is a new start, half an hour
+        clean((opener + body) * (50_000 // len(opener + body)))
+        clean(opener + body * 50_000)
+        assert time.process_time() - began < 5  # some hundredths; where each opener is a new start, minutes
 
 
 @pytest.mark.parametrize("char", UNSEEN, ids=lambda char: f"U+{ord(char):04X}")
