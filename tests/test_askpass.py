@@ -15,13 +15,12 @@ from farlab.model import Target
 from farlab.transport.ssh import askpass
 from farlab.transport.ssh.explain import explain
 from farlab.transport.ssh.options import link_argv, parse_resolved, query_argv
-from ssh_fixtures import MISSING, NOT_ROOT, PASSWORD, Sshd, run_ssh
+from ssh_fixtures import MISSING, Sshd, run_ssh
 from ssh_person import CANCEL, Person, environment, meeting, write_program
 
 PASSPHRASE = "correct horse é 'quoted' \"twice\""
 
 needs_sshd = pytest.mark.skipif(bool(MISSING), reason=MISSING)
-needs_root = pytest.mark.skipif(bool(MISSING or NOT_ROOT), reason=MISSING or NOT_ROOT)
 
 
 @pytest.fixture
@@ -65,29 +64,6 @@ def test_an_unknown_host_key_is_shown_and_accepted(sshd: Sshd, meet: Callable[..
     assert "SHA256:" in question["prompt"]
     assert "authenticity of host" in question["prompt"]
     assert (sshd.root / "known_hosts-unknown").read_text()
-
-
-@needs_sshd
-@pytest.mark.parametrize("answer", ["no", CANCEL], ids=["no", "cancel"])
-def test_an_unknown_host_key_is_declined(sshd: Sshd, meet: Callable[..., Person], program: str, answer: object) -> None:
-    person = meet(answer)
-    config = sshd.write_config(name="declined", known=False)
-    ran = connect(config, environment(person, program))
-    assert ran.returncode == 255, ran
-    assert len(person.questions) == 1
-    assert explain(ran.stderr.decode(), 255, host="far", may_ask=True).slug == "host-key-unknown"
-    assert not (sshd.root / "known_hosts-declined").read_text()
-
-
-@needs_sshd
-def test_an_answer_that_is_neither_yes_nor_no_is_asked_again(
-    sshd: Sshd, meet: Callable[..., Person], program: str
-) -> None:
-    answers = iter(["what?", "yes"])
-    person = meet(lambda _: next(answers))
-    ran = connect(sshd.write_config(name="again", known=False), environment(person, program))
-    assert ran.returncode == 0, ran
-    assert [question["kind"] for question in person.questions] == ["yes-no", "yes-no"]
 
 
 @needs_sshd
@@ -166,31 +142,6 @@ def test_askpass_ends_with_the_ssh_that_started_it(sshd: Sshd, meet: Callable[..
     ssh.kill()
     ssh.wait(10)
     assert person.left.wait(5)
-
-
-@needs_root
-def test_a_password_is_asked_and_given(meet: Callable[..., Person], program: str) -> None:
-    answers = iter(["wrong", PASSWORD])
-    person = meet(lambda _: next(answers))
-    with Sshd(server="PasswordAuthentication yes\n") as sshd:
-        sshd.authorize()
-        ran = connect(sshd.config, environment(person, program), "id -un")
-    assert (ran.returncode, ran.stdout) == (0, b"ada\n"), ran
-    assert ["ada@127.0.0.1's password" in question["prompt"] for question in person.questions] == [True, True]
-
-
-@needs_root
-def test_several_questions_of_several_kinds_are_asked_in_turn(meet: Callable[..., Person], program: str) -> None:
-    answers = iter([PASSWORD, "wrong", PASSWORD])
-    person = meet(lambda _: next(answers))
-    pam = "auth required pam_unix.so nodelay\naccount required pam_permit.so\nsession required pam_permit.so\n"
-    both = "AuthenticationMethods password,keyboard-interactive\nPasswordAuthentication yes\n"
-    with Sshd(server=both + "KbdInteractiveAuthentication yes\n", pam=pam) as sshd:
-        ran = connect(sshd.config, environment(person, program), "id -un")
-    assert (ran.returncode, ran.stdout) == (0, b"ada\n"), ran
-    prompts = [question["prompt"] for question in person.questions]
-    assert prompts == ["ada@127.0.0.1's password: ", "(ada@127.0.0.1) Password: ", "(ada@127.0.0.1) Password: "]
-    assert {question["kind"] for question in person.questions} == {"secret"}
 
 
 def locked(sshd: Sshd, name: str = "locked-config", *, known: bool = True, more: str = "") -> Path:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -190,26 +190,6 @@ def test_a_line_without_a_link_is_kept_as_long_as_was_said(laptop: Laptop, host:
         assert steps.answers(laptop, again)
 
 
-@contextlib.contextmanager
-def no_more_descriptors(address: Address, host: Host) -> Iterator[None]:
-    """Keeper and anchor hold no more of them afterwards. What is left of memory, `bench/leaks.py` measures."""
-    before = {pid: descriptors(pid) for pid in (address.keeper(), pid_of(host, "host.anchor"))}
-    yield
-    wait_for("all to be closed", lambda: all(descriptors(pid) <= held for pid, held in before.items()), timeout=60)
-
-
-@pytest.mark.usefixtures("small_jupyter")
-def test_connections_and_streams_leave_nothing(laptop: Laptop, host: Host) -> None:
-    with session(laptop, "alice") as address, no_more_descriptors(address, host):
-        many(address, 200)
-        with contextlib.ExitStack() as held:  # and those that say nothing, or half a head, and go
-            for number in range(200):
-                sock = held.enter_context(address.socket())
-                if number % 2:
-                    sock.sendall(b"GET / HTTP/1.1\r\nHos")
-        wait_for("no stream", lambda: address.status()["streams"] == 0)
-
-
 def many(address: Address, count: int) -> None:
     """So many requests, each on a connection of its own."""
     for _ in range(count):
@@ -217,9 +197,12 @@ def many(address: Address, count: int) -> None:
 
 
 def test_lost_links_leave_nothing(laptop: Laptop, host: Host) -> None:
-    with session(laptop, "alice") as address, address.kernel() as kernel, no_more_descriptors(address, host):
+    """Descriptors and agents; what is left of memory, `bench/leaks.py` measures."""
+    with session(laptop, "alice") as address, address.kernel() as kernel:
+        before = {pid: descriptors(pid) for pid in (address.keeper(), pid_of(host, "host.anchor"))}
         lose_links(laptop, kernel, 8)
         wait_for("one agent", lambda: len(agents_of(host)) == 1, timeout=60)
+        wait_for("all to be closed", lambda: all(descriptors(pid) <= held for pid, held in before.items()), timeout=60)
 
 
 def lose_links(laptop: Laptop, kernel: Kernel, count: int) -> None:

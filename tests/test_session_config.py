@@ -181,17 +181,6 @@ def test_the_page_looks_for_kernels_where_it_came_from(own: Address) -> None:
     assert own.ask("GET", "/mine/api/status", Host=f"localhost:{own.port}")[0] == 200
 
 
-def test_no_token_is_in_any_command_line_environment_or_log(own: Address, host: Host, facts: dict[str, Any]) -> None:
-    token = own.token.encode()
-    assert not [word for word in facts["argv"] if own.token in word]
-    for process in host.processes("alice"):
-        for name in ("cmdline", "environ"):
-            with open(f"/proc/{process.pid}/{name}", "rb") as file:
-                assert token not in file.read(), process
-    assert own.token not in own.laptop.farlab("logs", "alice").out
-    assert own.token not in own.laptop.farlab("logs", "alice", "--keeper").out
-
-
 def test_a_program_of_the_session_hears_ctrl_c(own: Address) -> None:
     """Signals that the anchor does not mind must not be ignored by all that it starts."""
     code = "import subprocess as s; print(s.check_output(['grep', 'SigIgn', '/proc/self/status'], text=True))"
