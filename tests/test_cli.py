@@ -265,8 +265,10 @@ def test_every_option_of_a_verb_is_documented(verb: str) -> None:
     command = Farlab().get_command(click.Context(Farlab()), verb)
     assert command is not None
     for option in (param for param in command.params if isinstance(param, SettingOption)):
-        row = re.search(rf"^\| .*`--{option.key}[ `]", common if option.key in COMMON else section, re.MULTILINE)
+        row = re.search(rf"^\| .*`--{option.key}[ `].*", common if option.key in COMMON else section, re.MULTILINE)
         assert row, f"`--{option.key}` of `{verb}`"
+        default = re.search(r"\(default: .*?\)", option.help or "")
+        assert not default or default[0] in row[0].replace("`", "")
 
 
 def test_every_option_has_a_key_and_every_key_an_option() -> None:
