@@ -14,7 +14,7 @@ from measure import Series, Table, say, verdict
 from ours import Farlab
 from reach import first_byte
 
-from farlab.keeper.web import connection_owner
+from farlab.keeper.web import peer_uid
 
 CONNECTIONS, QUESTIONS, BESIDE = 5000, 5000, 6000
 MOST = 0.1
@@ -85,9 +85,9 @@ def _questions(beside: int) -> dict[str, Series]:
         port = listener.getsockname()
         ends = [stack.enter_context(socket.create_connection(port)) for _ in range(beside // 2 + 1)]
         theirs = ends[-1].getsockname()
-        kernel = connection_owner.Owners(listener)
-        found = {"netlink": _each(lambda: kernel.whose(theirs, port), QUESTIONS)}
-        found["`/proc/net/tcp`"] = _each(lambda: connection_owner.owner_in_table(theirs, port), 20)
+        peers = peer_uid.PeerIdentifier(listener)
+        found = {"netlink": _each(lambda: peers.identify(theirs, port), QUESTIONS)}
+        found["`/proc/net/tcp`"] = _each(lambda: peer_uid.uid_in_proc_net(theirs, port), 20)
         return found
 
 

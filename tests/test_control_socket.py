@@ -138,13 +138,13 @@ async def keeping() -> AsyncIterator[tuple[Keeper, Proxy, LocalSite]]:
     """A keeper that nobody has make links."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
-    keeper = Keeper(Target(host="far"), listener.getsockname()[1], "/nowhere")
-    front = LocalSite(keeper)
-    relay = Proxy([listener], front)
+    keeper = Keeper(Target(host="far"), listener.getsockname()[1], "/nowhere", on_next_request=lambda _, data: data)
+    site = LocalSite(keeper)
+    proxy = Proxy([listener], keeper, site)
     try:
-        yield keeper, relay, front
+        yield keeper, proxy, site
     finally:
-        relay.close()
+        proxy.close()
         await keeper.close()
         listener.close()
 
@@ -180,15 +180,15 @@ def test_whatever_is_said_is_answered_or_refused_and_the_keeper_goes_on(monkeypa
     codes = dict[str, int]()
 
     async def run() -> None:
-        async with keeping() as (keeper, relay, front):
-            desk = ControlServer(keeper, relay, front)
+        async with keeping() as (keeper, proxy, site):
+            desk = ControlServer(keeper, proxy, site)
             for _ in range(TALKS):
                 for line in (await talk(desk, some_talk(chance))).splitlines():
                     answer = json.loads(line, parse_constant=pytest.fail)
                     if "error" in answer:
                         codes[answer["error"]["code"]] = codes.get(answer["error"]["code"], 0) + 1
                 if desk.over.is_set():  # as it should: the only one who waited has gone, or `disconnect` was said
-                    desk = ControlServer(keeper, relay, front)
+                    desk = ControlServer(keeper, proxy, site)
             assert 1 << 20 <= keeper.limits.laptop <= 1 << 62
             assert keeper.state in State
             [answer] = (await talk(desk, b'{"op": "status"}\n')).splitlines()
@@ -201,9 +201,9 @@ def test_whatever_is_said_is_answered_or_refused_and_the_keeper_goes_on(monkeypa
 
 def test_who_asks_for_what_cannot_be_is_told_so_and_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        async with keeping() as (keeper, relay, front):
+        async with keeping() as (keeper, proxy, site):
             for wish in ({"keep_laptop": "x"}, {"keep_hours": float("nan")}, {"port": 70000}, [], 7, None):
-                desk, before = ControlServer(keeper, relay, front), keeper.limits
+                desk, before = ControlServer(keeper, proxy, site), keeper.limits
                 said = {"op": "connect", "wish": wish, "environment": {"SSH_AUTH_SOCK": "/bad"}}
                 answer = json.loads(await talk(desk, json.dumps(said).encode() + b"\n"))
                 assert answer["error"]["code"] == "usage"

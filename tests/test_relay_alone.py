@@ -1,4 +1,4 @@
-"""The relay without a keeper: what it hands on, one-time addresses as time goes by, and 20,000 odd connections."""
+"""The proxy without a keeper: what it hands on, one-time addresses as time goes by, and 20,000 odd connections."""
 
 from __future__ import annotations
 
@@ -17,81 +17,69 @@ from typing import Any
 import pytest
 
 from bed import wait_for
-from farlab.keeper.web.connection_owner import NOBODY, Kernel, Owners, Whose, owner_in_table
 from farlab.keeper.web.listener import listen
 from farlab.keeper.web.one_time import LIFETIME
+from farlab.keeper.web.peer_uid import NO_UID, PeerIdentifier, PeerUser, SockDiag, uid_in_proc_net
 from farlab.keeper.web.proxy import Proxy
 
-NAME = "there.localhost"
+NAME, NOTEBOOK = "there.localhost", "/lab/tree/a%20b.ipynb"
 PAGE = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Site: none\r\nAccept: text/html\r\n"
 RESET = struct.pack("ii", 1, 0)
 
 
 class Session:
-    """A joiner that answers each connection itself, and remembers what it was handed."""
+    """What a proxy needs of the keeper: answers each connection itself, and remembers what it was handed."""
 
-    name = NAME
+    name, base_path, page_delay = NAME, "/", 0.3
 
     def __init__(self) -> None:
         self.heads: list[bytes] = []
-        self.secret, self.strangers = "secret", 0
+        self.token, self.strangers = "secret", 0
 
-    def join(self, sock: socket.socket, head: bytes) -> int | None:
+    def open_stream(self, sock: socket.socket, head: bytes) -> int:
         self.heads.append(head)
         with contextlib.suppress(OSError):
             sock.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         sock.close()
         return len(self.heads)
 
-    def waits(self, stream: int) -> bool:
+    def is_unanswered(self, stream: int) -> bool:
         return False
 
     def take_back(self, stream: int) -> socket.socket | None:
         return None
 
-    def patience(self) -> float:
-        return 0.3
+    def status_page(self) -> str | None:
+        return None if self.token else "still starting"
 
-    def page(self) -> str | None:
-        return None if self.secret else "still starting"
-
-    def token(self) -> str:
-        return self.secret
-
-    def base(self) -> str:
-        return "/"
-
-    def opens(self) -> str:
-        return "/lab/tree/a%20b.ipynb"
-
-    def met_stranger(self) -> None:
+    def log_refused_user(self) -> None:
         self.strangers += 1
 
 
-class Owner:
+class Peers:
     """As a system that tells whose a connection is, or does not."""
 
-    def __init__(self, *, are_known: bool, strangers: Callable[[int], bool] = lambda port: False) -> None:
-        self.are_known, self._strangers = are_known, strangers
+    def __init__(self, *, can_identify: bool, strangers: Callable[[int], bool] = lambda port: False) -> None:
+        self.can_identify, self._strangers = can_identify, strangers
 
-    def whose(self, theirs: Any, ours: Any) -> Whose:
-        return Whose.ANOTHERS if self._strangers(theirs[1]) else Whose.OURS
+    def identify(self, peer: Any, local: Any) -> PeerUser:
+        return PeerUser.OTHER if self._strangers(peer[1]) else PeerUser.US
 
 
 class Running:
-    """A relay in a thread of its own. `faults`: what its loop complained of."""
+    """A proxy in a thread of its own. `faults`: what its loop complained of."""
 
-    def __init__(self, owner: Owner | None = None) -> None:
+    def __init__(self, peers: Peers | None = None) -> None:
         self.session, self.now = Session(), 1000.0
         self.faults: list[Any] = []
-        self._owner, self._ready, self._loop = owner, threading.Event(), asyncio.new_event_loop()
+        self._peers, self._ready, self._loop = peers, threading.Event(), asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         self._loop.set_exception_handler(lambda _, fault: self.faults.append(fault))
 
         async def begin() -> None:
-            self.relay = Proxy(listen(0), self.session, self._owner, lambda: self.now)
+            self.proxy = Proxy(listen(0), self.session, self.session, self._peers, lambda: self.now)
             self._ready.set()
 
         self._loop.run_until_complete(begin())
@@ -103,7 +91,7 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.within(self.relay.close)
+        self.within(self.proxy.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -118,8 +106,8 @@ class Running:
 
     def get(self, path: str, host: str = "", fields: str = PAGE, address: str = "127.0.0.1") -> bytes:
         """All that is said to one request."""
-        head = f"GET {path} HTTP/1.1\r\nHost: {host or NAME}:{self.relay.port}\r\n{fields}\r\n"
-        with socket.create_connection((address, self.relay.port), 10) as sock:
+        head = f"GET {path} HTTP/1.1\r\nHost: {host or NAME}:{self.proxy.port}\r\n{fields}\r\n"
+        with socket.create_connection((address, self.proxy.port), 10) as sock:
             sock.sendall(head.encode())
             said = b""
             while data := sock.recv(65536):
@@ -128,7 +116,7 @@ class Running:
 
     def one_time(self) -> tuple[str, str]:
         """Host name and path of a fresh one-time address."""
-        found = re.fullmatch(r"http://([^:]+):\d+(/.*)", self.within(self.relay.one_time_address))
+        found = re.fullmatch(r"http://([^:]+):\d+(/.*)", self.within(lambda: self.proxy.one_time_address(NOTEBOOK)))
         assert found
         return found[1], found[2]
 
@@ -143,7 +131,7 @@ def running() -> Iterator[Running]:
 @pytest.fixture
 def blind() -> Iterator[Running]:
     """Where the system does not tell whose a connection is."""
-    with Running(Owner(are_known=False)) as running:
+    with Running(Peers(can_identify=False)) as running:
         yield running
 
 
@@ -157,10 +145,10 @@ def location(said: bytes) -> str:
 def test_this_system_tells(running: Running) -> None:
     with contextlib.ExitStack() as stack:
         for listener in listen(0):
-            assert Owners(stack.enter_context(listener)).are_known
+            assert PeerIdentifier(stack.enter_context(listener)).can_identify
 
 
-@pytest.mark.parametrize("ask", [Kernel().owner, owner_in_table], ids=["netlink", "table"])
+@pytest.mark.parametrize("ask", [SockDiag().uid, uid_in_proc_net], ids=["netlink", "table"])
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 def test_the_owner_of_a_living_socket_is_told_and_of_no_other(
     ask: Callable[[tuple[str, int], tuple[str, int]], int], address: str
@@ -172,8 +160,8 @@ def test_the_owner_of_a_living_socket_is_told_and_of_no_other(
         for end, expected in (
             (lambda sock: None, os.getuid()),
             (lambda sock: sock.shutdown(socket.SHUT_WR), os.getuid()),
-            (lambda sock: sock.close(), NOBODY),
-            (lambda sock: (sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET), sock.close()), NOBODY),
+            (lambda sock: sock.close(), NO_UID),
+            (lambda sock: (sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET), sock.close()), NO_UID),
         ):
             theirs = stack.enter_context(socket.create_connection((address, listener.getsockname()[1]), 9))
             theirs.send(b"GET /")
@@ -185,7 +173,7 @@ def test_the_owner_of_a_living_socket_is_told_and_of_no_other(
 
 
 def test_a_program_of_ones_own_that_leaves_at_once_is_not_called_another_user(running: Running) -> None:
-    running.within(lambda: socket.create_connection(("127.0.0.1", running.relay.port), 9).close())  # before it accepts
+    running.within(lambda: socket.create_connection(("127.0.0.1", running.proxy.port), 9).close())  # before it accepts
     assert running.get("/lab").startswith(b"HTTP/1.1 200 ")
     assert running.session.strangers == 0
 
@@ -215,8 +203,8 @@ def test_a_person_who_goes_to_a_page_of_the_app_gets_the_login(running: Running,
 def test_nothing_else_is_touched(running: Running, path: str, fields: str) -> None:
     running.get(path, fields=fields)
     [head] = running.session.heads
-    assert head == f"GET {path} HTTP/1.1\r\nHost: {NAME}:{running.relay.port}\r\n{fields}\r\n".encode()
-    assert running.within(lambda: running.relay.asked_again(1, head)) == head
+    assert head == f"GET {path} HTTP/1.1\r\nHost: {NAME}:{running.proxy.port}\r\n{fields}\r\n".encode()
+    assert running.within(lambda: running.proxy.on_next_request(1, head)) == head
 
 
 def test_a_token_that_was_typed_is_taken_out_of_the_address(running: Running) -> None:
@@ -225,8 +213,8 @@ def test_a_token_that_was_typed_is_taken_out_of_the_address(running: Running) ->
 
 
 def test_the_login_is_given_on_a_connection_that_is_kept_too(running: Running) -> None:
-    head = f"GET /lab HTTP/1.1\r\nHost: {NAME}:{running.relay.port}\r\n{PAGE}\r\n".encode()
-    again = lambda data: running.within(lambda: running.relay.asked_again(1, data))  # noqa: E731
+    head = f"GET /lab HTTP/1.1\r\nHost: {NAME}:{running.proxy.port}\r\n{PAGE}\r\n".encode()
+    again = lambda data: running.within(lambda: running.proxy.on_next_request(1, data))  # noqa: E731
     with_login = b"1.1\r\nAuthorization: token secret\r\n"
     assert again(head) == head.replace(b"1.1\r\n", with_login, 1)
     typed = again(head.replace(b"/lab ", b"/lab/tree/a%20b?token=old&reset "))
@@ -237,14 +225,14 @@ def test_the_login_is_given_on_a_connection_that_is_kept_too(running: Running) -
 
 
 def test_a_page_waits_for_a_session_that_starts(running: Running) -> None:
-    running.session.secret = ""
-    threading.Timer(0.15, lambda: setattr(running.session, "secret", "late")).start()
+    running.session.token = ""
+    threading.Timer(0.15, lambda: setattr(running.session, "token", "late")).start()
     assert running.get("/lab").startswith(b"HTTP/1.1 200 ")
     assert b"token late" in running.session.heads[0]
 
 
 def test_a_page_that_has_waited_long_is_told_why(running: Running) -> None:
-    running.session.secret = ""
+    running.session.token = ""
     ask = threading.Thread(target=lambda: said.append(running.get("/lab")))
     said: list[bytes] = []
     ask.start()
@@ -261,9 +249,9 @@ def test_our_own_pages_are_framed_by_nobody_and_run_nothing(running: Running) ->
         assert b"\r\nX-Content-Type-Options: nosniff\r\n" in said
 
 
-@pytest.mark.parametrize("are_known", [True, False])
-def test_a_one_time_address_expires(are_known: bool) -> None:
-    with Running(Owner(are_known=are_known)) as running:
+@pytest.mark.parametrize("can_identify", [True, False])
+def test_a_one_time_address_expires(can_identify: bool) -> None:
+    with Running(Peers(can_identify=can_identify)) as running:
         early, late, later = running.one_time(), running.one_time(), running.one_time()
         running.now += LIFETIME - 1
         assert location(running.get(early[1], early[0]))
@@ -278,9 +266,9 @@ def test_where_nobody_tells_a_one_time_address_leads_to_jupyters_own_login_once(
     """No address that a browser keeps has the token, and none opens anything twice."""
     name, path = blind.one_time()
     place = location(blind.get(path, name))
-    assert place.startswith(f"http://{NAME}:{blind.relay.port}/farlab/open/")
+    assert place.startswith(f"http://{NAME}:{blind.proxy.port}/farlab/open/")
     assert "secret" not in place
-    word = place.partition(str(blind.relay.port))[2]
+    word = place.partition(str(blind.proxy.port))[2]
     assert word != path
     assert blind.get(word).startswith(b"HTTP/1.1 200 ")
     assert blind.session.heads[0].startswith(
@@ -326,18 +314,18 @@ def attack(port: int, chance: random.Random) -> None:
             sock.recv(100)
 
 
-@pytest.mark.parametrize("are_known", [True, False])
-def test_twenty_thousand_odd_connections_leave_nothing_and_raise_nothing(are_known: bool) -> None:
-    owner = Owner(are_known=are_known, strangers=lambda port: are_known and port % 3 == 0)
+@pytest.mark.parametrize("can_identify", [True, False])
+def test_twenty_thousand_odd_connections_leave_nothing_and_raise_nothing(can_identify: bool) -> None:
+    peers = Peers(can_identify=can_identify, strangers=lambda port: can_identify and port % 3 == 0)
     chance = random.Random(8)
-    with Running(owner) as running:
+    with Running(peers) as running:
         before = open_files()
         for _ in range(CONNECTIONS // 2):
-            attack(running.relay.port, chance)
+            attack(running.proxy.port, chance)
         wait_for("all to be let go", lambda: open_files() <= before, timeout=90)
         wait_for("an answer", lambda: attempt(running))
         assert running.faults == []
-        assert running.session.strangers == are_known
+        assert running.session.strangers == can_identify
 
 
 def attempt(running: Running) -> bool:

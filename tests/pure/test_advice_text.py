@@ -16,7 +16,7 @@ from farlab.advice import OF_HOSTS, command, default_name, fill, fill_hints, fre
 from farlab.cli.group import ALIASES, COMMANDS
 from farlab.errors import FarlabError, NotAnswering, every_error
 from farlab.keeper import notes, server_probe
-from farlab.keeper.web.pages import waiting_page
+from farlab.keeper.web.responses import status_page
 from farlab.model import NAME, Disconnected, SessionStatus, State, Target
 from farlab.protocol.mux_messages import SessionInfo
 from farlab.protocol.session import ErrorInfo
@@ -154,7 +154,7 @@ def test_what_a_foreign_program_prints_is_never_filled_in_as_a_command() -> None
 @sessions
 @pytest.mark.parametrize("state", [state for state in State if state not in (State.UP, State.NO_KEEPER)])
 def test_the_waiting_page_is_about_its_session(session: Target, state: State) -> None:
-    found = typed(waiting_page(session, state, 3.0, "").replace("&#x27;", "'"))
+    found = typed(status_page(session, state, 3.0, "").replace("&#x27;", "'"))
     assert all(is_about(words, session) for words in found)
 
 

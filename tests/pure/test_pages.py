@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from farlab.keeper.web.pages import label, path, waiting_page
+from farlab.keeper.web.addresses import app_path, label
+from farlab.keeper.web.responses import status_page
 from farlab.model import State, Target
 
 GPU1 = Target(host="gpu1", name="main")
@@ -17,7 +18,7 @@ EVIL = "<script>alert(1)</script>&\"'"
 
 @pytest.mark.parametrize("state", STATES)
 def test_what_comes_from_a_host_is_text_on_the_page(state: State) -> None:
-    page = waiting_page(Target(host=EVIL), state, 3.0, f"{EVIL}\n{EVIL}")
+    page = status_page(Target(host=EVIL), state, 3.0, f"{EVIL}\n{EVIL}")
     assert "<script" not in page
     assert "alert(1)&lt;/script&gt;" in page
     assert re.findall(r"<(?!/?(?:!doctype|html|meta|title|style|h1|p|code|pre)\b)", page) == []
@@ -25,7 +26,7 @@ def test_what_comes_from_a_host_is_text_on_the_page(state: State) -> None:
 
 def test_the_page_loads_itself_again_as_long_as_there_is_something_to_wait_for() -> None:
     for state in STATES:
-        page = waiting_page(GPU1, state, 3.0, "")
+        page = status_page(GPU1, state, 3.0, "")
         assert ("http-equiv" in page) is (state is not State.ENDED)
 
 
@@ -34,16 +35,16 @@ def test_the_page_loads_itself_again_as_long_as_there_is_something_to_wait_for()
     [(0.4, ""), (1.2, "1 s"), (12.6, "13 s"), (340, "5 min 40 s"), (28920, "8 h 2 min")],
 )
 def test_how_long_is_said_as_a_person_says_it(seconds: float, words: str) -> None:
-    page = waiting_page(GPU1, State.DOWN, seconds, "")
+    page = status_page(GPU1, State.DOWN, seconds, "")
     assert f"<p>{words and f'For {words} now. '}farlab keeps trying" in page
 
 
 @pytest.mark.parametrize("state", [State.ASKING, State.BLOCKED, State.ENDED])
 def test_what_to_type_is_whole(state: State) -> None:
-    assert "<code>farlab connect gpu1</code>" in waiting_page(GPU1, state, 3.0, "")
+    assert "<code>farlab connect gpu1</code>" in status_page(GPU1, state, 3.0, "")
     other = Target(host="me@gpu1", name="second", ssh_config="/home/me/a b")
     typed = "farlab connect me@gpu1 --name second -F &#x27;/home/me/a b&#x27;"
-    assert f"<code>{typed}</code>" in waiting_page(other, state, 3.0, "")
+    assert f"<code>{typed}</code>" in status_page(other, state, 3.0, "")
 
 
 def test_a_plain_host_has_a_plain_name() -> None:
@@ -75,6 +76,6 @@ def test_an_alias_of_another_ssh_config_is_another_host() -> None:
 
 
 def test_a_notebook_is_opened_by_the_app_of_the_session() -> None:
-    assert path("lab", "/", None) == "/lab"
-    assert path("lab", "/user/me/", "a b/é.ipynb") == "/user/me/lab/tree/a%20b/%C3%A9.ipynb"
-    assert path("nbclassic", "", "/x.ipynb") == "/notebooks/x.ipynb"
+    assert app_path("lab", "/", None) == "/lab"
+    assert app_path("lab", "/user/me/", "a b/é.ipynb") == "/user/me/lab/tree/a%20b/%C3%A9.ipynb"
+    assert app_path("nbclassic", "", "/x.ipynb") == "/notebooks/x.ipynb"

@@ -13,7 +13,7 @@ from farlab import paths, saved
 from farlab.errors import DiskFull, FarlabError, Internal
 from farlab.keeper.local_state import LocalState
 from farlab.keeper.log import MOST_BYTES, MOST_LINE, KeeperLog
-from farlab.keeper.web.pages import label
+from farlab.keeper.web.addresses import label
 from farlab.model import Target
 
 TARGET = Target(host="far")

@@ -36,10 +36,12 @@ _PASSING = frozenset(
 class ControlServer:
     """Serves one keeper. `over` is set when the keeper shall end; `end` says why, to whoever waits."""
 
-    def __init__(self, keeper: Keeper, relay: Proxy, front: LocalSite) -> None:
+    def __init__(self, keeper: Keeper, proxy: Proxy, site: LocalSite) -> None:
         self.over = asyncio.Event()
         self._why: FarlabError = Internal("the keeper ended")
-        self._keeper, self._relay, self._front = keeper, relay, front
+        self._keeper, self._proxy, self._site = keeper, proxy, site
+        self._notebook: str | None = None
+        """The one that was asked for last."""
         self._rest = JupyterApi(keeper)
         self._askable: list[ControlConnection] = []
         self._watching = 0
@@ -83,7 +85,7 @@ class ControlServer:
             "ask": self._ask,
         }.get(str(words.get("op")))
         if serve is None:
-            peer.send(error=Internal("unknown request").as_json())
+            peer.send(error=Internal("the keeper does not know this request").as_json())
             return
         try:
             await serve(peer, words)
@@ -199,14 +201,14 @@ class ControlServer:
 
     def _result(self, wish: Words) -> Connected:
         keeper, session = self._keeper, self._keeper.session
-        self._front.notebook = wish.get("notebook")
+        self._notebook = wish.get("notebook")
         return Connected(
             host=keeper.target.host,
             name=keeper.target.name,
             ssh_config=keeper.target.ssh_config,
             node=session.node,
             app=session.app or "lab",
-            url=self._front.url(wish.get("notebook")),
+            url=self._site.url(self._notebook),
             address=f"http://127.0.0.1:{keeper.port}",
             port=keeper.port,
             token=session.token,
@@ -219,7 +221,7 @@ class ControlServer:
             server=session.server,
             seconds=dict(keeper.seconds),
             notes=self._notes(wish),
-            open_url=self._relay.one_time_address(),
+            open_url=self._proxy.one_time_address(self._site.app_path(self._notebook)),
         )
 
     def _notes(self, wish: Words) -> tuple[str, ...]:
@@ -282,7 +284,7 @@ class ControlServer:
             at=time.time(),
             since=keeper.since,
             port=keeper.port,
-            url=self._front.url(),
+            url=self._site.url(),
             node=session.node,
             app=session.app,
             launcher=session.launcher,
@@ -301,7 +303,7 @@ class ControlServer:
         keeper = self._keeper
         if not keeper.session.token:
             raise keeper.reason or NoSession(f"session `{keeper.target.name}` on `{keeper.target.host}` is not up")
-        peer.send(open_url=self._relay.one_time_address())
+        peer.send(open_url=self._proxy.one_time_address(self._site.app_path(self._notebook)))
 
     async def _kernels(self, peer: ControlConnection, words: Words) -> None:
         found = await self._running_kernels()

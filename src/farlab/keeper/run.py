@@ -63,13 +63,13 @@ def serve(beginning: StartupState) -> None:
             beginning.transport,
             ask_socket,
             beginning.dialed,
-            on_next_request=lambda stream, data: relay.asked_again(stream, data),
+            on_next_request=lambda stream, data: proxy.on_next_request(stream, data),
             note=beginning.note,
         )
-        front = LocalSite(keeper)
-        relay = Proxy(beginning.listeners, front)
+        site = LocalSite(keeper)
+        proxy = Proxy(beginning.listeners, keeper, site)
         keeper.connect(beginning.wish, may_ask=beginning.may_ask)
-        await _keep(keeper, relay, ControlServer(keeper, relay, front), beginning.private)
+        await _keep(keeper, proxy, ControlServer(keeper, proxy, site), beginning.private)
 
     allow_many_connections()
     bound_faults()
@@ -95,7 +95,7 @@ def allow_many_connections() -> None:
             return
 
 
-async def _keep(keeper: Keeper, relay: Proxy, desk: ControlServer, private: ControlSocket) -> None:
+async def _keep(keeper: Keeper, proxy: Proxy, desk: ControlServer, private: ControlSocket) -> None:
     servers = [await control_connection.serve(each, desk.serve) for each in private.listeners]
     _obey_signals(desk)
     asyncio.get_running_loop().call_later(FIRST_VISIT, desk.expect_somebody)
@@ -105,7 +105,7 @@ async def _keep(keeper: Keeper, relay: Proxy, desk: ControlServer, private: Cont
     try:
         await asyncio.wait({keeping, ending, looking}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        relay.close()
+        proxy.close()
         if not keeping.done() and keeper.local_state.is_new:
             keeper.local_state.remove()
         private.remove()
@@ -135,10 +135,10 @@ async def _look_after(
     while True:
         await asyncio.sleep(ROUND)
         keeper.local_state.trim_log()
-        front = private.recreate_if_missing()
-        if front is not None:
+        listener = private.recreate_if_missing()
+        if listener is not None:
             servers[0].close()
-            servers[0] = await control_connection.serve(front, desk.serve)
+            servers[0] = await control_connection.serve(listener, desk.serve)
         if keeper.was_up:
             keeper.local_state.rewrite_if_missing()
 

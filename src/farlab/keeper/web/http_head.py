@@ -1,6 +1,6 @@
-"""The head of an HTTP request, as far as it concerns the local address: read, judged, and given the session's login.
+"""Reads the head of an HTTP request, tells whom it is for, and adds the session's login to it.
 
-It is read as Jupyter's server (Tornado) reads it, and refused where two readers could differ about whom it is for.
+It reads a head as Jupyter's server (Tornado) does, and refuses one where two readers could differ about whom it is for.
 Pure: bytes in, values and bytes out.
 """
 
@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 LOOPBACKS = ("localhost", "127.0.0.1", "[::1]")
-"""Names that mean this machine, beside the session's own: what programs use."""
+"""Names of this machine, which programs use instead of the session's own."""
 _END = re.compile(rb"\r?\n\r?\n")
 _FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:")
 """A field's name: RFC 9110, section 5.6.2."""
 _VERSION = re.compile(r"HTTP/1\.[01]")
 _APP_PAGES = frozenset({"lab", "doc", "tree", "notebooks", "edit", "consoles", "terminals", "nbclassic", "login"})
-"""What the paths of pages begin with that a person goes to, in JupyterLab, Notebook 7 and nbclassic; and where Jupyter
-sends whoever lacks the login. Not among them: the API, files, and what extensions add."""
+"""First parts of the paths of pages that a user navigates to, in JupyterLab, Notebook 7 and nbclassic, and of Jupyter's
+login page. Not among them: the API, files, and what extensions add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Request:
 
     @property
     def is_page(self) -> bool:
-        """Whether a person looks at the answer: a page of its own, not a frame, an API call or a handshake."""
+        """Whether the response is shown to a user: a page of its own, not a frame, an API call or a handshake."""
         return (
             self.method == "GET"
             and "text/html" in self.fields.get("accept", "")
@@ -46,9 +46,9 @@ class Request:
 
     @property
     def is_navigation(self) -> bool:
-        """Whether its person went there: typed, a bookmark, another program's link, or a page of the session itself.
+        """Whether the user went there: typed, a bookmark, another program's link, or a page of the session itself.
 
-        No other site's page can send these fields, nor a script those of a navigation (W3C Fetch Metadata).
+        No other site's page can send these fields, nor can a script send those of a navigation (W3C Fetch Metadata).
         """
         fetch = [self.fields.get(f"sec-fetch-{name}") for name in ("mode", "dest", "site")]
         has_body = "content-length" in self.fields or "transfer-encoding" in self.fields
@@ -56,9 +56,9 @@ class Request:
         return is_plain and fetch[:2] == ["navigate", "document"] and fetch[2] in ("none", "same-origin")
 
     def is_for(self, name: str, port: int) -> bool:
-        """Whether it asks for the session: by its own name or one of this machine's, with its own port.
+        """Whether it is for the session: it has the session's own name or one of this machine's, and its port.
 
-        A browser always says whom it asks, and at which port unless that is 80: what says less is a program's.
+        A browser always sends a host, and its port unless that is 80: only a program sends less.
         """
         host = self.fields.get("host")
         if host is None:
@@ -66,11 +66,11 @@ class Request:
         return host in (*LOOPBACKS, *(f"{each}:{port}" for each in (name, *LOOPBACKS)))
 
     def is_below(self, name: str, port: int) -> bool:
-        """Whether it asks for a name below the session's own, as one-time addresses have."""
+        """Whether its host is below the session's own name, as in one-time addresses."""
         return self.fields.get("host", "").endswith(f".{name}:{port}")
 
     def wants_app(self, base: str) -> bool:
-        """Whether it is for a page of the app; everything on the server begins with `base`, `/` or `/BASE/`."""
+        """Whether it is for a page of the app; every path on the server begins with `base`, `/` or `/BASE/`."""
         inner = self.path.removeprefix(base) if self.path.startswith(base) else None
         return self.path == base.rstrip("/") or inner == "" or (inner or "").split("/")[0] in _APP_PAGES
 
@@ -82,7 +82,7 @@ def end_of_head(data: bytes, start: int = 0) -> int:
 
 
 def read(head: bytes) -> Request | None:
-    """The request in `head`; None where it is none, or tells nobody for certain whom it is for."""
+    """The request in `head`; None where it is malformed, or two readers could differ about whom it is for."""
     first, *lines = head.decode("latin-1").lstrip("\r\n").split("\n")
     words = first.removesuffix("\r").split(" ")
     if len(words) != 3 or not words[0] or not _VERSION.fullmatch(words[2]):
@@ -91,7 +91,7 @@ def read(head: bytes) -> Request | None:
     for line in (each.removesuffix("\r") for each in lines):
         if not line:
             break
-        if not _FIELD.match(line):  # a line that continues the one before it among them
+        if not _FIELD.match(line):  # a continuation of the line before it is refused too
             return None
         key, _, value = line.partition(":")
         if key.lower() == "host" and "host" in fields:

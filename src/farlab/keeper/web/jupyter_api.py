@@ -1,4 +1,4 @@
-"""What the keeper asks the notebook server itself, over the line like any browser; never a kernel's WebSocket."""
+"""Asks the notebook server about its kernels, over the mux like any browser; never a kernel's WebSocket."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ...model import Kernel
 from ...protocol import http_response, jupyter
 from ...transport.from_host import kernels
 from ..keeper import Keeper
-from .pages import base_path
+from .addresses import base_path
 
 _TIMEOUT = 5.0
-_MOST = 512 << 10
-"""Bytes of one answer: a thousand kernels and more. What JSON is read into may take twenty times as much."""
+_MAX_RESPONSE = 512 << 10
+"""Bytes of one response: a thousand kernels and more. JSON may take twenty times as much memory once it is read."""
 
 
 class JupyterApi:
-    """Questions to the server behind a keeper's line."""
+    """Requests to the server of one keeper's session."""
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
@@ -52,7 +52,7 @@ class JupyterApi:
 
     async def _read(self, sock: socket.socket) -> bytes:
         answer = b""
-        while len(answer) < _MOST:
+        while len(answer) < _MAX_RESPONSE:
             data = await asyncio.get_running_loop().sock_recv(sock, 1 << 16)
             if not data:
                 break

@@ -1,7 +1,7 @@
-"""The session's port on this machine: had on every loopback address that its name can mean, or not at all.
+"""Binds the session's port on every loopback address that its name can mean, or on none.
 
-Browsers make `::1` of a name under `.localhost` as well as `127.0.0.1`, and try it first: whoever else listened there
-would get the person's login. No event loop here: the port is taken before one is loaded.
+Browsers resolve a name under `.localhost` to `::1` as well as `127.0.0.1`, and try `::1` first: another program that
+listened there would get the user's login. No event loop here: the port is bound before one is loaded.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from contextlib import suppress
 from ...errors import PortBusy
 
 BACKLOG = 4096
-"""Connections that wait to be accepted: where others fill a short queue, a browser's next try comes a second later."""
+"""Length of the accept queue: where others fill a short one, a browser tries again only a second later."""
 _TRIES = 64
 _IPV6_FREEBIND = 78
-"""linux/in6.h: an address can be held that is not there yet, while IPv6 is switched off."""
+"""linux/in6.h: binds an address that is not there yet, while IPv6 is switched off."""
 
 
 class PortTaken(Exception):
-    """Another program has the port on `address`, as a person writes it; `reason` is the system's."""
+    """Another program has the port on `address`; `reason` is the system's."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(f"{address}: {reason}")
 
 
 def bind(wanted: int | None, remembered: int | None) -> tuple[tuple[socket.socket, ...], str]:
-    """A listener for each loopback address, all of one port, and a note where it is not the port it was.
+    """A listener for each loopback address, all of one port, and a note where the port has changed.
 
-    Raises PortBusy.
+    `wanted` is the port that the user asked for, `remembered` the session's last one. Raises PortBusy.
     """
     if wanted:
         try:
@@ -64,8 +64,8 @@ def listen(port: int) -> tuple[socket.socket, ...]:
 def _listen(family: int, address: str, port: int) -> socket.socket | None:
     """None where this machine has no such addresses. Raises PortTaken.
 
-    SO_REUSEADDR lets us have a port back on which old connections linger. It lets nobody share it: Linux refuses
-    whoever binds beside a socket that listens, and to listen beside one.
+    SO_REUSEADDR lets us bind a port again on which old connections linger. It lets nobody share it: Linux refuses to
+    bind beside a socket that listens, and to listen beside another.
     """
     try:
         listener = socket.socket(family, socket.SOCK_STREAM)

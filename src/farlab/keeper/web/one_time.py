@@ -1,4 +1,4 @@
-"""Words that work once and soon: whoever shows one is the person who asked for it, and needs no other login."""
+"""One-time words: who shows one is the user who asked for it, and needs no other login."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import secrets
 from collections.abc import Callable
 
 LIFETIME = 120.0
-"""Seconds a pass is good for."""
+"""Seconds for which a word is valid."""
 
 
-class Passes:
-    """Those that were handed out and not shown yet."""
+class OneTimeWords:
+    """The words that were given out and not used yet, each with the path to which it leads."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._until: dict[str, float] = {}
+        self._valid: dict[str, tuple[float, str]] = {}
 
-    def new(self) -> str:
-        """Another one, for a path."""
+    def new(self, path: str) -> str:
+        """A word, itself fit for a path, that leads to `path`."""
         now = self._clock()
-        self._until = {word: until for word, until in self._until.items() if until > now}
+        self._valid = {word: kept for word, kept in self._valid.items() if kept[0] > now}
         word = secrets.token_urlsafe(24)
-        self._until[word] = now + LIFETIME
+        self._valid[word] = now + LIFETIME, path
         return word
 
-    def knows(self, word: str) -> bool:
-        """Whether that is one."""
-        return self._until.get(word, 0.0) > self._clock()
+    def is_valid(self, word: str) -> bool:
+        return self._valid.get(word, (0.0, ""))[0] > self._clock()
 
-    def take(self, word: str) -> bool:
-        """Whether that is one, which it is no more."""
-        return self._until.pop(word, 0.0) > self._clock()
+    def use(self, word: str) -> str | None:
+        """Where `word` leads, None where it is not valid. From now on it is not."""
+        until, path = self._valid.pop(word, (0.0, ""))
+        return path if until > self._clock() else None

@@ -1,75 +1,60 @@
-"""What the local address shows: the session's own pages through the line, or a word about why there is none yet."""
+"""The session as the proxy and the control server see it: its addresses on this machine, its token, its status page."""
 
 from __future__ import annotations
 
-import socket
 import time
+from urllib.parse import urlencode
 
 from ...model import State
 from ..keeper import Keeper
-from . import pages
+from . import addresses
+from .responses import status_page
 
-PAGE_PATIENCE = 10.0
-"""Seconds a page waits for the line before the person is told what it waits for."""
+PAGE_DELAY = 10.0
+"""Seconds for which a page waits for the server before the user is told what it waits for."""
 
 
 class LocalSite:
-    """The keeper as the relay sees it (`relay.StreamOpener`), and the session's addresses on this machine."""
+    """Answers from what the keeper knows now."""
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
-        self.notebook: str | None = None
-        """What a one-time address opens: the notebook that was asked for last."""
-
-    @property
-    def name(self) -> str:
+        self.name = f"{addresses.label(keeper.target)}.localhost"
         """The session's own host name for a browser."""
-        return f"{pages.label(self._keeper.target)}.localhost"
 
-    def place(self, notebook: str | None = None) -> str:
+    def app_path(self, notebook: str | None = None) -> str:
         """The path of the app, or of one notebook in it."""
         session = self._keeper.session
-        return pages.path(session.app or "lab", session.base_url, notebook)
+        return addresses.app_path(session.app or "lab", session.base_url, notebook)
 
     def url(self, notebook: str | None = None) -> str:
         """The whole address with the token; empty as long as there is none."""
-        token = self._keeper.session.token
-        place = pages.with_token(self.place(notebook), token)
-        return f"http://{self.name}:{self._keeper.port}{place}" if token else ""
+        query = urlencode({"token": self.token})
+        return f"http://{self.name}:{self._keeper.port}{self.app_path(notebook)}?{query}" if self.token else ""
 
-    # relay.Joiner ----------------------------------------------------------------------------------------
+    @property
+    def token(self) -> str:
+        """The session's secret; empty while the server is not there."""
+        return self._keeper.session.token
 
-    def join(self, sock: socket.socket, head: bytes) -> int | None:
-        try:
-            return self._keeper.open_stream(sock, head)
-        except ValueError:
-            return None
+    @property
+    def base_path(self) -> str:
+        """What every path on the server begins with: `/` or `/BASE/`."""
+        return addresses.base_path(self._keeper.session.base_url)
 
-    def waits(self, stream: int) -> bool:
-        return self._keeper.is_unanswered(stream)
+    @property
+    def page_delay(self) -> float:
+        """Seconds for which a page may wait before the user is told what it waits for."""
+        return 0.0 if self._keeper.state in (State.ENDED, State.BLOCKED) else PAGE_DELAY
 
-    def take_back(self, stream: int) -> socket.socket | None:
-        return self._keeper.take_back(stream)
-
-    def patience(self) -> float:
-        return 0.0 if self._keeper.state in (State.ENDED, State.BLOCKED) else PAGE_PATIENCE
-
-    def page(self) -> str | None:
+    def status_page(self) -> str | None:
+        """What a user who waits for a page sees; None while there is nothing to wait for."""
         keeper = self._keeper
         if keeper.state is State.UP:
             return None
         reason = f"{keeper.reason.message}\n{keeper.reason.detail}" if keeper.reason else ""
         seconds = keeper.outage_seconds or time.time() - keeper.since
-        return pages.waiting_page(keeper.target, keeper.state, seconds, reason)
+        return status_page(keeper.target, keeper.state, seconds, reason)
 
-    def token(self) -> str:
-        return self._keeper.session.token
-
-    def base(self) -> str:
-        return pages.base_path(self._keeper.session.base_url)
-
-    def opens(self) -> str:
-        return self.place(self.notebook)
-
-    def met_stranger(self) -> None:
+    def log_refused_user(self) -> None:
         self._keeper.local_state.log("refused a connection by another user of this machine (logged once)")
