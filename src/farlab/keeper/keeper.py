@@ -29,7 +29,7 @@ from ..transport.from_host import failure, session_message
 from ..transport.handshake import handshake
 from ..transport.link import Link
 from ..transport.process import LinkProcess
-from . import noise, server_probe, states
+from . import notes, server_probe, states
 from .buffers import BufferLimits, RemoteBuffer
 from .connector import Connector
 from .local_state import LocalState
@@ -340,7 +340,7 @@ class Keeper:
             self.recovery.pulse.greeted()
             self.recovery.outages.end(time.monotonic(), how_it_goes_on(is_same=bool(event.data)))
         elif event.kind == NOISE:
-            self._notes += self.local_state.log_once("noise", noise.words(self.target.host, event.data))
+            self._notes += self.local_state.log_once("noise", notes.background_output(self.target.host, event.data))
         elif event.kind == frames.PONG:
             self.recovery.answered(event.data)
         elif event.kind == frames.MESSAGE and "session" in event.data:

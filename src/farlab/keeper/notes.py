@@ -1,16 +1,19 @@
-"""What the person asked for and a session that was there has not, and how to have it. Pure: values in, text out."""
+"""The notes for a user who connects, above all on options that a running session does not have. Pure."""
 
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from ..advice import command, free_name
 from ..model import Kernels, Target
 from ..protocol.mux_messages import SessionInfo
 
-Words = Mapping[str, Any]
+Options = Mapping[str, Any]
+"""The fields of `model.SessionOptions`."""
 
 _OPTIONS = {
     "--dir": "directory",
@@ -21,36 +24,38 @@ _OPTIONS = {
     "--keep-laptop": "keep_laptop",
     "--keep-hours": "keep_hours",
 }
-"""What makes a session what it is, by option: each belongs into the command that starts another one."""
+"""The options that belong into a command that starts another session like it."""
+_PLAIN = re.compile(rb"[A-Za-z0-9 ,.:;!?()%/_-]{4,60}")
+"""What is quoted of foreign output: no backtick or quote, which could look like something to type."""
 
 
-def unmet(target: Target, session: SessionInfo, wish: Words, *, limit: int, taken: Collection[str]) -> list[str]:
-    """A note for each thing that the running session has not; the last says how to have it without ending anything.
+def unmet(target: Target, session: SessionInfo, options: Options, *, limit: int, taken: Collection[str]) -> list[str]:
+    """A note for each option that the running session does not have. The last tells how to start another session.
 
-    `limit`: what the far end says it keeps, 0 where it does not say; `taken`: names of sessions that are known.
+    `limit`: bytes that the host says it keeps, 0 where it does not say; `taken`: names of known sessions.
     """
-    notes = list(_differences(session, wish))
-    if not limit and (wish.get("keep_host") or wish.get("keep_hours")):
+    notes = list(_differences(session, options))
+    if not limit and (options.get("keep_host") or options.get("keep_hours")):
         notes.append("the buffer on the host keeps its size: an older farlab started this session")
     if notes:
-        beside = another(target, wish, {*taken, *session.names})
-        end = command(target, "terminate", "--name", target.name)  # whatever the person's configuration takes it for
+        beside = another(target, options, {*taken, *session.names})
+        end = command(target, "terminate", "--name", target.name)  # whatever the user's configuration makes of it
         notes[-1] += f"; `{beside}` starts another one (or end this one first: `{end}`)"
     return notes
 
 
-def another(target: Target, wish: Words, taken: Collection[str]) -> str:
-    """The command that starts another session beside this one, as the wish has it, under a name that is free."""
-    words = [text for option, key in _OPTIONS.items() if wish.get(key) for text in (option, _plain(wish[key]))]
-    words += [text for line in wish.get("setup") or () for text in ("--setup", str(line))]
-    words += ["--keep-output"] if wish.get("keep_output") else []
-    named = wish.get("directory") or wish.get("environment") or wish.get("app") or ""
+def another(target: Target, options: Options, taken: Collection[str]) -> str:
+    """The command that starts another session with these options, under a free name."""
+    argv = [text for option, key in _OPTIONS.items() if options.get(key) for text in (option, _plain(options[key]))]
+    argv += [text for line in options.get("setup") or () for text in ("--setup", str(line))]
+    argv += ["--keep-output"] if options.get("keep_output") else []
+    named = options.get("directory") or options.get("environment") or options.get("app") or ""
     name = free_name(posixpath.basename(str(named).rstrip("/")), {*taken, target.name})
-    return command(target, "connect", "--name", name, *words)
+    return command(target, "connect", "--name", name, *argv)
 
 
 def open_kernels(names: Collection[str]) -> list[str]:
-    """That some kinds of kernels have no private way to talk."""
+    """These kinds of kernels communicate over TCP only."""
     if not names:
         return []
     kinds = ", ".join(f"`{name}`" for name in sorted(names))
@@ -59,18 +64,37 @@ def open_kernels(names: Collection[str]) -> list[str]:
     ]
 
 
-def cost_of_kept_output(session: SessionInfo) -> list[str]:
-    """What `--keep-output` costs, said when the session starts."""
-    if not session.keep_output:
-        return []
-    cost = (
-        "`--keep-output` keeps output while no tab is open; ipywidgets are lost on reload and need a trusted notebook"
+def of_new_session(session: SessionInfo, options: Options) -> list[str]:
+    """What the user should know of a session that has just been started."""
+    found = []
+    if options.get("keep_output") and session.keep_output:
+        found.append(
+            "`--keep-output` keeps output while no tab is open; ipywidgets are lost on reload and need a trusted "
+            "notebook; notebooks autosave"
+        )
+    if session.launcher == "detached":
+        found.append("the host has no usable tmux, so the session runs without it")
+    return found
+
+
+def not_saved(directory: Path) -> str:
+    """The keeper cannot save what it knows of the session."""
+    missing = f"cannot write to `{directory}`, so `farlab list` does not show this session"
+    return f"{missing}, and its port may change after a reboot"
+
+
+def background_output(host: str, sample: bytes) -> str:
+    """Another program prints into the link; `sample` is some of it."""
+    found = _PLAIN.search(sample)
+    quote = f' ("{found[0].decode().strip()}")' if found else ""
+    return (
+        f"a start-up file on `{host}`, such as `~/.bashrc`, starts a background program that prints into the "
+        f"connection{quote}. Nothing is lost, but it costs time: append `>/dev/null 2>&1` to that line"
     )
-    return [f"{cost}; notebooks autosave"]
 
 
-def _differences(session: SessionInfo, wish: Words) -> list[str]:
-    directory, environment, app = (wish.get(key) for key in ("directory", "environment", "app"))
+def _differences(session: SessionInfo, options: Options) -> list[str]:
+    directory, environment, app = (options.get(key) for key in ("directory", "environment", "app"))
     found = []
     if directory and not _is_in(session, str(directory)):
         found.append(f"the session already runs in `{session.directory}`; `--dir {directory}` was ignored")
@@ -80,15 +104,15 @@ def _differences(session: SessionInfo, wish: Words) -> list[str]:
     if app and app != session.app:
         found.append(f"the session already runs {session.server}; `--app {app}` was ignored")
     kernels = Kernels.PRIVATE if session.which_kernels == Kernels.PRIVATE else Kernels.ANY
-    if wish.get("kernels") and wish["kernels"] != kernels:
+    if options.get("kernels") and options["kernels"] != kernels:
         found.append(f"the session already runs with `--kernels {kernels}`")
-    if wish.get("keep_output") and not session.keep_output:
+    if options.get("keep_output") and not session.keep_output:
         found.append("the session already runs without `--keep-output`")
     return found
 
 
 def _is_in(session: SessionInfo, directory: str) -> bool:
-    """Whether the session runs where `directory` is: the same words as then, or the same place in the end."""
+    """Whether the session runs in `directory`: named as when it was started, or the same path in the end."""
     if directory == session.asked:
         return True
     path = directory.removeprefix("~/") if directory != "~" else ""

@@ -98,7 +98,7 @@ def allow_many_connections() -> None:
 async def _keep(keeper: Keeper, proxy: Proxy, desk: ControlServer, private: ControlSocket) -> None:
     servers = [await control_connection.serve(each, desk.serve) for each in private.listeners]
     _obey_signals(desk)
-    asyncio.get_running_loop().call_later(FIRST_VISIT, desk.expect_somebody)
+    asyncio.get_running_loop().call_later(FIRST_VISIT, desk.end_if_unused)
     keeping = asyncio.create_task(keeper.keep())
     ending = asyncio.create_task(_until_over(keeper, desk))
     looking = asyncio.create_task(_look_after(keeper, desk, private, servers))
@@ -114,7 +114,7 @@ async def _keep(keeper: Keeper, proxy: Proxy, desk: ControlServer, private: Cont
         for task in (keeping, ending, looking):
             task.cancel()
         await asyncio.gather(keeping, ending, looking, return_exceptions=True)
-        await desk.farewell(FAREWELL)
+        await desk.wait_for_clients(FAREWELL)
         await keeper.close(message=None if keeper.was_up else {"cancel": True})
         paths.tidy_runtime_directory()
     for task in (keeping, looking):
@@ -144,8 +144,8 @@ async def _look_after(
 
 
 async def _until_over(keeper: Keeper, desk: ControlServer) -> None:
-    while not desk.over.is_set():
-        over = asyncio.create_task(desk.over.wait())
+    while not desk.should_end.is_set():
+        over = asyncio.create_task(desk.should_end.wait())
         await asyncio.wait({over}, timeout=60.0)
         over.cancel()
         if keeper.state is State.ENDED and time.time() - keeper.since > ENDED_LIFE:

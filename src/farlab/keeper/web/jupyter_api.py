@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from ...model import Kernel
+from ...model import Kernel, State
 from ...protocol import http_response, jupyter
 from ...transport.from_host import kernels
 from ..keeper import Keeper
@@ -22,8 +22,15 @@ class JupyterApi:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
 
+    @property
+    def is_responsive(self) -> bool:
+        """Whether the server is up and answered the anchor's last probe."""
+        return self._keeper.state is State.UP and self._keeper.session.answers
+
     async def kernels(self) -> tuple[Kernel, ...] | None:
-        """Every kernel with its notebook; None where the server does not answer in time."""
+        """Every kernel with its notebook; None where the server does not answer in time, or is not up."""
+        if not self.is_responsive:
+            return None
         bodies = await asyncio.gather(self._get("api/kernels"), self._get("api/sessions"))
         return kernels(jupyter.kernels(*bodies))
 
