@@ -15,7 +15,7 @@ import pytest
 import steps
 from bed import Bed, Host, Laptop, wait_for
 from bed.laptop import UID
-from farlab.keeper.log import MOST_BYTES
+from farlab.keeper.log import MAX_BYTES
 from farlab.model import Target
 from farlab.saved import key_of
 from host_parts import agents_of
@@ -119,11 +119,11 @@ def test_a_session_that_ended_during_an_outage_is_said_to_have_ended(laptop: Lap
 def test_the_keepers_log_is_followed_when_it_is_cut_and_when_it_is_another(laptop: Laptop) -> None:
     log = state(laptop) / f"{key_of(Target(host='alice'))}.log"
     log.parent.mkdir(parents=True)
-    log.write_text("an old line\n" * (MOST_BYTES // 11))
+    log.write_text("an old line\n" * (MAX_BYTES // 11))
     os.chown(log, UID, UID)  # what is somebody else's is not read
     following = laptop.spawn_farlab("logs", "alice", "--keeper", "--follow", "--lines", "1")
     following.expect_exact("an old line\r\n")
-    log.write_bytes(log.read_bytes()[-MOST_BYTES // 4 :] + b"the first after it was cut\n")  # in its place, as a keeper
+    log.write_bytes(log.read_bytes()[-MAX_BYTES // 4 :] + b"the first after it was cut\n")  # in its place, as a keeper
     following.expect_exact("the first after it was cut\r\n")
     assert "an old line" not in following.before
     (log.parent / "another").write_text("the first of another\n")

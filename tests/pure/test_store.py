@@ -12,7 +12,7 @@ import pytest
 from farlab import paths, saved
 from farlab.errors import DiskFull, FarlabError, Internal
 from farlab.keeper.local_state import LocalState
-from farlab.keeper.log import MOST_BYTES, MOST_LINE, KeeperLog
+from farlab.keeper.log import MAX_BYTES, MAX_LINE, KeeperLog
 from farlab.keeper.web.addresses import label
 from farlab.model import Target
 
@@ -84,11 +84,11 @@ def test_a_directory_that_is_not_there_holds_no_session(tmp_path: Path, monkeypa
 
 
 def test_a_line_of_the_log_is_one_line_of_a_bounded_length(tmp_path: Path) -> None:
-    story = KeeperLog(tmp_path / "log")
-    story.tell("a\nb\x1b[31m\u202e" + "x" * 1_000_000)
+    log = KeeperLog(tmp_path / "log")
+    log.write("a\nb\x1b[31m\u202e" + "x" * 1_000_000)
     [line] = (tmp_path / "log").read_text().splitlines()
     assert "a bxxx" in line
-    assert len(line) < MOST_LINE + 30
+    assert len(line) < MAX_LINE + 30
 
 
 def a_pipe(path: Path, elsewhere: Path) -> None:
@@ -130,12 +130,12 @@ def test_what_is_no_file_of_ours_is_not_remembered_and_holds_nobody_up(
 def test_the_log_goes_nowhere_but_into_a_file_of_ours(make: Callable[[Path, Path], None], tmp_path: Path) -> None:
     """A keeper that opened a pipe would wait for ever; by a link it would cut, or add to, any file of its person's."""
     elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_bytes(b"x" * (2 * MOST_BYTES))
+    elsewhere.write_bytes(b"x" * (2 * MAX_BYTES))
     make(tmp_path / "log", elsewhere)
-    story = KeeperLog(tmp_path / "log")
-    story.tell("a line")
-    story.trim()
-    assert elsewhere.read_bytes() == b"x" * (2 * MOST_BYTES)
+    log = KeeperLog(tmp_path / "log")
+    log.write("a line")
+    log.trim()
+    assert elsewhere.read_bytes() == b"x" * (2 * MAX_BYTES)
 
 
 def test_a_file_of_ssh_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ class LocalState:
     def log(self, text: str) -> None:
         """One line of the log."""
         if not self._is_removed:
-            self._log.tell(text)
+            self._log.write(text)
 
     def trim_log(self) -> None:
         """Keep the log within its bounds."""

@@ -23,7 +23,7 @@ from .control_client import socket_path
 from .control_server import ControlServer
 from .control_socket import ControlSocket
 from .keeper import Keeper, Words
-from .log import Faults
+from .log import RateLimitedHandler
 from .web.proxy import Proxy
 from .web.site import LocalSite
 
@@ -79,7 +79,7 @@ def serve(beginning: StartupState) -> None:
 def bound_faults() -> None:
     """An exception in a callback costs what it came from, and few lines of the log: asyncio goes on, and logs it."""
     log = logging.getLogger("asyncio")
-    log.addHandler(Faults(sys.stderr.write))
+    log.addHandler(RateLimitedHandler(sys.stderr.write))
     log.propagate = False
 
 
