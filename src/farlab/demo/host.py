@@ -1,10 +1,10 @@
-"""The host of `farlab demo`: an SSH server inside this machine, and the janitor of everything that is about it.
+"""The host of `farlab demo`: an SSH server on this machine. It also removes everything if the demo itself cannot.
 
-`python -m farlab.demo.host DIRECTORY` listens on the loopback, lets in one throw-away key and runs the login shell in
+`python -m farlab.demo.host DIRECTORY` listens on the loopback, accepts one throw-away key and runs the login shell in
 a home of its own, below DIRECTORY. It prints its port, and ends when its standard input does.
 
-Rule: every process of the demo carries DIRECTORY in its environment, so that what is left can be found and ended:
-by the demo at its end, and by this host when the demo has gone without a word.
+Rule: every process of the demo has DIRECTORY in its environment, so that those that are left can be found and killed:
+by the demo at its end, and by this host when the demo has disappeared.
 """
 
 from __future__ import annotations
@@ -26,52 +26,52 @@ from typing import Any
 
 from ..host.server_process import login_shell
 
-MARK = "FARLAB_DEMO"
+DEMO_VARIABLE = "FARLAB_DEMO"
 HOST = "demo"
-_PATIENCE = 5.0
+_TERM_TIMEOUT = 5.0
 
 
 def main(base: Path) -> None:
-    """Be the host, and its janitor: what the laptop did not live to remove goes with it."""
+    """Be the host; at its end remove what the demo has left."""
     os.umask(0o077)
     try:
-        asyncio.run(_be_host(base))
+        asyncio.run(_serve(base))
     finally:
-        sweep(base)
+        kill_processes(base)
         shutil.rmtree(base, ignore_errors=True)
 
 
-def sweep(base: Path) -> list[int]:
-    """End every process that carries the mark of this demo: TERM, then KILL. Returns those that are left."""
+def kill_processes(base: Path) -> list[int]:
+    """End every process of this demo: TERM, then KILL. Returns those that are left."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in _marked(base):
+        for pid in _processes(base):
             with suppress(OSError):
                 os.kill(pid, number)
-        end = time.monotonic() + _PATIENCE
-        while _marked(base) and time.monotonic() < end:
+        end = time.monotonic() + _TERM_TIMEOUT
+        while _processes(base) and time.monotonic() < end:
             time.sleep(0.02)
-    return _marked(base)
+    return _processes(base)
 
 
-def _marked(base: Path) -> list[int]:
-    """Our processes but this one that were started with the mark; none where there is no `/proc` to tell."""
-    mark = f"{MARK}={base}".encode()
+def _processes(base: Path) -> list[int]:
+    """The processes of this demo but this one; none where there is no `/proc`."""
+    entry = f"{DEMO_VARIABLE}={base}".encode()
     return [
         pid
         for pid in map(int, filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else ()))
-        if pid != os.getpid() and _is_marked(pid, mark)
+        if pid != os.getpid() and _has_in_environment(pid, entry)
     ]
 
 
-def _is_marked(pid: int, mark: bytes) -> bool:
+def _has_in_environment(pid: int, entry: bytes) -> bool:
     try:
         is_ours = os.stat(f"/proc/{pid}").st_uid == os.getuid()
-        return is_ours and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return is_ours and entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
 
 
-async def _be_host(base: Path) -> None:
+async def _serve(base: Path) -> None:
     """Serve until standard input ends."""
     import asyncssh
 
@@ -82,24 +82,24 @@ async def _be_host(base: Path) -> None:
         0,
         server_host_keys=[host_key],
         authorized_client_keys=asyncssh.import_authorized_keys(key.export_public_key().decode()),
-        process_factory=functools.partial(_log_in, base),
+        process_factory=functools.partial(_run_login, base),
         encoding=None,
         gss_host=None,
         allow_pty=False,
         x11_forwarding=False,
         agent_forwarding=False,
     )
-    _furnish_home(base / "home")
-    _furnish_laptop(base, server.get_port(), key.export_private_key(), host_key.export_public_key())
+    _write_start_up_files(base / "home")
+    _write_ssh_config(base, server.get_port(), key.export_private_key(), host_key.export_public_key())
     print(server.get_port(), flush=True)  # noqa: T201 - for the process that started this one
-    over = asyncio.Event()
-    asyncio.get_running_loop().add_reader(0, over.set)
-    await over.wait()
+    has_ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(0, has_ended.set)
+    await has_ended.wait()
     server.close()
 
 
-async def _log_in(base: Path, process: Any) -> None:
-    """One command in the login shell, as `sshd` runs it: the shell's output ends it, not the shell."""
+async def _run_login(base: Path, process: Any) -> None:
+    """Run one command in the login shell as `sshd` does: it ends with the shell's output, not with the shell."""
     import asyncssh
 
     env = _home_environment(base)
@@ -123,14 +123,19 @@ async def _log_in(base: Path, process: Any) -> None:
 
 
 def _home_environment(base: Path) -> dict[str, str]:
-    """What a login finds: nothing of the person's own but PATH and language."""
-    kept = {name: word for name, word in os.environ.items() if name in ("LANG", "TZ") or name.startswith("LC_")}
-    ours = {"HOME": f"{base}/home", "XDG_RUNTIME_DIR": f"{base}/r", "TMUX_TMPDIR": f"{base}/r", MARK: str(base)}
+    """The environment of a login: nothing of the user's own but PATH and language."""
+    kept = {name: value for name, value in os.environ.items() if name in ("LANG", "TZ") or name.startswith("LC_")}
+    ours = {
+        "HOME": f"{base}/home",
+        "XDG_RUNTIME_DIR": f"{base}/r",
+        "TMUX_TMPDIR": f"{base}/r",
+        DEMO_VARIABLE: str(base),
+    }
     return {**kept, **ours, "USER": _user(), "LOGNAME": _user(), "PATH": os.pathsep.join(_path())}
 
 
 def _path() -> list[str]:
-    """Where the host's programs are: Jupyter beside this very Python, before everything else."""
+    """The host's PATH: Jupyter of this very Python comes first."""
     return [sysconfig.get_path("scripts"), *os.environ.get("PATH", os.defpath).split(os.pathsep)]
 
 
@@ -141,8 +146,8 @@ def _user() -> str:
         return HOST
 
 
-def _furnish_home(home: Path) -> None:
-    """Start-up files for every shell, since the system's own may set PATH anew; and Jupyter's, for root."""
+def _write_start_up_files(home: Path) -> None:
+    """Start-up files for every shell, since the system's own may set PATH; and a configuration of Jupyter for root."""
     path = shlex.quote(os.pathsep.join(_path()))
     for name in (".profile", ".bashrc", ".zshrc", ".kshrc"):
         (home / name).write_text(f"PATH={path}\nexport PATH\n")
@@ -154,12 +159,12 @@ def _furnish_home(home: Path) -> None:
         (home / ".jupyter/jupyter_server_config.json").write_text('{"ServerApp": {"allow_root": true}}\n')
 
 
-def _furnish_laptop(base: Path, port: int, key: bytes, host_key: bytes) -> None:
-    """The person's side of the keys: an `ssh_config` that knows this host and no other."""
+def _write_ssh_config(base: Path, port: int, key: bytes, host_key: bytes) -> None:
+    """The user's key and an `ssh_config` that knows this host and no other."""
     (base / "key").touch(mode=0o600)
     (base / "key").write_bytes(key)
     (base / "known_hosts").write_bytes(f"{HOST} ".encode() + host_key)
-    words = {
+    options = {
         "HostName": "127.0.0.1",
         "Port": port,
         "User": HOST,
@@ -172,7 +177,7 @@ def _furnish_laptop(base: Path, port: int, key: bytes, host_key: bytes) -> None:
         "UserKnownHostsFile": base / "known_hosts",
         "GlobalKnownHostsFile": "/dev/null",
     }
-    lines = [f"Host {HOST}", *(f"  {keyword} {word}" for keyword, word in words.items())]
+    lines = [f"Host {HOST}", *(f"  {keyword} {value}" for keyword, value in options.items())]
     (base / "ssh_config").write_text("\n".join(lines) + "\n")
 
 

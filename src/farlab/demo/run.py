@@ -1,9 +1,9 @@
-"""`farlab demo`: the main job against an SSH host inside this machine, for real, and nothing left of it.
+"""`farlab demo`: connects to an SSH server on this machine, for real, and removes everything afterwards.
 
-This process is the laptop: it calls the API as `farlab connect` and `farlab terminate` do, with the person's own
-`ssh`, and no change to `~/.ssh`. `demo_host` is the host, a process of its own.
+This process is the laptop: it calls the API as `farlab connect` and `farlab terminate` do, with the user's own `ssh`,
+and does not change `~/.ssh`. `demo.host` is the host, a process of its own.
 
-Rule: every file and socket of both lies below one private directory, which is gone at the end, however that comes.
+Rule: every file and socket of both lies below one private directory, which is removed at the end, however that comes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..client import sessions
 from ..errors import FarlabError, HostLacks, Internal, Interrupted, NoSession
 from ..model import Connected, OnProgress, Progress, SessionOptions, State, Target
 from ..transport.ssh import explain
-from .host import HOST, MARK, sweep
+from .host import DEMO_VARIABLE, HOST, kill_processes
 
 _READY_TIMEOUT = 30.0
 _END_TIMEOUT = 20.0
@@ -38,14 +38,14 @@ OpenBrowser = Callable[[str], str]
 
 
 def run(*, seconds: float | None, open_browser: OpenBrowser | None, tell: OnProgress) -> None:
-    """Do it all; returns when it is over. `seconds` None: Ctrl-C, SIGTERM or a hang-up ends it, and so does Jupyter."""
+    """Run the demo to its end. `seconds` None: until Ctrl-C, SIGTERM, a hang-up, or the user shuts Jupyter down."""
     _check()
-    bell = _Bell()
-    with bell.installed():
+    stop = _StopSignal()
+    with stop.handled():
         try:
-            with _host(bell, tell) as base:
-                _show(base, bell, seconds, open_browser, tell)
-        except _Over:
+            with _host(stop, tell) as base:
+                _run_session(base, stop, seconds, open_browser, tell)
+        except _DemoStopped:
             raise Interrupted("interrupted; everything was removed") from None
     with suppress(OSError):
         _tell(tell, "the demo has ended and removed everything")
@@ -61,21 +61,23 @@ def _check() -> None:
         raise explain.no_program("ssh")
 
 
-def _show(base: Path, bell: _Bell, seconds: float | None, open_browser: OpenBrowser | None, tell: OnProgress) -> None:
-    """Connect, let the person play, terminate."""
+def _run_session(
+    base: Path, stop: _StopSignal, seconds: float | None, open_browser: OpenBrowser | None, tell: OnProgress
+) -> None:
+    """Connect, wait until the user has seen enough, terminate."""
     target = Target(host=HOST, ssh_config=str(base / "ssh_config"))
     _tell(tell, f"`{command(target, 'connect')}`")
-    with _laptop(base), bell.heard(), _telling(target):
+    with _laptop(base), stop.raised(), _log_in_errors(target):
         connected = sessions.connect(target, SessionOptions(), tell=tell)
     try:
-        with bell.heard():
+        with stop.raised():
             _announce(connected, seconds, tell)
             trouble = open_browser(connected.open_url) if open_browser else ""
             if trouble:
                 _tell(tell, f"no browser was opened: {trouble}")
-        with _laptop(base), bell.heard():
-            _wait(seconds, bell)
-    except _Over:
+        with _laptop(base), stop.raised():
+            _wait(seconds, stop)
+    except _DemoStopped:
         pass
     finally:
         with suppress(OSError):  # the terminal may be gone
@@ -87,7 +89,7 @@ def _show(base: Path, bell: _Bell, seconds: float | None, open_browser: OpenBrow
 
 
 def _terminate(target: Target) -> str:
-    """End the session as anybody would. What that does not end is swept away later."""
+    """Terminate the session as `farlab terminate` does; returns what to tell. `kill_processes` ends what is left."""
     try:
         kernels = sessions.terminate(target).kernels
     except NoSession:
@@ -98,8 +100,8 @@ def _terminate(target: Target) -> str:
 
 
 @contextmanager
-def _telling(target: Target) -> Iterator[None]:
-    """An error's hint would be about a host that is gone when it is read: tell now what the logs would have told."""
+def _log_in_errors(target: Target) -> Iterator[None]:
+    """An error carries the keeper's log: when it is read, the host that its hint is about has been removed."""
     try:
         yield
     except FarlabError as error:
@@ -120,14 +122,14 @@ def _announce(connected: Connected, seconds: float | None, tell: OnProgress) -> 
     _tell(tell, f"the demo stops after {seconds:g} s, or with Ctrl-C" if seconds else "Ctrl-C stops the demo")
 
 
-def _wait(seconds: float | None, bell: _Bell) -> None:
-    """Until the time is over, or the person shut Jupyter down."""
+def _wait(seconds: float | None, stop: _StopSignal) -> None:
+    """Wait until the time is over, or the user has shut Jupyter down."""
     end = time.monotonic() + (seconds or float("inf"))
     while (left := end - time.monotonic()) > 0:
         if any(session.state is State.ENDED for session in sessions.sessions()):
             return
         time.sleep(min(1.0, left))
-        bell.check()
+        stop.check()
 
 
 def _tell(tell: OnProgress, text: str) -> None:
@@ -136,10 +138,14 @@ def _tell(tell: OnProgress, text: str) -> None:
 
 @contextmanager
 def _laptop(base: Path) -> Iterator[None]:
-    """The API keeps its files below `base` for a while; the browser must not, it has its own in those places."""
+    """Inside, the API keeps its files below `base`. A browser must not be started there: it has its own places."""
     before = dict(os.environ)
     os.environ.update(
-        {MARK: str(base), "XDG_STATE_HOME": f"{base}/laptop/state", "XDG_RUNTIME_DIR": f"{base}/laptop/run"}
+        {
+            DEMO_VARIABLE: str(base),
+            "XDG_STATE_HOME": f"{base}/laptop/state",
+            "XDG_RUNTIME_DIR": f"{base}/laptop/run",
+        }
     )
     try:
         yield
@@ -148,20 +154,21 @@ def _laptop(base: Path) -> Iterator[None]:
         os.environ.update(before)
 
 
-class _Over(BaseException):
-    """Somebody wants the demo to end."""
+class _DemoStopped(BaseException):
+    """The user wants the demo to end."""
 
 
-class _Bell:
-    """Ctrl-C, SIGTERM and a hang-up: remembered, and raised only where that leaves nothing half-made."""
+class _StopSignal:
+    """Remembers Ctrl-C, SIGTERM or a hang-up, and raises it only where that leaves nothing half-made."""
 
     def __init__(self) -> None:
-        self._rung = self._is_heard = False
+        self._has_come = self._may_raise = False
 
     @contextmanager
-    def installed(self) -> Iterator[None]:
+    def handled(self) -> Iterator[None]:
+        """Inside, the signals come here."""
         wanted = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # `nohup`
-        before = [(number, signal.signal(number, self._ring)) for number in wanted]
+        before = [(number, signal.signal(number, self._on_signal)) for number in wanted]
         try:
             yield
         finally:
@@ -169,30 +176,30 @@ class _Bell:
                 signal.signal(number, old)
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Inside, the bell raises `_Over`."""
-        self._is_heard = True
+    def raised(self) -> Iterator[None]:
+        """Inside, a signal raises `_DemoStopped`."""
+        self._may_raise = True
         try:
             self.check()
             yield
         finally:
-            self._is_heard = False
+            self._may_raise = False
 
     def check(self) -> None:
         """Raise it again: Python swallows what is raised while it frees an object."""
-        if self._rung:
-            raise _Over
+        if self._has_come:
+            raise _DemoStopped
 
-    def _ring(self, number: int, frame: FrameType | None) -> None:
-        self._rung = True
-        if self._is_heard:
-            self._is_heard = False
-            raise _Over
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._has_come = True
+        if self._may_raise:
+            self._may_raise = False
+            raise _DemoStopped
 
 
 @contextmanager
-def _host(bell: _Bell, tell: OnProgress) -> Iterator[Path]:
-    """A host that stands; the directory where everything is. All of it is gone afterwards."""
+def _host(stop: _StopSignal, tell: OnProgress) -> Iterator[Path]:
+    """A running host, and the directory of the demo, which is removed afterwards."""
     base = Path(tempfile.mkdtemp(prefix="farlab-demo-", dir="/tmp"))  # short: sockets lie below it
     try:
         for name in ("home", "r", "laptop", "laptop/run"):
@@ -204,38 +211,38 @@ def _host(bell: _Bell, tell: OnProgress) -> Iterator[Path]:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd="/",
-                env={**os.environ, MARK: str(base)},
+                env={**os.environ, DEMO_VARIABLE: str(base)},
                 start_new_session=True,
             )
         try:
-            with bell.heard():
+            with stop.raised():
                 port = _await_port(process, base)
                 _tell(tell, f"started a throw-away SSH host on 127.0.0.1:{port}; its files are in `{base}`")
             yield base
         finally:
             _end(process)
     finally:
-        left = sweep(base)
+        left = kill_processes(base)
         shutil.rmtree(base, ignore_errors=True)
     if left or base.exists():
         raise Internal(f"could not remove everything: {base} {left}", hint="")
 
 
 def _await_port(process: subprocess.Popen[bytes], base: Path) -> int:
-    """The host's port, which it prints when it listens."""
-    assert process.stdout is not None  # noqa: S101 - it was asked for
-    has_said, _, _ = select.select([process.stdout], [], [], _READY_TIMEOUT)
-    line = process.stdout.readline() if has_said else b""
+    """Wait until the host prints its port."""
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    is_ready, _, _ = select.select([process.stdout], [], [], _READY_TIMEOUT)
+    line = process.stdout.readline() if is_ready else b""
     if not line.strip().isdigit():
-        said = (base / "host.log").read_text("utf-8", "replace")
-        raise Internal("the demo's SSH host did not start", detail=said, hint="")
+        output = (base / "host.log").read_text("utf-8", "replace")
+        raise Internal("the demo's SSH host did not start", detail=output, hint="")
     return int(line)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """The host ends when we let go of its standard input."""
-    assert process.stdin is not None  # noqa: S101 - it was asked for
-    assert process.stdout is not None  # noqa: S101 - it was asked for
+    """End the host by closing its standard input."""
+    assert process.stdin is not None  # noqa: S101 - it is a pipe
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
     process.stdin.close()
     process.stdout.close()
     try:
