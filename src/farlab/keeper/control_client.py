@@ -1,8 +1,7 @@
-"""The client's end of a keeper's control socket, and where that socket is: blocking, without an event loop, which would
-cost start-up.
+"""The client's end of a keeper's control socket, and where that socket is. Blocking: an event loop would cost start-up.
 
-Each side checks that the other is the same user. Where the system has them (Linux) the keeper listens under an abstract
-name too, unix(7), which no cleaner can remove and no two can have.
+Each side checks that the other is the same user. On Linux the keeper listens under an abstract name too, unix(7), which
+no cleaner can remove and which only one process can have.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from ..protocol import peer
 MAX_LINE = 8 << 20
 HAS_ABSTRACT_NAMES = sys.platform.startswith("linux")
 WAIT_SLICE = 0.5
-"""Seconds that a wait goes on without a look: a Ctrl-C that comes just before it begins wakes nobody."""
+"""Seconds after which a wait begins anew: a Ctrl-C that comes just before a wait does not interrupt it."""
 
 Words = dict[str, Any]
 
@@ -37,34 +36,34 @@ def socket_path(target: Target) -> Path:
 
 
 def abstract_name(target: Target) -> bytes:
-    """The other name under which it listens, on Linux. Its keepers share what they remember: the state directory."""
+    """The abstract name under which it listens, on Linux: one for each state directory."""
     where = os.path.join(paths.state_directory(), saved.key_of(target))
     return b"\0farlab-" + hashlib.sha256(os.fsencode(where)).hexdigest()[:32].encode()
 
 
 def is_keeper_alive(target: Target) -> bool:
-    """Whether a keeper lives."""
-    channel = find(target)
-    if channel is not None:
-        channel.close()
-    return channel is not None
+    """Whether a keeper of `target` listens."""
+    client = find(target)
+    if client is not None:
+        client.close()
+    return client is not None
 
 
-def find(target: Target, patience: float = 5.0) -> ControlClient | None:
-    """A connection to the living keeper, or None. Raises KeeperSilent where so many wait that no more can."""
+def find(target: Target, timeout: float = 5.0) -> ControlClient | None:
+    """A connection to the keeper, or None where there is none. Raises KeeperSilent where its accept queue is full."""
     with suppress(OSError):
         try:
-            return ControlClient(socket_path(target), patience)
+            return ControlClient(socket_path(target), timeout)
         except (BlockingIOError, TimeoutError):
             raise silent_error(target, None) from None
     if HAS_ABSTRACT_NAMES:
         with suppress(OSError):
-            return ControlClient(abstract_name(target), patience)
+            return ControlClient(abstract_name(target), timeout)
     return None
 
 
 def silent_error(target: Target, pid: int | None) -> KeeperSilent:
-    """The error for a keeper that lives, as that process, and does not answer."""
+    """The error for a keeper that runs, as process `pid`, and does not answer."""
     which = f" (process {pid})" if pid else ""
     message = f"the keeper of session `{target.name}` on `{target.host}`{which} does not answer"
     if pid is None:
@@ -77,17 +76,17 @@ def silent_error(target: Target, pid: int | None) -> KeeperSilent:
 
 
 class ControlClient:
-    """One connection, at the other end: blocking, without an event loop, which would cost start-up."""
+    """One connection to a keeper."""
 
-    def __init__(self, address: Path | bytes, patience: float = 5.0) -> None:
-        """`address` is a path or an abstract name. Raises OSError where nobody of ours listens.
+    def __init__(self, address: Path | bytes, timeout: float = 5.0) -> None:
+        """`address` is a path or an abstract name. Raises OSError where no process of this user listens there.
 
-        Not every system tells who listens: a path must be one at which nobody else can.
+        Not every system tells who listens, so a path must be one at which no other user can.
         """
         if isinstance(address, Path) and not paths.is_private_socket(address):
             raise PermissionError(f"`{address}` is no private socket of ours")
         self._sock = socket.socket(socket.AF_UNIX)
-        self._sock.settimeout(patience)
+        self._sock.settimeout(timeout)
         self._buffer = b""
         try:
             self._sock.connect(address if isinstance(address, bytes) else str(address))
@@ -99,12 +98,12 @@ class ControlClient:
         self._sock.setblocking(True)
 
     def send(self, **words: object) -> None:
-        """Send one line; nothing happens if the other side has gone: what it said before, or its end, is heard."""
+        """Send one line. Does nothing where the keeper has gone: `receive` returns what it had sent, then None."""
         with suppress(OSError):
             self._sock.sendall(json.dumps(words).encode() + b"\n")
 
     def receive(self, timeout: float | None = None) -> Words | None:
-        """The next words; None at the end, and for what no keeper says. Raises TimeoutError after `timeout` seconds."""
+        """The next message; None at the end, and for anything else. Raises TimeoutError after `timeout` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
         while b"\n" not in self._buffer:
             left = WAIT_SLICE if end is None else max(end - time.monotonic(), 0.0)
@@ -121,10 +120,10 @@ class ControlClient:
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         try:
-            words = json.loads(line)
+            message = json.loads(line)
         except (ValueError, RecursionError):
             return None
-        return words if isinstance(words, dict) else None
+        return message if isinstance(message, dict) else None
 
     @property
     def pid(self) -> int | None:
@@ -136,7 +135,7 @@ class ControlClient:
 
 
 def is_listening(address: Path | bytes) -> bool:
-    """Whether somebody of ours listens there."""
+    """Whether a process of this user listens there."""
     try:
         ControlClient(address).close()
     except OSError:

@@ -1,4 +1,4 @@
-"""The keeper's end of its private socket: who speaks to it, line of JSON by line of JSON."""
+"""The keeper's end of its control socket: a client sends and receives lines of JSON."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ CLOSE_TIMEOUT = 2.0
 
 
 class ControlConnection:
-    """One connection, at the keeper's end."""
+    """The connection of one client."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
     async def receive(self) -> Words | None:
-        """The next words; None at the end or for what nobody of ours says."""
+        """The next message; None at the end, and for anything else."""
         try:
             line = await self._reader.readline()
-            words = json.loads(line) if line else None
+            message = json.loads(line) if line else None
         except (OSError, ValueError, RecursionError):
             return None
-        return words if isinstance(words, dict) else None
+        return message if isinstance(message, dict) else None
 
     def send(self, **words: object) -> None:
-        """Send one line; nothing happens if the other side has gone. Whoever does not read what it is told is left."""
+        """Send one line. Does nothing where the client has gone, and drops one that does not read what it is sent."""
         if self._writer.is_closing():
             return
         if self._writer.transport.get_write_buffer_size() > MAX_UNSENT:
@@ -53,17 +53,17 @@ class ControlConnection:
         self._writer.transport.abort()
 
 
-async def serve(listener: socket.socket, serve_peer: Callable[[ControlConnection], Awaitable[None]]) -> asyncio.Server:
-    """Run `serve_peer` for each connection of this user."""
+async def serve(listener: socket.socket, handle: Callable[[ControlConnection], Awaitable[None]]) -> asyncio.Server:
+    """Run `handle` for each connection of this user."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = ControlConnection(reader, writer)
+        client = ControlConnection(reader, writer)
         try:
             if is_same_user(writer.get_extra_info("socket")):
-                await serve_peer(peer)
+                await handle(client)
         except asyncio.CancelledError:
             pass  # the loop ends: asyncio 3.11 takes a cancelled task of a server for an error, and prints it
         finally:
-            await peer.close()
+            await client.close()
 
     return await asyncio.start_unix_server(connected, sock=listener, limit=MAX_LINE)

@@ -1,8 +1,6 @@
-"""The private socket of a keeper: made, and reached, without an event loop, which would cost start-up.
+"""Makes the control socket of a keeper, and makes it again where a cleaner has removed it.
 
-It lies in a directory of ours alone, and each side checks that the other is the same user. Where the system has them
-(Linux) the keeper listens under an abstract name too, unix(7), which no cleaner can remove and no two can have. Both
-speak in lines of JSON; `peers` is the other half.
+Its path is in a private directory; on Linux it has an abstract name, too (see `control_client`).
 """
 
 from __future__ import annotations
@@ -19,11 +17,11 @@ from ..errors import FarlabError
 from .control_client import HAS_ABSTRACT_NAMES, is_listening
 
 _TOUCHED = 3600.0
-"""Seconds after which a file is touched again: there are programs that remove from `/tmp` what is old."""
+"""Seconds after which the file is touched again: some systems remove old files from `/tmp`."""
 
 
 class ControlSocket:
-    """Where a keeper is reached: at `path`, and by an abstract `name`, the way in where that path was removed."""
+    """Listens at `path`, and under an abstract `name`, which still works where that path was removed."""
 
     def __init__(self, path: Path, name: bytes) -> None:
         """Raises `AlreadyListening` where another keeper has that name; DiskFull, Internal."""
@@ -43,12 +41,12 @@ class ControlSocket:
                     os.utime(self.path)
             return None
         if found is not None and is_listening(self.path):
-            return None  # by whomever: he will find that he is not alone
+            return None  # another keeper, which will find this one by its abstract name
         try:
             paths.make_private(self.path.parent)
             listener, self._made = listen(self.path), self.path.stat()
         except (OSError, FarlabError):
-            return None  # no room, or no directory to make it in: perhaps the next time
+            return None  # a full disk, or no directory: perhaps the next time
         return listener
 
     def remove(self) -> None:
@@ -59,11 +57,11 @@ class ControlSocket:
 
 
 class AlreadyListening(Exception):
-    """A living keeper listens there already."""
+    """Another keeper listens there already."""
 
 
 def _listen_at(name: bytes) -> socket.socket | None:
-    """A listening socket of that abstract name; None where there are no such, or a stranger sits on it."""
+    """A listening socket of that abstract name; None where the system has none, or another user took it."""
     if not HAS_ABSTRACT_NAMES:
         return None
     listener = socket.socket(socket.AF_UNIX)
@@ -80,7 +78,7 @@ def _listen_at(name: bytes) -> socket.socket | None:
 
 
 def listen(path: Path) -> socket.socket:
-    """A listening socket at `path`, which appears only when one can connect to it. Raises DiskFull, Internal."""
+    """A listening socket at `path`, which appears only once one can connect to it. Raises DiskFull, Internal."""
     new = path.with_suffix(".new")
     listener = socket.socket(socket.AF_UNIX)
     try:
