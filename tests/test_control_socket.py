@@ -22,6 +22,7 @@ from farlab.keeper.web.proxy import Proxy
 from farlab.keeper.web.site import LocalSite
 from farlab.model import State, Target
 from farlab.transport.base import CREDENTIALS
+from farlab.transport.choose import for_target
 
 TALKS = 20_000
 ODD: list[Any] = [
@@ -138,7 +139,8 @@ async def keeping() -> AsyncIterator[tuple[Keeper, Proxy, LocalSite]]:
     """A keeper that nobody has make links."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
-    keeper = Keeper(Target(host="far"), listener.getsockname()[1], "/nowhere", on_next_request=lambda _, data: data)
+    target, port = Target(host="far"), listener.getsockname()[1]
+    keeper = Keeper(target, port, for_target(target), "/nowhere", on_next_request=lambda _, data: data)
     site = LocalSite(keeper)
     proxy = Proxy([listener], keeper, site)
     try:

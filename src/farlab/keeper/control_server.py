@@ -81,7 +81,7 @@ class ControlServer:
             "ask": self._prompts.ask,
         }.get(str(message.get("op")))
         if handle is None:
-            client.send(error=Internal("the keeper does not know this request").as_json())
+            client.send(error=Internal("unknown request").as_json())
             return
         try:
             await handle(client, message)
