@@ -15,7 +15,7 @@ from .. import paths, saved
 from ..advice import command
 from ..errors import FarlabError, Internal, Interrupted, NoSession, NotAnswering
 from ..model import Connected, Kernel, SessionStatus, State
-from ..protocol.records import Wrong
+from ..protocol.records import InvalidMessage
 from . import control_messages, notes, report
 from .control_connection import ControlConnection, Words
 from .keeper import Keeper
@@ -85,8 +85,8 @@ class ControlServer:
             return
         try:
             await handle(client, message)
-        except Wrong as wrong:
-            client.send(error=control_messages.refusal(wrong).as_json())
+        except InvalidMessage as error:
+            client.send(error=control_messages.refusal(error).as_json())
         except FarlabError as error:
             client.send(error=error.as_json())
 
