@@ -8,7 +8,7 @@ from typing import Any
 from ..durations import format_duration
 from ..errors import FarlabError, from_json
 from ..model import Connected, SessionStatus, State, Target
-from ..transport.host_messages import SessionInfo
+from ..protocol.mux_messages import SessionInfo
 
 _VOLATILE = frozenset(
     {"at", "last_heard", "round_trip", "streams", "bytes_in", "bytes_out", "bytes_held", "longest_outage"}
