@@ -125,7 +125,7 @@ def test_a_port_that_another_has_on_any_address_is_not_taken(laptop: Laptop, els
         assert re.search(where, error["detail"]), error
         second = steps.connect(laptop, "alice")
         assert second["port"] != first
-        assert f"port {first} is taken" in second["notes"][0]
+        assert f"port {first} is in use" in second["notes"][0]
     steps.done(laptop, "disconnect", "alice")
 
 
