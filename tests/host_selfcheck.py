@@ -25,11 +25,11 @@ def prepare(source, tests):
 
 def compile_all(folder):
     """Every module for the host must be this Python's syntax. Returns how many there are."""
-    names = [name for name in sorted(os.listdir(folder)) if name.endswith(".py")]
-    for name in names:
-        with open(os.path.join(folder, name), encoding="utf-8") as file:
-            compile(file.read(), name, "exec")
-    return len(names)
+    paths = [os.path.join(top, name) for top, _, names in os.walk(folder) for name in names if name.endswith(".py")]
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            compile(file.read(), path, "exec")
+    return len(paths)
 
 
 def live(seed):

@@ -30,7 +30,7 @@ def at_once(laptop: Laptop, *words: str, times: int = MANY) -> list[tuple[int, A
 
 def servers(host: Host, person: str) -> list[Any]:
     """The notebook servers that run, by the file that each of them was started from."""
-    return [it for it in host.processes(person) if "serve" in it.argv or "farlab.host.run_jupyter" in it.argv]
+    return [it for it in host.processes(person) if "farlab.host.run_jupyter" in it.argv]
 
 
 @pytest.mark.jupyter

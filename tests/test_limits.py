@@ -31,7 +31,7 @@ for number in range({LINES}):
     print('%09d' % number + 'x' * 90)
 open('printed', 'w').close()
 """
-OURS = ("host.anchor", "run_jupyter serve", "ipykernel_launcher")
+OURS = ("host.anchor", "host.run_jupyter", "ipykernel_launcher")
 """What must live through it, by the words of its command line."""
 
 
@@ -147,7 +147,7 @@ class Sink:
 def test_an_answer_that_ends_while_the_laptop_is_away_comes_whole(laptop: Laptop, host: Host, bed: Bed) -> None:
     digest = write_big(host, "alice", 40)
     with session(laptop, "alice", "--keep-host", "256M") as address, contextlib.closing(address.http()) as connection:
-        server = pid_of(host, "run_jupyter serve")
+        server = pid_of(host, "host.run_jupyter")
         assert len(address.ask("GET", "/files/big")[2]) == 40 * MIB  # so that all is loaded
         before = descriptors(server)
         connection.request("GET", "/files/big", headers={**address.login, "Connection": "close"})
@@ -179,7 +179,7 @@ def test_a_line_without_a_link_is_kept_as_long_as_was_said(laptop: Laptop, host:
     with session(laptop, "alice", "--keep-hours", "0.0005") as address, address.kernel() as kernel:
         pid = address.connected["pid"]
         assert kernel.run("1") == ""
-        server = pid_of(host, "run_jupyter serve")
+        server = pid_of(host, "host.run_jupyter")
         joined = descriptors(server)
         with out_of_reach(bed, laptop):
             wait_for("the server to lose the connection", lambda: descriptors(server) < joined, timeout=30)

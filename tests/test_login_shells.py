@@ -42,7 +42,7 @@ def test_every_login_shell_runs_the_launcher_with_paths_of_any_name(
         env["FARLAB_LAUNCH_RUNTIME"] = plain(str(runtime))
         line = " && ".join((step("setup"), "exec " + step("launch")))
         run(shell, [*interactive, "-c", line], home, env)
-        words = ["-I", "-S", f"{runtime}/farlab-anchor", "farlab.host.run_jupyter", "STEP", str(runtime)]
+        words = ["-I", "-S", f"{runtime}/farlab-anchor", "farlab.host.login_shell", "STEP", str(runtime)]
         expected = "".join(f"{word}\n" for word in words)
         assert said.read_text() == expected.replace("STEP", "setup") + expected.replace("STEP", "launch")
         made = {path.name for path in home.rglob("*")}

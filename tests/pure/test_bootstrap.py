@@ -38,7 +38,10 @@ def test_a_packed_module_means_what_its_source_means(module: str) -> None:
 
 
 def test_every_module_of_the_host_is_packed() -> None:
-    found = {f"{path.parent.name}.{path.stem}" for name in ("host", "mux") for path in (SOURCE / name).glob("*.py")}
+    paths = [
+        path.relative_to(SOURCE).with_suffix("") for name in ("host", "mux") for path in (SOURCE / name).rglob("*.py")
+    ]
+    found = {".".join(path.parts) for path in paths}
     assert {name for name in found if not name.endswith("__init__")} == {
         name for name in PACKED if not name.startswith("protocol.")
     }

@@ -59,9 +59,9 @@ def test_every_rule_is_met_by_a_case() -> None:
         met |= {rule.message for rule in (*SSH, *SHELL) if _shape(rule.message).search(error.message)}
     missing = {rule.message for rule in (*SSH, *SHELL)} - met
     assert missing <= {
-        "`ssh` does not take `{host}` for a host",  # check_host refuses it first
+        "`ssh` does not accept `{host}` as a host name",  # check_host refuses it first
         "`ssh` does not know who you are on this machine",
-        "the login shell on `{host}` does not find `sh`",
+        "the login shell on `{host}` cannot find `sh`",
         "cannot reach `{host}`: {why}",
     }
 

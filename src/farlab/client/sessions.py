@@ -209,14 +209,18 @@ def logs(
 @_with_hints
 def attach_command(target: Target) -> list[str]:
     """The argv that enters the tmux session of `target` in this terminal. Raises `Usage` if it runs without tmux."""
+    from ..host.launchers.known import named
+
     known = None
     with suppress(KeeperSilent):  # tmux works without it
         known = keeper_client.status(target)
-    if known and known.launcher not in ("", "tmux"):
+    name = known.launcher if known and known.launcher else "tmux"
+    argv = named(name).attach_argv(named(name).handle_for(target.name))
+    if argv is None:
         hint = "`{farlab logs HOST -f}` follows its log instead"
-        raise Usage(f"session `{target.name}` on `{target.host}` runs without tmux ({known.launcher})", hint=hint)
-    # zsh would look for a program `=farlab-…`
-    argv = for_target(target).attach_argv(f"exec tmux attach-session -t '=farlab-{target.name}'")
+        raise Usage(f"session `{target.name}` on `{target.host}` runs without tmux ({name})", hint=hint)
+    words = (each if each.replace("-", "").isalnum() else f"'{each}'" for each in argv)  # for zsh `=NAME` is a program
+    argv = for_target(target).attach_argv("exec " + " ".join(words))
     if argv is None:
         raise Usage(f"cannot open a terminal on `{target.host}`", hint="")
     return argv

@@ -17,9 +17,10 @@ import time
 from contextlib import suppress
 
 from farlab.host import control, directories, processes, system
+from farlab.host.launchers.base import Hold
+from farlab.host.launchers.known import named
 from farlab.host.reactor import Faults, Reactor
 from farlab.host.server_process import Server
-from farlab.host.tmux import GRACE, TmuxPane
 from farlab.mux import frames
 from farlab.mux.pipes import LinkPipes
 
@@ -50,7 +51,6 @@ class Anchor(object):
             self.spec = json.load(file)
         os.unlink(path)
         adopted = self.spec["adopt"] or {}
-        self._terminal = TmuxPane()
         self.token = adopted.get("token") or os.urandom(24).hex()
         self.record = dict(
             processes.here(os.getpid()),
@@ -58,7 +58,8 @@ class Anchor(object):
             runtime=runtime,
             token=self.token,
             anchor={"pid": os.getpid(), "start": processes.start_time(os.getpid())},
-            launcher="tmux" if self._terminal.is_tmux else "detached",
+            launcher=self.spec["launcher"],
+            handle=self.spec["handle"],
             transport="unix",
             created=adopted.get("created") or time.time(),
             environment=(adopted or self.spec["wish"]).get("environment") or "",
@@ -67,6 +68,7 @@ class Anchor(object):
         self._record_path = os.path.join(self.spec["directory"], "record.json")
         self.loop = Reactor(Faults(os.path.join(self.spec["directory"], "log")).tell)
         self.server = Server(self.loop, self.spec, self.token, self.changed)
+        self._hold = Hold()
         self.lines = {}
         self._most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE
         self._stoppers = []
@@ -78,8 +80,8 @@ class Anchor(object):
         control.listen(self, os.path.join(self.spec["runtime"], "anchor.sock"))
         self.save()
         self._hear_signals()
-        self._terminal.hold()
-        self._terminal.print("farlab session `%s`; log: %s/log" % (self.spec["name"], self.spec["directory"]))
+        self._hold = named(self.spec["launcher"]).hold(self.spec["handle"])
+        self._hold.print("farlab session `%s`; log: %s/log" % (self.spec["name"], self.spec["directory"]))
         if self.spec["adopt"]:
             self.server.adopt(self.spec["adopt"])
         else:
@@ -123,20 +125,21 @@ class Anchor(object):
     def _signalled(self, hears):
         for number in hears.recv(64):
             if number == signal.SIGHUP:
-                self._hung_up(time.monotonic() + GRACE)
+                self._hung_up(time.monotonic() + self._hold.grace)
             elif number == signal.SIGTERM:
                 self.server.stop(is_hosts=True)
 
     def _hung_up(self, deadline):
         """Our terminal has gone: its person has ended the tmux session, or tmux was killed, which is nobody's wish."""
-        if self._terminal.is_killed:
-            self._terminal.lose()
-            self.record["launcher"] = "detached"
+        if self._hold.is_crashed:
+            self._hold.release()
+            self._hold = Hold()
+            self.record.update(launcher="detached", handle={})
             self.changed()
-        elif self._terminal.is_tmux and time.monotonic() < deadline:
+        elif time.monotonic() < deadline:
             self.loop.call_later(0.02, self._hung_up, deadline)
         else:
-            self._terminal.let_go()
+            self._hold.release()
             self.server.stop()
 
     # the server ------------------------------------------------------------------------------------------
@@ -146,7 +149,7 @@ class Anchor(object):
         server = self.server
         if server.state == "up" and not self._is_up:
             self._is_up = True
-            self._terminal.print("%s is running; Ctrl-b d detaches" % server.told.get("server"))
+            self._hold.print("%s is running; Ctrl-b d detaches" % server.told.get("server"))
         if server.state != "ended":
             with suppress(OSError):  # a full disk: the last record holds, and the next change tries again
                 self.save()
@@ -181,7 +184,7 @@ class Anchor(object):
         for process in processes.kernels_of(self.spec["runtime"]):
             processes.end_process(process)
         directories.remove_runtime(self.spec["runtime"])
-        self._terminal.close()
+        self._hold.close()
         if ending["code"] == "ended":
             self.record = {key: self.record[key] for key in ("name", "node", "launcher")}
             self.record["ended"] = ending

@@ -2,11 +2,11 @@
 
 import os
 import re
-import shutil
 from contextlib import suppress
 
 from farlab.host import directories, processes, system
 from farlab.host.failure import Failure
+from farlab.host.launchers.known import of_record
 from farlab.host.session_files import NAME, Session, read_json
 
 MOST_LOG = 1 << 20
@@ -31,7 +31,9 @@ def stop(link, request):
                     processes.end_process(process)
             for process in processes.kernels_of(record["runtime"]) if "runtime" in record else ():
                 processes.end_process(process)
-            end_tmux(session.name, record)
+            if "anchor" in record:
+                launcher, handle = of_record(record, session.name)
+                launcher.stop(handle, record["anchor"]["pid"])
             session.sweep()
         directories.remove_empty(directories.state_base())
         if state in ("alive", "orphan"):
@@ -68,22 +70,6 @@ def stop_by_anchor(link, session, hangs):
             session.ask(op="stop", timeout=STOP_TIMEOUT)[0].close()
             return
     link.say(progress="stop", text="the session does not answer; killing its processes")
-
-
-def end_tmux(name, record):
-    """Kill the session's tmux session where it stayed behind (`remain-on-exit`): only if its pane was ours."""
-    if record.get("launcher") != "tmux" or "anchor" not in record or not shutil.which("tmux"):
-        return
-    import subprocess  # 10 ms, and only to terminate
-
-    target = "=farlab-%s:" % name
-    panes = subprocess.run(
-        ["tmux", "list-panes", "-t", target, "-F", "#{pane_pid}"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ).stdout.split()
-    if panes == [str(record["anchor"]["pid"]).encode()]:
-        subprocess.run(["tmux", "kill-session", "-t", target[:-1]], stderr=subprocess.DEVNULL)
 
 
 def describe(session):

@@ -1,6 +1,6 @@
-"""Which Python becomes the server, and as which app. Standard library, Python 3.6.
+"""Finds the Pythons of a user that could be the notebook server, and as which app. Standard library, Python 3.6.
 
-What a person's own `jupyter lab` would run comes first. Each candidate is asked, in a directory of nobody's, before it
+What the user's own `jupyter lab` would run comes first. Each candidate is asked, in a directory of nobody's, before it
 is believed: only a Python knows what it sees, and what only looks like one would take our program for its own.
 """
 
@@ -9,6 +9,15 @@ import os
 import subprocess
 
 from farlab.host.failure import Failure
+
+MYPY = False
+if MYPY:
+    from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+
+    Package = Dict[str, Any]
+    Packages = Dict[str, Package]
+    Offer = Tuple[Optional[str], Optional[str], Optional[str]]
+    Chosen = Tuple["Environment", str, str]
 
 APPS = ("lab", "notebook", "nbclassic", "server")
 PACKAGES = {"lab": "jupyterlab", "notebook": "notebook", "nbclassic": "nbclassic", "server": "jupyter_server"}
@@ -45,51 +54,79 @@ listed = [name for place in sys.path for name in names(place)]
 print(json.dumps({each: found(each) for each in %r}))""" % (MARK, sorted(PACKAGES.values()))
 
 
-def find(wanted):
-    """`(python, app, title)` of the first Python of the login shell's PATH that has the app wanted, or any."""
-    reasons, opaque, asked = [], [], {}
-    for program, python, is_jupyters in candidates():
-        if python not in asked:
-            asked[python] = ask(python) if python else None
-        if asked[python] is None:
-            opaque += [program] if is_jupyters and program not in opaque else []
+class Environment(object):
+    """A Python that may become the server, and what it says it has."""
+
+    def __init__(self, kind: str, python: str, program: str = "", variables: "Optional[Dict[str, str]]" = None) -> None:
+        self.kind = kind
+        """`jupyter`: behind a program of Jupyter's; `python`: on PATH, or named; `virtualenv`, `conda`: named."""
+        self.python = python
+        """Its path; "" where `program` does not say which one it runs."""
+        self.program = program or python
+        """What led to it."""
+        self.variables = variables or {}
+        """What entering it sets in the environment."""
+        self.packages = None  # type: Optional[Packages]
+        """What it has of Jupyter, by package; None where it is no Python that we can use, or does not say."""
+
+    def offer(self, app: "Optional[str]") -> "Offer":
+        """App and title of the best it could be, or why one that it has cannot be used: `(app, title, reason)`."""
+        return choice(self.packages or {}, app)
+
+
+def find(named: "Optional[str]", environ: "Mapping[str, str]") -> "Iterator[Environment]":
+    """The environments in the order in which they would be used, each asked when its turn comes.
+
+    `named`: a virtual or conda environment, by path or name, or a Python by path; there is one, or none. None: what the
+    PATH of `environ` has. Changes nothing, and needs no session.
+    """
+    asked = {}  # type: Dict[str, Optional[Packages]]
+    for each in candidates(environ) if named is None else filter(None, [of_name(named, environ)]):
+        if each.python not in asked:
+            asked[each.python] = ask(each.python, environ) if each.python else None
+        each.packages = asked[each.python]
+        yield each
+
+
+def choose(found: "Iterable[Environment]", named: "Optional[str]", app: "Optional[str]") -> "Chosen":
+    """`(environment, app, title)` of the first that has the app, or any app; found by `find(named, …)`. Raises Failure.
+
+    An environment that the user has named is not passed over, nor is what they get by hand.
+    """
+    reasons, opaque, is_none = [], "", True
+    for each in found:
+        is_none = False
+        if each.packages is None:
+            opaque = opaque or (each.program if each.kind == "jupyter" else "")
+            if named:
+                message = "`%s` is not a Python 3.6 or later" % each.python
+                raise Failure("no-environment", message, detail="", hint="not-python")
             continue
-        app, title, reason = choice(asked[python], wanted)
-        if app:
-            return python, app, title
-        if reason and is_jupyters:  # what a person gets by hand: not another one instead
-            raise too_old(python, reason)
-        reasons += [(python, reason)] if reason else []
+        best, title, reason = each.offer(app)
+        if best and title:
+            return each, best, title
+        if reason and (named or each.kind == "jupyter"):
+            raise too_old(each.python, reason)
+        if named:
+            raise Failure("no-jupyter", "`%s` has no %s" % (each.python, TITLES[app or "lab"]), detail="")
+        reasons += [(each.python, reason)] if reason else []
+    if named and is_none:
+        raise Failure("no-environment", "found no environment `%s`" % named, detail="")
     if reasons:
         raise too_old(*reasons[0])
-    message = "your login shell finds no %s" % TITLES[wanted or "lab"]
+    message = "your login shell finds no %s" % TITLES[app or "lab"]
     if opaque:
-        message += "; cannot tell which Python `%s` runs" % opaque[0]
+        message += "; cannot tell which Python `%s` runs" % opaque
         raise Failure("no-jupyter", message, detail="", hint="opaque")
     raise Failure("no-jupyter", message, detail="")
 
 
-def of_environment(environment, wanted):
-    """The same of a virtual or conda environment, by path or name; or of a Python, by path."""
-    python = python_of(environment)
-    found = ask(python)
-    if found is None:
-        message = "`%s` is not a Python 3.6 or later" % python
-        raise Failure("no-environment", message, detail="", hint="not-python")
-    app, title, reason = choice(found, wanted)
-    if reason:
-        raise too_old(python, reason)
-    if not app:
-        raise Failure("no-jupyter", "`%s` has no %s" % (python, TITLES[wanted or "lab"]), detail="")
-    return python, app, title
-
-
-def too_old(python, reason):
+def too_old(python: str, reason: str) -> Failure:
     return Failure("no-jupyter", "`%s` has %s" % (python, reason), detail="", hint="old")
 
 
-def choice(found, wanted):
-    """App and title of the best that a Python has, or why one that it has cannot be used: `(app, title, reason)`."""
+def choice(found: "Packages", wanted: "Optional[str]") -> "Offer":
+    """`Environment.offer` for what a Python has."""
     reason = None
     for app in [wanted] if wanted else APPS:
         package = found.get(PACKAGES[app])
@@ -109,14 +146,14 @@ def choice(found, wanted):
     return None, None, reason
 
 
-def newest(package):
+def newest(package: "Package") -> str:
     """The version of a package; "" where it tells none. What an upgrade has left beside it does not count."""
     return max(package["versions"], key=numbers, default="")
 
 
-def numbers(version):
+def numbers(version: str) -> "Tuple[int, ...]":
     """The leading numbers of a version, to compare: (1, 9) of "1.9.0rc1" is (1, 9, 0)."""
-    found = []
+    found = []  # type: List[int]
     for part in version.split("."):
         digits = part[: len(part) - len(part.lstrip("0123456789"))]
         found += [int(digits)] if digits else []
@@ -125,91 +162,90 @@ def numbers(version):
     return tuple(found)
 
 
-def is_old(server):
+def is_old(server: "Package") -> bool:
     """Whether a Jupyter Server cannot listen on a private socket: by its version, else by what is in it."""
     version = numbers(newest(server))
     return version < OLDEST if version else server["knows_sock"] is False
 
 
-def ask(python):
+def ask(python: str, environ: "Mapping[str, str]") -> "Optional[Packages]":
     """What a Python says it has, by package; None where it is none, or too old for us."""
     null = subprocess.DEVNULL
-    env = dict(os.environ, PYTHONSAFEPATH="1")  # from 3.11 on; before, the working directory comes first: it is `/`
+    env = dict(environ, PYTHONSAFEPATH="1")  # from 3.11 on; before, the working directory comes first: it is `/`
     try:
-        words = [python, "-c", ASK]
-        said = subprocess.run(
-            words, stdin=null, stdout=subprocess.PIPE, stderr=null, timeout=ASK_TIMEOUT, cwd="/", env=env
+        argv = [python, "-c", ASK]
+        asked = subprocess.run(
+            argv, stdin=null, stdout=subprocess.PIPE, stderr=null, timeout=ASK_TIMEOUT, cwd="/", env=env
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    _, mark, answer = said.stdout.decode("utf-8", "replace").partition("\n" + MARK)
+    _, mark, answer = asked.stdout.decode("utf-8", "replace").partition("\n" + MARK)
     lines = answer.splitlines()
     if not mark or len(lines) < 2 or numbers(lines[0]) < (3, 6):
         return None
     try:
-        return json.loads(lines[1])
+        found = json.loads(lines[1])
     except ValueError:
         return None
+    return found if isinstance(found, dict) else None
 
 
 # where to look -------------------------------------------------------------------------------------------
 
 
-def candidates():
-    """In the order to try them, as PATH has them: `(program, python, whether it is Jupyter's)`.
+def candidates(environ: "Mapping[str, str]") -> "Iterator[Environment]":
+    """In the order to try them, as PATH has them.
 
-    `python` is "" where a program does not say which one it runs. Relative places on PATH do not count: they would be
-    places in the directory that the session is for, which may be anybody's.
+    Relative folders on PATH do not count: they would be in the directory that the session is for, which may be
+    anybody's.
     """
     for name in ("jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter", "python3", "python"):
-        for program in on_path(name):
-            is_jupyters = name.startswith("jupyter-")  # `jupyter` alone comes with a mere kernel, too
-            if name.startswith("python"):
-                yield program, program, False
-            else:
-                for python in interpreters_of(program) or [""]:
-                    yield program, python, is_jupyters
+        kind = "jupyter" if name.startswith("jupyter-") else "python"  # `jupyter` alone comes with a mere kernel, too
+        for program in on_path(name, environ):
+            pythons = [program] if name.startswith("python") else interpreters_of(program, environ) or [""]
+            for python in pythons:
+                yield Environment(kind, python, program)
 
 
-def on_path(name):
-    places = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    programs = [os.path.join(place, name) for place in places if os.path.isabs(place)]
+def on_path(name: str, environ: "Mapping[str, str]") -> "List[str]":
+    folders = environ.get("PATH", os.defpath).split(os.pathsep)
+    programs = [os.path.join(folder, name) for folder in folders if os.path.isabs(folder)]
     return [each for each in programs if is_program(each)]
 
 
-def is_program(path):
+def is_program(path: str) -> bool:
     return os.path.isabs(path) and os.path.isfile(path) and os.access(path, os.X_OK)
 
 
-def interpreters_of(script):
+def interpreters_of(script: str, environ: "Mapping[str, str]") -> "List[str]":
     """The Pythons that may be behind a script: that of its first line, and the one beside it."""
     try:
         with open(script, "rb") as file:
             head = file.read(1024).decode("utf-8", "surrogateescape").splitlines()
     except OSError:
         return []
-    places = [os.path.join(os.path.dirname(each), "python") for each in (script, os.path.realpath(script))]
-    named = [each for each in named_by(head) if "py" in os.path.basename(each)]
-    found = []
-    for each in named + places:
+    beside = [os.path.join(os.path.dirname(each), "python") for each in (script, os.path.realpath(script))]
+    named = [each for each in named_by(head, environ) if "py" in os.path.basename(each)]
+    found = []  # type: List[str]
+    for each in named + beside:
         if is_program(each) and each not in found:
             found.append(each)
     return found
 
 
-def named_by(head):
+def named_by(head: "List[str]", environ: "Mapping[str, str]") -> "List[str]":
     """The program that a script's first lines name: also in the form that pip and conda give long paths, and by env."""
     words = head[0][2:].split() if head and head[0].startswith("#!") else []
     if words == ["/bin/sh"] and len(head) > 1 and head[1].startswith("'''exec' "):
         return [head[1][len("'''exec' ") :].split('" "$0"')[0].split(' "$0"')[0].strip('" ')]
     if words and os.path.basename(words[0]) == "env":
         names = [each for each in words[1:] if not each.startswith("-") and "=" not in each]
-        return on_path(names[0])[:1] if names and "/" not in names[0] else names[:1]
+        return on_path(names[0], environ)[:1] if names and "/" not in names[0] else names[:1]
     return words[:1]
 
 
-def in_home(path):
-    """A path that a person gave: `~` and relative ones start at the home. It is UTF-8 on the host, whatever the locale.
+def in_home(path: str) -> str:
+    """A path that a user gave: `~` and relative ones start at the home. It is UTF-8 on the host, whatever the locale.
 
     An old Python in a C locale knows no letters but ASCII, and would raise.
     """
@@ -217,32 +253,30 @@ def in_home(path):
     return os.path.join(os.path.expanduser("~"), os.path.expanduser(native))
 
 
-def python_of(environment):
-    """The Python of an environment, which is entered as activating it would; or a Python itself."""
-    if "/" in environment or environment.startswith("~"):
-        places = [environment]
-    else:
-        places = named_environments(environment, os.path.expanduser("~"))
-    for place in map(in_home, places):
-        if os.path.isfile(place) and os.access(place, os.X_OK):
-            return place
-        python = os.path.join(place, "bin", "python")
+def of_name(named: str, environ: "Mapping[str, str]") -> "Optional[Environment]":
+    """The environment of that name or path, or a Python by path; None where there is none."""
+    is_path = "/" in named or named.startswith("~")
+    for path in map(in_home, [named] if is_path else named_environments(named, os.path.expanduser("~"), environ)):
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return Environment("python", path)
+        python = os.path.join(path, "bin", "python")
         if os.access(python, os.X_OK):
-            os.environ["CONDA_PREFIX" if os.path.isdir(os.path.join(place, "conda-meta")) else "VIRTUAL_ENV"] = place
-            os.environ["PATH"] = os.path.join(place, "bin") + os.pathsep + os.environ.get("PATH", os.defpath)
-            return python
-    raise Failure("no-environment", "found no environment `%s`" % environment, detail="")
+            is_conda = os.path.isdir(os.path.join(path, "conda-meta"))
+            search = os.path.join(path, "bin") + os.pathsep + environ.get("PATH", os.defpath)
+            variables = {"PATH": search, "CONDA_PREFIX" if is_conda else "VIRTUAL_ENV": path}  # as activating it would
+            return Environment("conda" if is_conda else "virtualenv", python, variables=variables)
+    return None
 
 
-def named_environments(name, home):
+def named_environments(name: str, home: str, environ: "Mapping[str, str]") -> "List[str]":
     """Where an environment of this name may be: conda's list of all it knows, then the usual folders."""
-    places = []
+    found = []  # type: List[str]
     try:
         with open(os.path.join(home, ".conda", "environments.txt")) as file:
             known = [line.strip() for line in file]
-        places = [place for place in known if os.path.basename(place) == name]
+        found = [path for path in known if os.path.basename(path) == name]
     except OSError:
         pass
-    roots = [os.environ.get("WORKON_HOME"), os.environ.get("CONDA_PREFIX", "") + "/envs", home + "/.virtualenvs"]
+    roots = [environ.get("WORKON_HOME"), environ.get("CONDA_PREFIX", "") + "/envs", home + "/.virtualenvs"]
     roots += [home + "/" + each for each in ("miniforge3/envs", "miniconda3/envs", "anaconda3/envs", ".pyenv/versions")]
-    return places + [os.path.join(root, name) for root in roots if root]
+    return found + [os.path.join(root, name) for root in roots if root]

@@ -1,7 +1,7 @@
-"""Output that outlives its tab (`connect --keep-output`): two extensions of the server, and the layer they are in.
+"""Output that outlives its tab (`connect --keep-output`): two extensions of the server, and the overlay they are in.
 
 Rules: runs in the chosen Python, on its way to become the server; syntax of Python 3.6. The environment is not
-touched: what it lacks is put into a layer of ours, which nobody sees but the server, kernels least of all.
+touched: what it lacks is put into an overlay, a directory of ours that only the server sees, and kernels do not.
 """
 
 import contextlib
@@ -17,6 +17,10 @@ import sysconfig
 import tempfile
 import time
 import zlib
+
+MYPY = False
+if MYPY:
+    from typing import Any, Callable, Dict, List, Optional
 
 PACKAGES = (
     "jupyter-collaboration==5.0.4",
@@ -41,15 +45,15 @@ INSTALL_TIMEOUT = 600.0
 
 
 class CannotKeep(Exception):
-    """`message`, `detail` (pip's own words) and `hint`, a word for the laptop's."""
+    """`message`, `detail` (pip's own words) and `hint`, a key of the laptop's hints."""
 
-    def __init__(self, message, detail="", hint=None):
+    def __init__(self, message: str, detail: str = "", hint: "Optional[str]" = None) -> None:
         Exception.__init__(self, message)
         self.message, self.detail, self.hint = message, detail, hint
 
 
-def prepare(app, tell_installing):
-    """Make the extensions importable here. Returns the layer they are in, "" where the environment has them itself."""
+def prepare(app: str, tell_installing: "Callable[[], Any]") -> str:
+    """Make the extensions importable here. Returns their overlay, "" where the environment has them itself."""
     if app not in ("lab", "notebook"):
         raise CannotKeep("`--app %s` does not support it" % app, hint="pages")
     if all(map(importlib.util.find_spec, MODULES)):
@@ -58,49 +62,49 @@ def prepare(app, tell_installing):
         python = "Python %d.%d" % sys.version_info[:2]
         message = "`%s` is %s; it needs %d.%d or later" % (sys.executable, python, *OLDEST)
         raise CannotKeep(message, hint="newer")
-    layer = place()
-    if os.path.isdir(layer):
-        refuse_unmet(layer)
+    overlay = overlay_path()
+    if os.path.isdir(overlay):
+        refuse_unmet(overlay)
     else:
         tell_installing()
-        install(layer)
-    sys.path.insert(0, layer)
+        install(overlay)
+    sys.path.insert(0, overlay)
     importlib.invalidate_caches()
-    return layer
+    return overlay
 
 
-def place():
-    """The layer's directory: one for each kind of Python and set of packages."""
+def overlay_path() -> str:
+    """The overlay's directory: one for each kind of Python and set of packages."""
     key = "%s-%s-%08x" % (sys.implementation.cache_tag, sysconfig.get_platform(), zlib.crc32(repr(PACKAGES).encode()))
     return os.path.join(os.path.expanduser("~"), ".local", "share", "farlab", "keep-output", key)
 
 
-def install(layer):
-    """Make the layer by the environment's own pip, whole or not at all."""
+def install(overlay: str) -> None:
+    """Make the overlay by the environment's own pip, whole or not at all."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Ctrl-C: tidy up, too
     try:
-        os.makedirs(os.path.dirname(layer), 0o700, exist_ok=True)
-        remove_left(os.path.dirname(layer))
-        with tempfile.TemporaryDirectory(prefix="new-", dir=os.path.dirname(layer)) as staging:
-            made = os.path.join(staging, "layer")
+        os.makedirs(os.path.dirname(overlay), 0o700, exist_ok=True)
+        remove_left(os.path.dirname(overlay))
+        with tempfile.TemporaryDirectory(prefix="new-", dir=os.path.dirname(overlay)) as staging:
+            made = os.path.join(staging, "overlay")
             os.mkdir(made)
             run_pip(made)
             refuse_unmet(made)
             try:
-                os.rename(made, layer)
+                os.rename(made, overlay)
             except OSError:
-                if not os.path.isdir(layer):  # else another session was faster
+                if not os.path.isdir(overlay):  # else another session was faster
                     raise
     except OSError as error:
-        raise CannotKeep("cannot create `%s`" % layer, str(error)) from None
+        raise CannotKeep("cannot create `%s`" % overlay, str(error)) from None
     finally:
-        for parent in (os.path.dirname(layer), os.path.dirname(os.path.dirname(layer))):
+        for parent in (os.path.dirname(overlay), os.path.dirname(os.path.dirname(overlay))):
             with contextlib.suppress(OSError):  # it holds something
                 os.rmdir(parent)
         signal.signal(signal.SIGTERM, before)
 
 
-def remove_left(directory):
+def remove_left(directory: str) -> None:
     """Remove what installs that were killed have left."""
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
@@ -109,7 +113,7 @@ def remove_left(directory):
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def run_pip(target):
+def run_pip(target: str) -> None:
     """Wheels only, so that nothing of them is run, and these very versions, so that nothing is resolved or replaced."""
     words = [sys.executable, *pip(), "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target", target]
     env = dict(os.environ, PIP_NO_INPUT="1", PIP_NO_CACHE_DIR="1", PIP_DISABLE_PIP_VERSION_CHECK="1",
@@ -126,7 +130,7 @@ def run_pip(target):
         raise CannotKeep("pip could not install the extensions", done.stdout.decode("utf-8", "replace")[-4000:])
 
 
-def pip():
+def pip() -> "List[str]":
     """How this Python runs pip: its own, else the one that it brings along for new environments."""
     if importlib.util.find_spec("pip"):
         return ["-m", "pip"]
@@ -138,12 +142,12 @@ def pip():
     raise CannotKeep("`%s` has no pip" % sys.executable)
 
 
-def refuse_unmet(layer):
-    """Raise where the environment has not what the layer's packages say they need."""
+def refuse_unmet(overlay: str) -> None:
+    """Raise where the environment has not what the overlay's packages say they need."""
     metadata = importlib.import_module("importlib.metadata")  # not in Python 3.6, which does not come here
     requirement = importlib.import_module("packaging.requirements").Requirement
-    places = [layer, *sys.path]
-    for each in metadata.distributions(path=[layer]):
+    places = [overlay, *sys.path]
+    for each in metadata.distributions(path=[overlay]):
         for need in map(requirement, each.requires or ()):
             if need.name in LEFT_OUT or (need.marker and not need.marker.evaluate({"extra": ""})):
                 continue
@@ -154,19 +158,19 @@ def refuse_unmet(layer):
                 raise CannotKeep(message, hint="newer")
 
 
-def show(layer):
-    """Let the server find the extensions' settings and pages in the layer while it starts; kernels start later."""
+def show(overlay: str) -> None:
+    """Let the server find the extensions' settings and pages in the overlay while it starts; kernels start later."""
     from jupyter_server.serverapp import ServerApp
 
-    if not layer:
+    if not overlay:
         return
-    before = {}
+    before: "Dict[str, Optional[str]]" = {}
     for variable, inside in (("JUPYTER_PATH", "share/jupyter"), ("JUPYTER_CONFIG_PATH", "etc/jupyter")):
         before[variable] = os.environ.get(variable)
-        os.environ[variable] = os.pathsep.join(filter(None, (os.path.join(layer, inside), before[variable])))
+        os.environ[variable] = os.pathsep.join(filter(None, (os.path.join(overlay, inside), before[variable])))
     load_server_extensions = ServerApp.load_server_extensions
 
-    def load_and_forget(self):
+    def load_and_forget(self: "Any") -> None:
         load_server_extensions(self)
         for variable, value in before.items():
             os.environ.pop(variable)
@@ -176,7 +180,7 @@ def show(layer):
     ServerApp.load_server_extensions = load_and_forget
 
 
-def arguments(directory):
+def arguments(directory: str) -> "List[str]":
     """The server's further arguments. `directory`: the session's own, for files that would be among the notebooks.
 
     A notebook stays in the server's memory: by default it goes a minute after its last tab, with all output to come.

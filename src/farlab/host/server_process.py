@@ -328,7 +328,7 @@ def step(name):
     """The shell's words for a step of the launcher. Every login shell reads them alike: the paths, whatever they are,
     stand in variables, and sh takes them from there."""
     python, runtime = ('"$(printf %%b "$FARLAB_LAUNCH_%s")"' % each for each in ("PYTHON", "RUNTIME"))
-    words = 'r=%s; exec %s -I -S "$r/farlab-anchor" farlab.host.run_jupyter %s "$r"' % (runtime, python, name)
+    words = 'r=%s; exec %s -I -S "$r/farlab-anchor" farlab.host.login_shell %s "$r"' % (runtime, python, name)
     return "/bin/sh -c '%s'" % words
 
 

@@ -1,17 +1,22 @@
-"""Starts a session's anchor where a person expects it to live on: in tmux, else detached. Python 3.6."""
+"""Starts a session's anchor by the first launcher that can. Standard library, Python 3.6."""
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import zlib
-from contextlib import suppress
 
 from farlab.host import directories, processes
 from farlab.host.failure import Failure
+from farlab.host.launchers.known import LAUNCHERS
 from farlab.host.session_files import short
+
+MYPY = False
+if MYPY:
+    from typing import Any, Dict
+
+    from farlab.host.loader import Link
+    from farlab.host.session_files import Session
 
 START_TIMEOUT = 20.0
 """Seconds until the anchor must have made its socket."""
@@ -20,7 +25,7 @@ ROOM = 64 << 10
 """Bytes that must be free where the record and the log are."""
 
 
-def start(link, request, session):
+def start(link: "Link", request: "Dict[str, Any]", session: "Session") -> None:
     """Start the session's anchor, or one that adopts the server of a lost one. The session is locked."""
     session.refuse_elsewhere()
     adopt = session.record if session.state == "orphan" else None
@@ -39,8 +44,10 @@ def start(link, request, session):
     if not adopt:
         session.sweep()
     try:
-        lay_out(session, runtime, bundle, {"wish": request["wish"], "adopt": adopt, "umask": request["umask"]})
-        launch(session.name, [sys.executable, "-I", "-S", runtime + "/farlab-anchor", "farlab.host.anchor", runtime])
+        prepare_files(session, runtime, bundle, bool(adopt))
+        spec = {"wish": request["wish"], "adopt": adopt, "umask": request["umask"]}
+        spec.update(name=session.name, directory=session.directory, runtime=runtime, env=environment())
+        spawn_anchor(spec)
         await_anchor(session, runtime)
     except BaseException:
         if not adopt:
@@ -49,11 +56,11 @@ def start(link, request, session):
         raise
 
 
-def await_anchor(session, runtime):
+def await_anchor(session: "Session", runtime: str) -> None:
     """Wait until the session's anchor listens. Raises with its own words where it does not come so far."""
     place, crash = os.path.join(runtime, "anchor.sock"), os.path.join(runtime, "crash")
 
-    def has_come():
+    def has_come() -> bool:
         return (os.path.exists(place) and session.read().state == "alive") or os.path.exists(crash)
 
     if not processes.wait_until(has_come, START_TIMEOUT) or os.path.exists(crash):
@@ -62,25 +69,38 @@ def await_anchor(session, runtime):
         )
 
 
-def lay_out(session, runtime, bundle, spec):
-    """The session's two directories, the program and what it is to do, readable by nobody else."""
+def spawn_anchor(spec: "Dict[str, Any]") -> None:
+    """Have the first launcher that can start the anchor; it is told which one."""
+    argv = [sys.executable, "-I", "-S", spec["runtime"] + "/farlab-anchor", "farlab.host.anchor", spec["runtime"]]
+    path = os.path.join(spec["runtime"], "spec.json")
+    for launcher in (each for each in LAUNCHERS if each.is_available()):
+        spec.update(launcher=launcher.name, handle=launcher.handle_for(spec["name"]))
+        write(path, json.dumps(spec).encode())
+        if launcher.start(spec["handle"], argv) or not os.path.exists(path):  # the anchor has taken it
+            return
+
+
+def environment() -> "Dict[str, str]":
+    """The agent's own, without what tells of this link."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "TMUX"))}
+
+
+def prepare_files(session: "Session", runtime: str, bundle: bytes, adopts: bool) -> None:
+    """The session's two directories and the program, readable by nobody else."""
     os.makedirs(session.directory, 0o700, exist_ok=True)
     directories.private(session.directory)
     directories.private(os.path.dirname(runtime))
-    if not spec["adopt"]:
+    if not adopts:
         directories.remove_tree(runtime)
     directories.private(runtime)
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "TMUX"))}
-    spec.update(name=session.name, directory=session.directory, runtime=runtime, env=env)
     write(os.path.join(session.directory, "room"), bytes(ROOM))  # or say at once that there is none
     directories.remove_file(os.path.join(session.directory, "room"))
     write(os.path.join(runtime, "farlab-anchor"), zlib.decompress(bundle, -15))
-    write(os.path.join(runtime, "spec.json"), json.dumps(spec).encode())
     for name in ("anchor.sock", "anchor.sock.new", "crash"):
         directories.remove_file(os.path.join(runtime, name))
 
 
-def write(path, content):
+def write(path: str, content: bytes) -> None:
     """Write a file of ours anew; what fails names it."""
     try:
         with open(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
@@ -88,29 +108,3 @@ def write(path, content):
     except OSError as error:
         error.filename = path
         raise
-
-
-def launch(name, argv):
-    """In a detached tmux session `farlab-NAME`, so that `tmux ls` shows it; where that fails, detached."""
-    if shutil.which("tmux"):
-        words = ["tmux", "new-session", "-d", "-s", "farlab-" + name, *argv]
-        words += [";", "set-option", "-q", "-t", "farlab-" + name, "destroy-unattached", "off"]
-        null = subprocess.DEVNULL
-        with suppress(OSError, subprocess.SubprocessError):  # a tmux that hangs
-            if subprocess.run(words, stdin=null, stdout=null, stderr=null, timeout=10).returncode == 0:
-                return
-    launch_detached(argv)
-
-
-def launch_detached(argv):
-    """A process of its own session and process group, without a terminal."""
-    if os.fork():
-        os.wait()
-        return
-    os.setsid()
-    if os.fork() == 0:
-        null = os.open(os.devnull, os.O_RDWR)
-        for fd in (0, 1, 2):
-            os.dup2(null, fd)
-        os.execv(argv[0], argv)
-    os._exit(0)

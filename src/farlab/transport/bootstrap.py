@@ -12,16 +12,15 @@ import pkgutil
 import re
 import zlib
 
-AGENT = (
-    *("protocol.peer", "host.failure", "host.directories", "host.processes", "host.system", "host.session_files"),
-    *("host.commands", "host.start", "host.agent"),
-)
+LAUNCHERS = tuple(f"host.launchers.{name}" for name in ("base", "detached", "tmux", "known"))
+_BASE = ("protocol.peer", "host.failure", "host.directories", "host.processes", "host.system")
+AGENT = (*_BASE, "host.session_files", *LAUNCHERS, "host.commands", "host.start", "host.agent")
 LOADER = ("host.loader",)
 ANCHOR = (
     *("mux.frames", "mux.codec", "mux.streams", "mux.link_end", "mux.mux", "mux.pipes", "mux.driver"),
-    *("protocol.peer", "host.failure", "host.directories", "host.processes", "host.system"),
-    *("host.clients", "host.reactor", "host.http", "host.socket_guard", "host.server_process"),
-    *("host.control", "host.tmux", "host.anchor", "host.run_jupyter", "host.environments", "host.jupyter_overrides"),
+    *(*_BASE, "host.clients", "host.reactor", "host.http", "host.socket_guard", "host.server_process"),
+    *(*LAUNCHERS, "host.launchers.tmux_pane", "host.control", "host.anchor", "host.anchor_client"),
+    *("host.environments", "host.login_shell", "host.run_jupyter", "host.jupyter_overrides"),
     *("host.output_limit", "host.kernels", "host.kernel_start", "host.keep_output"),
 )
 NO_PYTHON, OLD_PYTHON = 90, 91
@@ -77,8 +76,9 @@ def _deflated(modules: tuple[str, ...], main: str) -> bytes:
 
 def program(modules: tuple[str, ...], main: str) -> str:
     """One file of Python that holds `modules` as text, compiles each when it is imported, and ends with `main`."""
-    sources = {"farlab": "", **{f"farlab.{module.partition('.')[0]}": "" for module in modules}}
-    sources.update((f"farlab.{module}", source_of(module)) for module in modules)
+    names = [f"farlab.{module}" for module in modules]
+    parents = {name[:at]: "" for name in names for at, letter in enumerate(name) if letter == "."}
+    sources = {**parents, **{name: source_of(module) for name, module in zip(names, modules, strict=True)}}
     return f"SOURCES = {sources!r}\n{_LOADER}{main}"
 
 

@@ -1,8 +1,8 @@
-"""What `ssh` printed → the error that it means, with a hint that can be typed. Pure: text in, a value out.
+"""What `ssh` printed → the error that it means, with a hint to type. Pure: text in, a value out.
 
 Rules: the table below is read from the top and the first pattern that is found wins; patterns stand for whole lines
 of ssh, so that a banner or an rc file that talks of "permission denied" is not taken for one. Exit status 255 is
-`ssh` itself, any other that of the host's shell (ssh(1), EXIT STATUS), whose words come from `_SHELL`.
+`ssh` itself, any other that of the host's shell (ssh(1), EXIT STATUS), whose texts are in `SHELL`.
 
 The texts were provoked with OpenSSH 9.2 or are known from other versions: `tests/cases/ssh/`, each with its version.
 """
@@ -94,10 +94,10 @@ def _through_proxy(text: str, host: str, may_ask: bool) -> FarlabError | None:
     detail = _detail(text)
     forward = _FORWARD_FAILED.search(inner)
     if forward and "administratively prohibited" in forward[1]:
-        hint = f"forwarding is off there: ask its administrators, or try `ProxyCommand ssh JUMP nc %h %p` for `{host}`"
-        return Unreachable(f"cannot reach `{host}`: its jump host does not forward", detail=detail, hint=hint)
+        hint = f"ask its administrators to allow forwarding, or try `ProxyCommand ssh JUMP nc %h %p` for `{host}`"
+        return Unreachable(f"cannot reach `{host}`: its jump host does not allow forwarding", detail=detail, hint=hint)
     if forward:
-        hint = "its name and port are looked up on the jump host: `{ssh -G HOST}` shows which are asked for"
+        hint = "the jump host looks up its name and port: `{ssh -G HOST}` shows which"
         why = forward[1].replace("`", "'")[:_LONGEST_WHY]
         return Unreachable(f"cannot reach `{host}` from its jump host: {why}", detail=detail, hint=hint)
     found = _by(SSH, inner, host, may_ask, place="the jump host")
@@ -144,7 +144,7 @@ def explain_shell(output: str, exit_status: int, host: str) -> FarlabError:
         return found
     hint = (
         "does `{ssh HOST true}` work, and does `{ssh HOST \"exec sh -c 'echo it works'\"}` print `it works`? "
-        "what its rc files (`.bashrc`, `.zshenv` …) run may end the shell"
+        "a start-up file (`.bashrc`, `.zshenv` …) may end the shell"
     )
     message = f"the login shell on `{host}` ended with status {exit_status} before farlab's command"
     return ShellFailed(message, detail=_tail(text), hint=hint)
@@ -153,14 +153,14 @@ def explain_shell(output: str, exit_status: int, host: str) -> FarlabError:
 def _unknown(text: str, exit_status: int | None, host: str) -> FarlabError:
     hint = "`{ssh -v HOST}` shows every step"
     if exit_status is not None and exit_status < 0:
-        return LinkLost(f"`ssh` to `{host}` was ended by {_signal(-exit_status)}", detail=_detail(text), hint=hint)
-    return Unreachable(f"`ssh` to `{host}` ended and does not say why", detail=_detail(text), hint=hint)
+        return LinkLost(f"{_signal(-exit_status)} ended `ssh` to `{host}`", detail=_detail(text), hint=hint)
+    return Unreachable(f"`ssh` to `{host}` ended without an error message", detail=_detail(text), hint=hint)
 
 
 def no_program(program: str, why: OSError | None = None) -> FarlabError:
-    """The error for an `ssh` that cannot be started on this machine: there is none, or no room for one more process."""
+    """The error for an `ssh` that this machine cannot start: there is none, or no room for one more process."""
     if why is not None and why.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
-        hint = "too much runs here for now: end some of it; a keeper that lives tries again by itself"
+        hint = "end some of what runs on this machine; a running keeper tries again by itself"
         return Unreachable(f"this machine cannot start another `{program}`", detail=str(why), hint=hint)
     hint = "install the OpenSSH client (package `openssh-client` or `openssh-clients`), or put it on `PATH`"
     return Internal(f"there is no `{program}` on this machine", hint=hint)

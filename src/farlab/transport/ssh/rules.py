@@ -1,7 +1,7 @@
-"""The table of what `ssh` and login shells say, and what each of it means. Pure data; the order matters.
+"""What `ssh` and login shells print, and which error each text means. Pure data; the order matters.
 
-`{host}` is what the person typed, `{farlab …}`, `{ssh …}` and `{config}` are filled in by `advice`, other names are
-groups of the pattern. A rule with `may_ask` set holds only where somebody can (True) or cannot (False) be asked.
+`{host}` is what the user typed, `{farlab …}`, `{ssh …}` and `{config}` are filled in by `advice`, other names are
+groups of the pattern. A rule with `may_ask` set applies only where somebody can (True) or cannot (False) be asked.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ MULTILINE = re.MULTILINE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One thing that can be said, and the error that it is."""
+    """One text that can be printed, and the error that it means."""
 
     pattern: re.Pattern[str]
     error: type[FarlabError]
     message: str
     hint: str
     needs: re.Pattern[str] | None = None
-    """Holds only where this is found too."""
+    """The rule applies only where this is found too."""
     may_ask: bool | None = None
     plain: str = ""
-    """The hint where what was printed is not as `explain.SAFE` has it: every hint with a group has one."""
+    """The hint where a group is not as `explain.SAFE` has it: every hint with a group has one."""
 
 
 def _rule(
@@ -73,8 +73,8 @@ _WAS_ASKED = r"^Permission denied, please try again"
 _DENIED = r"^(?:\S+: )?Permission denied \("
 _CHANGED = r"^(?:\S+ )?[Hh]ost key for \S+ has changed and you have requested strict checking"
 _FORGET = (
-    "ask its administrators; if they confirm that it was changed, the old one is forgotten with `ssh-keygen -R` and "
-    "the name of the host in `~/.ssh/known_hosts`"
+    "ask its administrators; if they confirm the change, remove the old key with `ssh-keygen -R` and the host's name "
+    "in `~/.ssh/known_hosts`"
 )
 _CONNECT = r"^ssh: connect to (?:host|address) (?P<place>\S+) port (?P<port>\d+): "
 
@@ -101,20 +101,20 @@ SHELL: tuple[Rule, ...] = (
     _rule(
         r"^Access denied: user \S+ .*has no active jobs",
         HostLacks,
-        "`{host}` lets only people in who have a job running there",
+        "`{host}` only admits users who have a job running there",
         "start a job on that node first, or connect to the login node",
     ),
     _rule(
         r"[Ff]ork: .*(?:temporarily unavailable|Cannot allocate memory)|[Cc]annot fork|^No more processes",
         HostLacks,
         "`{host}` cannot start more processes for you",
-        "`{ssh HOST}` may fail too: end what runs there, or wait",
+        "`{ssh HOST}` may fail too: end some of your processes there, or wait",
     ),
     _rule(
         r"^(?:\S*sh: )?(?:\S+ )?(?:\d+: )?(?:exec: )?(?:sh|exec|/bin/sh): (?:command )?not found|^exec: sh: not found",
         HostLacks,
-        "the login shell on `{host}` does not find `sh`",
-        "`{ssh HOST 'echo $PATH'}` shows where it looks: an rc file there may have broken `PATH`",
+        "the login shell on `{host}` cannot find `sh`",
+        "`{ssh HOST 'echo $PATH'}` shows where it looks: a start-up file there may have broken `PATH`",
     ),
 )
 
@@ -122,22 +122,22 @@ SSH: tuple[Rule, ...] = (
     _rule(
         r"^ssh_askpass: exec\((?P<program>[^)\n]*)\): (?P<why>.*)$",
         CannotAsk,
-        "`ssh` wants to ask something about `{host}` and cannot run `{program}`: {why}",
-        "`ssh-add` first, so that nothing has to be asked; farlab may have to be installed anew",
+        "`ssh` has a question about `{host}` and cannot run `{program}` to ask it: {why}",
+        "run `ssh-add` first, so that `ssh` need not ask; you may have to reinstall farlab",
     ),
     _rule(
         r"^Timeout, server \S+ not responding|^Connection to \S+ closed by remote host"
         r"|^client_loop: send disconnect|^packet_write_wait: |^Write failed: Broken pipe"
         r"|^(?:Read from remote host|client_loop:) .*(?:reset|timed out|Broken pipe)",
         LinkLost,
-        "the link to `{host}` broke",
-        "`{farlab list --host HOST}` shows whether the session runs, `{farlab connect HOST}` finds it again",
+        "the connection to `{host}` broke",
+        "`{farlab list --host HOST}` shows whether the session runs, `{farlab connect HOST}` reconnects to it",
     ),
     # configuration
     _rule(
         r"^command-line:? line 0: (?P<why>.*)$",
         Internal,
-        "this `ssh` does not take farlab's options: {why}",
+        "this `ssh` does not accept farlab's options: {why}",
         "`ssh -V` shows its version; farlab needs OpenSSH 7.4 or newer",
     ),
     _rule(
@@ -145,7 +145,7 @@ SSH: tuple[Rule, ...] = (
         Usage,
         "`ssh` does not trust `{file}`: others may write to it",
         "`chmod 600 {file}`",
-        plain="only you may be able to write to a file that `ssh` reads",
+        plain="make the file writable by you alone",
     ),
     _rule(
         r"^Can't open user config file (?P<file>.+?): (?P<why>.*)$",
@@ -157,13 +157,13 @@ SSH: tuple[Rule, ...] = (
         r"^(?P<file>[^\n:]+?):? line (?P<line>\d+): ",
         Usage,
         "`ssh` does not accept line {line} of `{file}`",
-        "correct that line, or put `IgnoreUnknown` with the option's name above it; `{ssh -G HOST}` checks the file",
+        "correct that line, or add `IgnoreUnknown` with the option's name above it; `{ssh -G HOST}` checks the file",
         needs=r"terminating, \d+ bad configuration",
     ),
     _rule(
         r"^hostname contains invalid characters|^ssh: Could not resolve hostname -",
         Usage,
-        "`ssh` does not take `{host}` for a host",
+        "`ssh` does not accept `{host}` as a host name",
         "give what you would type after `ssh`: an alias of `{config}`, or `user@host`",
     ),
     # host keys
@@ -171,8 +171,8 @@ SSH: tuple[Rule, ...] = (
         # Debian and its children say how
         r"^ *ssh-keygen -f ['\"]?(?P<known_hosts>[^'\"\n]+?)['\"]? -R ['\"]?(?P<place>[^'\"\n]+?)['\"]? *$",
         HostKeyChanged,
-        "`{host}` shows another host key than it had before",
-        "ask its administrators; if they confirm that it was changed, forget the old one with "
+        "the host key of `{host}` has changed",
+        "ask its administrators; if they confirm the change, remove the old key with "
         '`ssh-keygen -f {known_hosts} -R "{place}"`',
         needs=_CHANGED,
         plain=_FORGET,
@@ -180,9 +180,8 @@ SSH: tuple[Rule, ...] = (
     _rule(
         r"ost key for (?P<place>\S+) has changed and you have requested strict checking",
         HostKeyChanged,
-        "`{host}` shows another host key than it had before",
-        "ask its administrators; if they confirm that it was changed, forget the old one with "
-        "`ssh-keygen -R '{place}'`",
+        "the host key of `{host}` has changed",
+        "ask its administrators; if they confirm the change, remove the old key with `ssh-keygen -R '{place}'`",
         plain=_FORGET,
     ),
     _rule(
@@ -194,22 +193,22 @@ SSH: tuple[Rule, ...] = (
     _rule(
         r"^No \S+ host key is known for (?P<place>\S+) and you have requested strict checking",
         HostKeyUnknown,
-        "the host key of `{host}` is not known here, and your configuration forbids asking",
-        "add the key its administrators publish to `~/.ssh/known_hosts` (the name there is `{place}`)",
-        plain="add the key its administrators publish to `~/.ssh/known_hosts`",
+        "the host key of `{host}` is unknown, and your configuration forbids asking",
+        "add the key that its administrators publish to `~/.ssh/known_hosts`, under the name `{place}`",
+        plain="add the key that its administrators publish to `~/.ssh/known_hosts`",
     ),
     _rule(
         r"^Host key verification failed",
         HostKeyUnknown,
-        "the host key of `{host}` is not known here, and nobody could be asked",
-        "run `{farlab connect HOST}` in a terminal, compare the fingerprint, and say yes",
+        "the host key of `{host}` is unknown, and nobody is at a terminal to confirm it",
+        "run `{farlab connect HOST}` in a terminal, compare the fingerprint, and answer yes",
         may_ask=False,
     ),
     _rule(
         r"^Host key verification failed",
         HostKeyUnknown,
         "the host key of `{host}` was not accepted",
-        "compare the fingerprint with the one its administrators publish, then `{farlab connect HOST}` again",
+        "compare the fingerprint with the one that its administrators publish, then run `{farlab connect HOST}` again",
     ),
     # the way to the server
     _rule(
@@ -221,9 +220,8 @@ SSH: tuple[Rule, ...] = (
     _rule(
         r"^ssh: Could not resolve hostname (?P<place>\S+?): ",
         Unreachable,
-        "cannot find a machine called `{place}`",
-        "is the name right, and are you on its network or VPN? `{ssh -G HOST}` shows what your configuration makes "
-        "of it",
+        "unknown host `{place}`",
+        "is the name right, and are you on its network or VPN? `{ssh -G HOST}` shows how your configuration reads it",
     ),
     _rule(
         _CONNECT + "Connection refused",
@@ -240,40 +238,40 @@ SSH: tuple[Rule, ...] = (
     _rule(
         _CONNECT + "(?P<why>No route to host|Host is down|Host is unreachable)",
         Unreachable,
-        "cannot reach `{host}`: no way to `{place}`",
+        "cannot reach `{host}`: no route to `{place}`",
         "are you on its network or VPN, and is the machine up? `{ssh -v HOST}` shows every step",
     ),
     _rule(
         _CONNECT + "Network is (?:unreachable|down)",
         Unreachable,
-        "cannot reach `{host}`: this machine has no network that leads to `{place}`",
+        "cannot reach `{host}`: this machine has no network to `{place}`",
         "is it online, and is the VPN up?",
     ),
     _rule(
         _CONNECT + "(?P<why>.*)$",
         Unreachable,
         "cannot reach `{host}`: {why}",
-        "`{ssh -v HOST}` shows every step; a firewall on this machine can be the reason",
+        "`{ssh -v HOST}` shows every step; a firewall on this machine may be the reason",
     ),
     _rule(
         r"^(?:kex|ssh)_exchange_identification: .*banner line|^Bad remote protocol version|^Protocol major versions"
         r"|^(?:kex|ssh)_exchange_identification: No banner|^ssh_dispatch_run_fatal: .*(?:corrupted|invalid|incorrect)",
         Unreachable,
-        "what answers at `{host}` does not speak SSH",
+        "the server at `{host}` does not speak SSH",
         "is the port right? `{ssh -G HOST}` shows which your configuration names",
     ),
     _rule(
         r"^Connection timed out during banner exchange|^Connection to \S+ port \d+ timed out",
         Unreachable,
-        "`{host}` takes the connection and then says nothing",
-        "it may be overloaded or about to start: try again in a minute; `{ssh -v HOST}` shows every step",
+        "`{host}` accepts connections but sends no SSH banner",
+        "it may be overloaded or starting: try again in a minute; `{ssh -v HOST}` shows every step",
     ),
     _rule(
         r"^(?:kex|ssh)_exchange_identification: ",
         Unreachable,
-        "`{host}` closes the connection before a login",
-        "too many logins at once (`MaxStartups`), or this address is shut out for some minutes after failed ones: "
-        "wait, then `{ssh -v HOST}`",
+        "`{host}` closes the connection before the login",
+        "too many logins at once (`MaxStartups`), or this address is blocked for some minutes after failed ones: "
+        "wait, then try `{ssh -v HOST}`",
     ),
     _mismatch("key exchange method", "KexAlgorithms"),
     _mismatch("host key type", "HostKeyAlgorithms"),
@@ -283,9 +281,9 @@ SSH: tuple[Rule, ...] = (
     _rule(
         r"Too many authentication failures",
         Authentication,
-        "`{host}` ended the login after too many keys",
-        "name one key for it in `{config}`: `IdentityFile …` and `IdentitiesOnly yes`; `ssh-add -l` lists those "
-        "that are offered",
+        "`{host}` ended the login: `ssh` offered too many keys",
+        "name one key for it in `{config}`: `IdentityFile …` and `IdentitiesOnly yes`; `ssh-add -l` lists the keys "
+        "that `ssh` offers",
     ),
     _rule(
         r"^Your account has expired|^.*account (?:is|has been) (?:locked|disabled)",
@@ -296,41 +294,41 @@ SSH: tuple[Rule, ...] = (
     _rule(
         r"^System is (?:going down|booting up)|^.*[Uu]nprivileged users are not permitted to log in",
         Unreachable,
-        "`{host}` is starting or going down, and lets nobody in",
-        "try again in some minutes",
+        "`{host}` is starting up or shutting down, and admits nobody",
+        "try again in a few minutes",
     ),
     *SHELL,
     _rule(
         r"^Load key \"(?P<file>[^\"\n]+)\": bad permissions",
         Authentication,
-        "`{host}` refused the login, and `ssh` ignored the key `{file}` because others may read it",
+        "`{host}` refused the login, and `ssh` ignored the key `{file}` because others can read it",
         "`chmod 600 {file}`",
-        plain="only you may be able to read a key",
+        plain="make the key readable by you alone",
         needs=_DENIED,
     ),
     _rule(
         r"^sign_and_send_pubkey: signing failed.*(?:device not found|requires? (?:PIN|user)|invalid format)",
         Authentication,
         "`{host}` refused the login: the security key did not sign",
-        "is it plugged in? touch it when it blinks; `{ssh -v HOST}` shows which key is meant",
+        "is it plugged in? touch it when it blinks; `{ssh -v HOST}` shows which key `ssh` asks for",
     ),
     _rule(
         r"^sign_and_send_pubkey: signing failed.*agent refused",
         Authentication,
-        "`{host}` refused the login: your key agent did not sign",
+        "`{host}` refused the login: your ssh-agent did not sign",
         "unlock it, or `ssh-add` the key again; `ssh-add -l` lists what it holds",
     ),
     _rule(
         _KEY_OR_ANSWER,
         CannotAsk,
-        "`{host}` accepted no key that is unlocked, and nobody is here to be asked for a password or a code",
+        "`{host}` accepted none of your unlocked keys, and nobody is at a terminal to enter a password or a code",
         "run `{farlab connect HOST}` in a terminal; or `ssh-add` the key first, if it has a passphrase",
         may_ask=False,
     ),
     _rule(
         _SECRETS,
         CannotAsk,
-        "`{host}` wants a password or a code, and nobody is here to be asked",
+        "`{host}` asks for a password or a code, and nobody is at a terminal to enter it",
         "run `{farlab connect HOST}` in a terminal",
         may_ask=False,
     ),
@@ -338,13 +336,13 @@ SSH: tuple[Rule, ...] = (
         r"^no such identity: (?P<file>.+?): No such file",
         Authentication,
         "`{host}` accepted no key, and `{file}` does not exist",
-        "correct `IdentityFile` for it in `{config}`; `ssh-add -l` lists the keys of your agent",
+        "correct `IdentityFile` for it in `{config}`; `ssh-add -l` lists the keys in your ssh-agent",
         needs=_DENIED,
     ),
     _rule(
         r"^\S+: Permission denied \([^)\n]*publickey",
         CannotAsk,
-        "`{host}` accepted no key that is unlocked, and nobody is here to be asked for a passphrase",
+        "`{host}` accepted none of your unlocked keys, and nobody is at a terminal to enter a passphrase",
         "`ssh-add` the key first, or run `{farlab connect HOST}` in a terminal",
         may_ask=False,
     ),
@@ -352,42 +350,42 @@ SSH: tuple[Rule, ...] = (
         _SECRETS,
         Authentication,
         "`{host}` did not accept the password or code",
-        "try again with `{farlab connect HOST}`; `{ssh -v HOST}` shows which user name and ways are tried",
+        "try `{farlab connect HOST}` again; `{ssh -v HOST}` shows which user name and methods `ssh` tries",
         needs=_WAS_ASKED,
     ),
     _rule(
         _SECRETS,
         Authentication,
-        "`{host}` did not let you in, neither with a key nor with a password or code",
-        "were you not asked? then `BatchMode` may stand in `{config}`, or the host asks only whom it knows: "
-        "`{ssh -v HOST}` shows which user name and ways are tried",
+        "`{host}` rejected every authentication method (key, password, code)",
+        "if `ssh` did not ask you, `{config}` may set `BatchMode`, or the host does not know this user name: "
+        "`{ssh -v HOST}` shows which user name and methods `ssh` tries",
     ),
     _rule(
         _DENIED,
         Authentication,
         "`{host}` accepted none of your keys",
-        "`ssh-add -l` lists what your agent holds, `{ssh -G HOST}` which user name and `IdentityFile` are tried, "
-        "`{ssh-copy-id HOST}` puts a key there",
+        "`ssh-add -l` lists the keys in your ssh-agent, `{ssh -G HOST}` shows which user name and `IdentityFile` `ssh` "
+        "tries, `{ssh-copy-id HOST}` puts a key there",
     ),
     # inside the connection
     _rule(
         r"^mux_client_\w+: .*(?:refused by peer|failed)|^Control socket connect\(|^muxclient: ",
         Unreachable,
-        "your shared connection (`ControlMaster`) to `{host}` gives no further session",
+        "your shared connection (`ControlMaster`) to `{host}` refuses another session (`MaxSessions`)",
         "end a session that uses it, or the connection itself with `{ssh -O exit HOST}`",
     ),
     _rule(
         r"^(?:PTY allocation|exec|shell) request failed on channel|^channel 0: open failed",
         HostLacks,
-        "`{host}` let you in and refuses to run a command",
-        "`{ssh HOST true}` shows the same; ask its administrators whether commands are allowed (`MaxSessions`, "
+        "`{host}` let you in but refuses to run a command",
+        "`{ssh HOST true}` shows the same; ask its administrators whether they allow commands (`MaxSessions`, "
         "`ForceCommand`)",
     ),
     _rule(
         r"^No user exists for uid|^You don't exist, go away",
         Internal,
         "`ssh` does not know who you are on this machine",
-        "`id` tells whether this machine knows your user",
+        "`id` shows whether this machine knows your user",
     ),
     _rule(
         r"^(?:Connection (?:closed|reset) by|Received disconnect from|Disconnected from|Connection to \S+ closed)",

@@ -1,0 +1,57 @@
+"""What the user's login shell runs for the anchor: it finds the Python that has Jupyter and becomes it. Python 3.6.
+
+Runs in the anchor's own Python, with the environment that the login shell has made. All comes from the anchor's socket,
+so that no token is in any command line, environment, file or log.
+"""
+
+import os
+import sys
+
+from farlab.host import environments
+from farlab.host.anchor_client import tell
+from farlab.host.environments import in_home
+from farlab.host.failure import Failure
+
+MYPY = False
+if MYPY:
+    from typing import Optional
+
+
+def main(step: str, runtime: str) -> None:
+    """`step` is "setup" (only say that the user's own lines are next) or "launch"."""
+    try:
+        if step == "setup":
+            tell(runtime, op="setting_up")
+        else:
+            launch(runtime)
+    except Failure as failure:
+        tell(runtime, op="fail", **failure.words)
+        sys.exit(1)
+
+
+def launch(runtime: str) -> None:
+    """Become the server's Python, which `run_jupyter` goes on in."""
+    for name in ("TMUX", "TMUX_PANE"):  # they are the anchor's: a terminal in Jupyter may have a tmux of its own
+        os.environ.pop(name, None)
+    for name in [each for each in os.environ if each.startswith(("FARLAB_SETUP_", "FARLAB_LAUNCH_"))]:
+        del os.environ[name]  # have been used, and are not the server's
+    os.environ["JUPYTER_RUNTIME_DIR"] = runtime  # whatever an rc file says: the token is written there
+    home = os.path.realpath(os.path.expanduser("~"))
+    options = tell(runtime, op="in_shell", pid=os.getpid(), home=home)["wish"]
+    enter_directory(options.get("directory"))
+    os.chdir("/")  # no Python of that directory's choice
+    named = options.get("environment") or None
+    found = environments.find(named, os.environ)
+    environment, app, title = environments.choose(found, named, options.get("app"))
+    os.environ.update(environment.variables)
+    program = os.path.join(runtime, "farlab-anchor")
+    os.execv(environment.python, [environment.python, program, "farlab.host.run_jupyter", runtime, app, title])
+
+
+def enter_directory(directory: "Optional[str]") -> None:
+    """Go where the session's notebooks are. Raises Failure."""
+    try:
+        os.chdir(in_home(directory or "~"))
+    except OSError as error:
+        message = "cannot enter `%s`: %s" % (directory or "~", error.strerror)
+        raise Failure("no-directory", message) from None
