@@ -1,8 +1,8 @@
 """What a link runs first on the host: finds or starts the session, joins the link to it, and ends with the link.
 
-Rules: standard library, Python 3.6, small: it travels with each link's first request, with `host`, `session`,
-`start` and `chores`. It never trusts a path or a name unquoted and writes only below `~/.local/state/farlab` and the
-runtime directory.
+Rules: standard library, Python 3.6, small: it travels with each link's first request. What a link to a running session
+does not need is compiled and imported late: each such link waits for the rest. It never trusts a path or a name
+unquoted and writes only below `~/.local/state/farlab` and the runtime directory.
 """
 
 import array
@@ -11,10 +11,9 @@ import os
 import socket
 from contextlib import suppress
 
-from farlab.host import commands, directories, processes
+from farlab.host import directories, processes
 from farlab.host.failure import Failure
 from farlab.host.session_files import Session
-from farlab.host.start import start
 
 MUX = 2
 """The version of the mux that the laptop speaks. The anchor may be older."""
@@ -41,6 +40,8 @@ def found_or_started(link, request, session):
     with session.lock(link):
         if session.look().state == "alive":
             return True
+        from farlab.host.start import start
+
         start(link, request, session)
     return False
 
@@ -68,12 +69,11 @@ def ensure(link, request):
         sock.recv(1)  # until the anchor lets go of the link, or ends
 
 
-OPS = {
-    "ensure": ensure,
-    "stop": commands.stop,
-    "list": commands.list_all,
-    "logs": commands.logs,
-}
+def command(op):
+    """The function that answers a request for anything but a link to the mux. Raises KeyError."""
+    from farlab.host import commands
+
+    return {"stop": commands.stop, "list": commands.list_all, "logs": commands.logs}[op]
 
 
 def main(link, request):
@@ -86,7 +86,7 @@ def main(link, request):
 def answer(link, request):
     """Answer one request, whatever it is like. `umask` in it: the person's, for what is not ours."""
     try:
-        OPS[request["op"]](link, request)
+        (ensure if request["op"] == "ensure" else command(request["op"]))(link, request)
     except Exception as error:
         with suppress(OSError):  # nobody hears it
             link.say(error=words_of(error))

@@ -4,7 +4,6 @@ Rule: no directory is used or removed but our own, whatever leads there.
 """
 
 import os
-import shutil
 import stat
 from contextlib import suppress
 
@@ -63,6 +62,8 @@ def remove_runtime(path):
 def remove_tree(path):
     """Remove a directory of ours; symbolic links in it are removed, never followed."""
     if os.path.isdir(path) and not os.path.islink(path):
+        import shutil  # 2 ms, and not for every link
+
         shutil.rmtree(path, ignore_errors=True)
 
 
