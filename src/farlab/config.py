@@ -15,6 +15,7 @@ from pathlib import PurePath
 from . import model
 from .errors import Usage
 from .model import NAME, NAME_RULE, App, Kernels, SessionOptions
+from .protocol.options import MAX_HOURS, MAX_SECONDS, MAX_SIZE, MIN_SIZE
 
 Value = str | int | float | bool | tuple[str, ...]
 _EXAMPLE = "`docs/configuration.md` has an example"
@@ -60,7 +61,7 @@ def _parse_flag(text: str) -> bool:
 def _parse_size(text: str) -> int:
     found = _SIZE.fullmatch(text.upper())
     size = int(found[1]) << 10 * " KMGT".index(found[2] or " ") if found else 0
-    if not model.MIN_SIZE <= size <= model.MAX_SIZE:
+    if not MIN_SIZE <= size <= MAX_SIZE:
         raise ValueError
     return size
 
@@ -108,9 +109,9 @@ LINES = Kind(noun="a text or a list of texts", parse=_parse_lines, types=(str, l
 FLAG = Kind(noun="true or false", parse=_parse_flag, types=(bool,))
 PORT = Kind(noun="a port, 1 to 65535", parse=_number(int, 0, 65535), types=(int,))
 COUNT = Kind(noun="a whole number, 0 or more", parse=_number(int, -1, float("inf")), types=(int,))
-_SECONDS = _number(float, 0, model.MAX_SECONDS)
+_SECONDS = _number(float, 0, MAX_SECONDS)
 SECONDS = Kind(noun="a number of seconds above 0", parse=_SECONDS, types=(int, float))
-HOURS = Kind(noun="a number of hours above 0", parse=_number(float, 0, model.MAX_HOURS), types=(int, float))
+HOURS = Kind(noun="a number of hours above 0", parse=_number(float, 0, MAX_HOURS), types=(int, float))
 SIZE = Kind(noun="a size such as 64M, 1M or more", parse=_parse_size, types=(int, str))
 APP = Kind(noun=f"one of {', '.join(App)}", parse=_one_of(App), choices=tuple(App))
 KERNELS = Kind(noun=f"one of {', '.join(Kernels)}", parse=_one_of(Kernels), choices=tuple(Kernels))

@@ -1,6 +1,6 @@
 """The values that travel between the parts: what a user asks for, what is known, what came out. No behaviour.
 
-The defaults and bounds of what a user can ask for are here, too, and nowhere else on this machine.
+The defaults of what a user can ask for are here, too; the bounds are those of `protocol.options`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ DEFAULT_TIMEOUT = 120.0
 """Seconds."""
 DEFAULT_LOG_LINES = 200
 DEFAULT_KEEP_HOST, DEFAULT_KEEP_LAPTOP = 64 << 20, 16 << 20
-MIN_SIZE, MAX_SIZE = 1 << 20, 1 << 62
 """Bytes."""
 DEFAULT_KEEP_HOURS = 72
-MAX_SECONDS, MAX_HOURS = 1e9, 1e6
 
 
 class App(StrEnum):

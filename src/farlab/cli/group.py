@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..errors import Usage
 from ..version import __version__
@@ -100,6 +101,11 @@ class Farlab(ExampleCommand, click.Group):
             hint = suggest(word, (*COMMANDS, "stop")) or f"to connect to a host: `{connect}`; see `farlab --help`"
             raise Usage(f"`{word}` is not a farlab command", hint=hint)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name, help=COMMANDS[name]) for name in COMMANDS if name.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for group, commands in GROUPS.items():

@@ -112,7 +112,7 @@ def _rows(session: SessionStatus) -> list[tuple[str, str]]:
         ("kernels", "" if kernels is None else "; ".join(kernels) or "none"),
         ("traffic", traffic + held if session.keeper_pid else ""),
         ("buffers", "; ".join(_full_buffers(session))),
-        ("last seen", _last_seen(session)),
+        ("last seen", _last_seen(session, ", round trip")),
         ("outages", outages_text(session) if session.keeper_pid else ""),
         ("keeper", f"pid {session.keeper_pid}" if session.keeper_pid else ""),
     ]
@@ -174,7 +174,7 @@ def session_cells(session: SessionStatus) -> dict[str, str]:
         "session": session.name,
         "state": "not farlab's" if session.foreign else _state(session),
         "since": f"{format_duration(session.at - session.since)} ago" if 0 < session.since <= session.at else "",
-        "last seen": _last_seen(session),
+        "last seen": _last_seen(session, ","),
         "traffic": f"{size_text(session.bytes_in + session.bytes_out)}{held}" if is_connected else "",
         "outages": outages_text(session) if is_connected else "",
         "address": without_token(session.url),
@@ -194,11 +194,11 @@ def outages_text(session: SessionStatus) -> str:
     return f"{session.outages}, longest {format_duration(session.longest_outage)}" if session.outages else "none"
 
 
-def _last_seen(session: SessionStatus) -> str:
+def _last_seen(session: SessionStatus, between: str) -> str:
     """When the host last sent anything, and the round-trip time."""
     if session.last_heard is None:
         return ""
-    trip = "" if session.round_trip is None else f", round trip {session.round_trip * 1000:.0f} ms"
+    trip = "" if session.round_trip is None else f"{between} {session.round_trip * 1000:.0f} ms"
     return f"{format_duration(round(max(session.at - session.last_heard, 0.0)))} ago{trip}"
 
 
