@@ -58,12 +58,11 @@ async def serve(listener: socket.socket, handle: Callable[[ControlConnection], A
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = ControlConnection(reader, writer)
-        try:
-            if is_same_user(writer.get_extra_info("socket")):
-                await handle(client)
-        except asyncio.CancelledError:
-            pass  # the loop ends: asyncio 3.11 takes a cancelled task of a server for an error, and prints it
-        finally:
-            await client.close()
+        with suppress(asyncio.CancelledError):  # the loop ends: asyncio 3.11 prints a cancelled task of a server
+            try:
+                if is_same_user(writer.get_extra_info("socket")):
+                    await handle(client)
+            finally:
+                await client.close()
 
     return await asyncio.start_unix_server(connected, sock=listener, limit=MAX_LINE)
