@@ -23,7 +23,7 @@ steps = st.integers(5, 120).flatmap(lambda size: st.lists(one_step, min_size=siz
 """Of any length alike; a plain list would have ten steps on average, in which nothing goes wrong."""
 versions = st.sampled_from([1, frames.VERSION])
 often = settings(
-    max_examples=300 * SOAK,
+    max_examples=120 * SOAK,
     derandomize=SOAK == 1,
     deadline=None,
     database=None,
