@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from farlab.keeper.states import TABLE, Happened
+from farlab.keeper.states import TABLE, Trigger
 from farlab.model import State
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/architecture.md"
@@ -20,19 +20,19 @@ BEGIN, END = "<!-- states: drawn by scripts/draw_states.py -->\n", "<!-- end of 
 def diagram() -> str:
     """The ways from one state to another."""
     ways: dict[tuple[State, State], list[str]] = {}
-    for (state, happened), then in TABLE.items():
-        ways.setdefault((state, then), []).append(str(happened))
+    for (state, trigger), then in TABLE.items():
+        ways.setdefault((state, then), []).append(str(trigger))
     lines = [f"    {state.name} --> {then.name}: {', '.join(events)}" for (state, then), events in ways.items()]
     return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> CONNECTING", *lines, "```", ""])
 
 
 def table() -> str:
-    """Every state and everything that can happen in it."""
+    """Every state and what leads out of it."""
     states = list(dict.fromkeys(state for state, _ in TABLE))
     lines = ["| happens in | " + " | ".join(state.name for state in states) + " |", "|---" * (len(states) + 1) + "|"]
-    for happened in Happened:
-        cells = [TABLE[state, happened].name if (state, happened) in TABLE else " " for state in states]
-        lines.append(f"| {happened} | " + " | ".join(cells) + " |")
+    for trigger in Trigger:
+        cells = [TABLE[state, trigger].name if (state, trigger) in TABLE else " " for state in states]
+        lines.append(f"| {trigger} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from farlab.advice import OF_HOSTS, command, default_name, fill, fill_hints, free_name
 from farlab.cli.group import ALIASES, COMMANDS
 from farlab.errors import FarlabError, NotAnswering, every_error
-from farlab.keeper import notes, server_probe
+from farlab.keeper import notes
+from farlab.keeper.link_state import unresponsive
 from farlab.keeper.web.responses import status_page
 from farlab.model import NAME, Disconnected, SessionStatus, State, Target
 from farlab.protocol.mux_messages import SessionInfo
@@ -186,7 +187,7 @@ def test_no_hint_says_that_a_session_goes_on_of_which_nothing_is_known() -> None
 @sessions
 def test_a_server_that_hangs_is_first_waited_for_and_looked_at(session: Target) -> None:
     with pytest.raises(FarlabError) as raised, fill_hints(session):
-        raise server_probe.hung(session)
+        raise unresponsive(session)
     hint = raised.value.hint
     assert hint.index("wait") < hint.index("farlab logs") < hint.index("farlab terminate")
     assert "unsaved work" in hint

@@ -91,7 +91,7 @@ def test_of_any_wish_that_is_taken_limits_can_be_made(said: Any) -> None:
         error = control_messages.refusal(wrong)
         assert (error.slug, from_json(error.as_json()).hint) == ("usage", "")
         return
-    limits = BufferLimits().but(wish)
+    limits = BufferLimits().with_options(wish)
     assert 1 << 20 <= limits.laptop <= 1 << 62
     assert 0 < limits.seconds < 1e11
     json.dumps(limits.message(), allow_nan=False)

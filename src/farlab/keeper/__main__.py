@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    told = sys.stdin.buffer.read()
-    if not told:  # whoever started a keeper has gone, by Ctrl-C
+    message = sys.stdin.buffer.read()
+    if not message:  # whoever started a keeper has gone, by Ctrl-C
         return
-    request = control.Start.read(json_lines.decoded(told))
+    request = control.Start.read(json_lines.decoded(message))
     out = _detach()
     default_name.set(request.usual_name)  # for what the log and the waiting page tell a person to type
     target = Target(host=request.host, name=request.name, ssh_config=request.ssh_config)
@@ -44,21 +44,24 @@ def main() -> None:
     if opened is None:
         return
     listeners, note, private = opened
-    dialed = _dial(transport, str(private.path) if request.may_ask else None)
-    from .run import StartupState, serve  # the event loop
+    ask_socket = str(private.path)
+    dialed = _dial(transport, ask_socket if request.may_ask else None)
+    from .keeper import KeeperSetup  # brings the event loop
+    from .run import StartupState, serve
+    from .timing import from_json
 
-    serve(
-        StartupState(
-            target=target,
-            listeners=listeners,
-            private=private,
-            transport=transport,
-            dialed=dialed,
-            note=note,
-            wish=request.wish.values(),
-            may_ask=request.may_ask,
-        )
+    timing = from_json(os.environ.get("FARLAB_TIMING", ""))
+    setup = KeeperSetup(
+        target=target,
+        port=listeners[0].getsockname()[1],
+        transport=transport,
+        ask_socket=ask_socket,
+        dialed=dialed,
+        note=note,
+        timing=timing,
     )
+    options = request.wish.values()
+    serve(StartupState(setup=setup, listeners=listeners, private=private, options=options, may_ask=request.may_ask))
 
 
 def _detach() -> int:

@@ -128,8 +128,8 @@ class ControlServer:
                 return
             if keeper.reason and (keeper.state in (State.BLOCKED, State.ENDED) or keeper.failed_attempts > tried):
                 raise self._refusal(keeper.reason)
-            if keeper.progress != reported:
-                reported = keeper.progress
+            if keeper.facts.progress != reported:
+                reported = keeper.facts.progress
                 client.send(progress=reported)
             changed = asyncio.create_task(keeper.changed.wait())
             await asyncio.wait({changed, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -151,8 +151,8 @@ class ControlServer:
             url=self._site.url(self._notebook),
             address=f"http://127.0.0.1:{keeper.port}",
             port=keeper.port,
-            reused=keeper.reused,
-            seconds=dict(keeper.seconds),
+            reused=keeper.facts.reused,
+            seconds=dict(keeper.facts.seconds),
             notes=self._notes(options),
             open_url=self._open_url(),
         )
@@ -162,10 +162,10 @@ class ControlServer:
         keeper, session, host = self._keeper, self._keeper.session, self._keeper.target.host
         found = list(keeper.take_notes())
         taken = {known.name for known in saved.load_all() if known.host == host}
-        found += notes.unmet(keeper.target, session, options, limit=keeper.remote_buffer.limit, taken=taken)
+        found += notes.unmet(keeper.target, session, options, limit=keeper.facts.remote_buffer.limit, taken=taken)
         found += notes.open_kernels(set(session.open_kernels) - self._reported_open)
         self._reported_open |= set(session.open_kernels)
-        if not keeper.reused:
+        if not keeper.facts.reused:
             found += notes.of_new_session(session, options)
         if not keeper.local_state.is_saved:
             found.append(notes.not_saved(paths.state_directory()))

@@ -1,132 +1,115 @@
-"""Whether the other end is still heard, and when to doubt it. Pure: times are seconds of a monotonic clock.
+"""Whether the other end is still heard, and when to suspect that it is not. Pure: a value; times are monotonic seconds.
 
-    FINE      bytes come, or nothing was asked
-    DOUBT     a question waits longer than answers take: worth a knock on the host's door
-    SILENCE   nothing for so long that a second link is due
+    ALIVE     bytes come, or nothing was asked
+    SUSPECT   a ping waits longer than answers take: worth probing whether the host can be reached
+    SILENT    nothing for so long that a second link is due
 
-How long that is depends on what is known. Eight seconds say silence by themselves. Where the host has answered a
-knock, so that the network is there, four do; and where this machine's network has just changed, or it has slept, three
-round trips and a little, since the old connection is then as good as dead. Hardly that little where a question was
-open already: TCP repeats it after seconds only. A silence that was none makes the next one slower.
+How long that is depends on what is known (`Timing`). Eight seconds say silence by themselves. Where the host has
+answered a probe, so that the network is there, four do; and where this machine's network has just changed, or it has
+slept, three round trips and a little, since the old connection is then as good as dead. Hardly that little where a ping
+was open already: TCP repeats it after seconds only. A false alarm makes the next one slower.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections import deque
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-HEARTBEAT = 3.0
-"""Seconds between two questions."""
-SILENCE = 8.0
-DOUBT = 1.5
-"""Seconds, beside the round trips, that an answer may take before it is missed."""
-STUCK = 4.0
-"""Seconds of silence that are enough where the host is known to be reachable."""
-STIRRED = 0.25
-"""Seconds, beside the round trips, that an answer may take where the network has just changed."""
-OVERDUE = 0.05
-"""The same where a question was open for longer than that: it is lost, and what is sent after it waits behind it."""
+from .timing import Timing
+
 _ROUND_TRIPS = 3
-_SAMPLES = 8
+_MAX_SAMPLES = 8
 """Round trips remembered."""
 
 
 class Verdict(StrEnum):
     """What to make of the silence."""
 
-    FINE = "fine"
-    DOUBT = "doubt"
-    SILENCE = "silence"
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    SILENT = "silent"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailureDetector:
-    """Is told what is sent and heard over one link after another; says what that means."""
+    """What is known of one link after another. Each method returns what is known then."""
 
-    def __init__(self, now: float) -> None:
-        self.last_heard = now
-        self._trips: deque[float] = deque(maxlen=_SAMPLES)
-        self._received = -1
-        self._asked: float | None = None
-        """When the first question was put that nothing was heard after."""
-        self._due = now
-        self._is_reachable = False
-        self._stirred: float | None = None
-        """When the network changed, as long as no question put since then has been answered."""
-        self._is_overdue = False
-        """Whether a question was open then."""
-        self._caution = 1.0
+    timing: Timing
+    last_heard: float
+    due: float
+    """When to ping next."""
+    asked: float | None = None
+    """When the first ping was sent that nothing was heard after."""
+    round_trips: tuple[float, ...] = ()
+    bytes_in: int = -1
+    is_reachable: bool = False
+    changed: float | None = None
+    """When the network changed, as long as no ping sent since then has been answered."""
+    is_overdue: bool = False
+    """Whether a ping was open then."""
+    penalty: float = 1.0
 
-    def begin(self, now: float) -> None:
+    def link_joined(self, now: float) -> FailureDetector:
         """Another link has been joined: what was asked over the last one is void."""
-        self.last_heard, self._due = now, now
-        self._hear_again()
+        return replace(self._alive(), last_heard=now, due=now)
 
-    def ask(self, now: float) -> None:
-        """A question is due now: the link can carry it."""
-        self._due = now
+    def ping_now(self, now: float) -> FailureDetector:
+        """A ping is due now: the link can carry it."""
+        return replace(self, due=now)
 
-    def received(self, count: int, now: float) -> bool:
-        """So many bytes have come until now; whether that shows that the link is alive.
+    def received(self, bytes_in: int, now: float) -> tuple[FailureDetector, bool]:
+        """So many bytes have come until now; the second value says whether that shows that the link is alive.
 
         After a change of the network new bytes alone do not: they may have come before it, and waited to be read.
         """
-        if count == self._received:
-            return False
-        self._received, self.last_heard = count, now
-        if self._stirred is not None:
-            return False
-        self._hear_again()
-        return True
+        if bytes_in == self.bytes_in:
+            return self, False
+        heard = replace(self, bytes_in=bytes_in, last_heard=now)
+        return (heard._alive(), True) if self.changed is None else (heard, False)
 
-    def answered(self, seconds: float, now: float) -> None:
-        """A question has made its round trip."""
-        self._trips.append(seconds)
-        if self._stirred is not None and now - seconds >= self._stirred:
-            self._hear_again()
+    def ping_answered(self, round_trip: float, now: float) -> FailureDetector:
+        """A ping has made its round trip."""
+        known = replace(self, round_trips=(*self.round_trips, round_trip)[-_MAX_SAMPLES:])
+        return known._alive() if self.changed is not None and now - round_trip >= self.changed else known
+
+    def ping_sent(self, now: float) -> FailureDetector:
+        """A ping that was due is on its way."""
+        return replace(self, due=now + self.timing.heartbeat, asked=now if self.asked is None else self.asked)
+
+    def network_changed(self, now: float) -> FailureDetector:
+        """The network of this machine has changed, or it has slept: ping now, and expect an answer soon."""
+        is_overdue = self.asked is not None and now - self.asked > self.timing.network_change_grace
+        return replace(self, is_overdue=is_overdue, changed=now, due=now, asked=None)
+
+    def host_reachable(self) -> FailureDetector:
+        """The host answers a probe: if nothing comes over the link, it is the link's fault."""
+        return replace(self, is_reachable=True)
+
+    def false_alarm(self) -> FailureDetector:
+        """What was taken for silence was none: be slower to believe it."""
+        return replace(self, penalty=min(2 * self.penalty, self.timing.silence / self.timing.suspect_after))
 
     @property
     def round_trip(self) -> float | None:
-        """Seconds, as the last few usually took; None before the first."""
-        return statistics.median_low(self._trips) if self._trips else None
-
-    def is_due(self, now: float) -> bool:
-        """Whether to ask now; what is due counts as asked."""
-        if now < self._due:
-            return False
-        self._due = now + HEARTBEAT
-        if self._asked is None:
-            self._asked = now
-        return True
-
-    def stir(self, now: float) -> None:
-        """The network of this machine has changed, or it has slept: ask now, and expect an answer soon."""
-        self._is_overdue = self._asked is not None and now - self._asked > STIRRED
-        self._stirred, self._due, self._asked = now, now, None
-
-    def reachable(self) -> None:
-        """The host answers a knock: if the line stays silent, it is the link's fault."""
-        self._is_reachable = True
-
-    def was_wrong(self) -> None:
-        """What was taken for silence has spoken: be slower to believe it."""
-        self._caution = min(2 * self._caution, SILENCE / DOUBT)
+        """As the last few usually took; None before the first."""
+        return statistics.median_low(self.round_trips) if self.round_trips else None
 
     def verdict(self, now: float) -> Verdict:
-        if self._asked is None:
-            return Verdict.FINE
-        trips = _ROUND_TRIPS * min(self._trips, default=1.0)  # the way itself, without what waited in an outage
-        is_stirred = self._stirred is not None
-        stirred = OVERDUE if self._is_overdue else STIRRED
-        slack = stirred if is_stirred else DOUBT * self._caution
-        enough = SILENCE
-        if self._is_reachable:
-            enough = min(SILENCE, trips + (stirred if is_stirred else STUCK * self._caution))
-        unanswered = now - self._asked
-        if now - self.last_heard > enough and unanswered > min(slack + trips, SILENCE):
-            return Verdict.SILENCE
-        return Verdict.DOUBT if is_stirred or unanswered > slack + trips else Verdict.FINE
+        """What is known at that moment."""
+        if self.asked is None:
+            return Verdict.ALIVE
+        timing, has_changed = self.timing, self.changed is not None
+        trips = _ROUND_TRIPS * min(self.round_trips, default=1.0)  # the way itself, without what waited in an outage
+        grace = timing.overdue_grace if self.is_overdue else timing.network_change_grace
+        slack = grace if has_changed else timing.suspect_after * self.penalty
+        enough = timing.silence
+        if self.is_reachable:
+            enough = min(enough, trips + (grace if has_changed else timing.stuck_after * self.penalty))
+        unanswered = now - self.asked
+        if now - self.last_heard > enough and unanswered > min(slack + trips, timing.silence):
+            return Verdict.SILENT
+        return Verdict.SUSPECT if has_changed or unanswered > slack + trips else Verdict.ALIVE
 
-    def _hear_again(self) -> None:
-        self._asked = self._stirred = None
-        self._is_reachable = False
+    def _alive(self) -> FailureDetector:
+        return replace(self, asked=None, changed=None, is_reachable=False)

@@ -1,62 +1,53 @@
-"""How often the session was out of reach, and for how long; told to the keeper's log in a few lines.
-
-Times are seconds of a monotonic clock.
-"""
+"""How often the session was out of reach, and for how long, and what the keeper's log says of it. Pure: a value; times
+are monotonic seconds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from ..durations import format_duration
 from ..errors import FarlabError
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outages:
-    """An outage begins when nothing is heard, or the link ends, and is over when the line stands again."""
+    """An outage begins when nothing is heard, or the link ends, and is over when a link carries the mux again.
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self.count = 0
-        self.longest = 0.0
-        """Seconds."""
-        self._tell = tell
-        self._began: float | None = None
-        self._tries = 0
-        self._told = ""
+    Each method returns what is known then, and a line for the log, "" where there is nothing new.
+    """
 
-    def lasts(self, now: float) -> float:
+    count: int = 0
+    longest: float = 0.0
+    began: float | None = None
+    failed_attempts: int = 0
+    last_failure: str = ""
+
+    def duration(self, now: float) -> float:
         """Seconds since the present one began; 0 where there is none."""
-        return 0.0 if self._began is None else max(now - self._began, 0.0)
+        return 0.0 if self.began is None else max(now - self.began, 0.0)
 
     def longest_until(self, now: float) -> float:
         """Seconds that the longest has lasted, the present one among them."""
-        return max(self.longest, self.lasts(now))
+        return max(self.longest, self.duration(now))
 
-    def begin(self, since: float, why: str) -> None:
-        """The session is out of reach, `since` then; told again for each new reason."""
-        if self._began is None:
-            self._began, self._tries, self._told = since, 0, ""
-            self.count += 1
-        self._tell(why)
+    def begin(self, since: float, why: str) -> tuple[Outages, str]:
+        """The session is out of reach, `since` then; each new reason is told."""
+        if self.began is not None:
+            return self, why
+        return replace(self, began=since, count=self.count + 1, failed_attempts=0, last_failure=""), why
 
-    def failed(self, error: FarlabError) -> None:
-        """One more try has failed; the same words again are not worth a line."""
-        self._tries += 1
-        words = f"{error.message}: {error.detail.strip().splitlines()[-1]}" if error.detail.strip() else error.message
-        if words != self._told:
-            self._told = words
-            self._tell(f"{words}; retrying")
+    def attempt_failed(self, error: FarlabError) -> tuple[Outages, str]:
+        """One more attempt has failed; the same words again are not worth a line."""
+        detail = error.detail.strip().splitlines()
+        text = f"{error.message}: {detail[-1]}" if detail else error.message
+        known = replace(self, failed_attempts=self.failed_attempts + 1, last_failure=text)
+        return known, f"{text}; retrying" if text != self.last_failure else ""
 
-    def end(self, now: float, how: str) -> None:
+    def end(self, now: float, how: str) -> tuple[Outages, str]:
         """The session is within reach again; nothing happens where it was all the time."""
-        if self._began is None:
-            return
-        lasted = self.lasts(now)
-        self._began = None
-        self.longest = max(self.longest, lasted)
-        tries = f", {self._tries} failed attempts" if self._tries > 1 else ""
-        self._tell(f"{how} after {format_duration(lasted)}{tries}")
-
-
-def how_it_goes_on(*, is_same: bool) -> str:
-    """What the end of an outage is called."""
-    return "reconnected" + (" (nothing lost)" if is_same else " to a new anchor (browser connections were reset)")
+        if self.began is None:
+            return self, ""
+        attempts = f", {self.failed_attempts} failed attempts" if self.failed_attempts > 1 else ""
+        lasted = self.duration(now)
+        known = replace(self, began=None, longest=max(self.longest, lasted))
+        return known, f"{how} after {format_duration(lasted)}{attempts}"

@@ -1,4 +1,4 @@
-"""Runs one keeper from its first link to its end, and leaves nothing behind."""
+"""Runs one keeper from its start to its end, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -11,65 +11,43 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from .. import paths
 from ..errors import Interrupted
-from ..model import State, Target
+from ..model import State
 from ..mux.mux import MAX_STREAMS
-from ..transport.base import Transport
-from ..transport.process import LinkProcess
 from . import control_connection
-from .control_client import socket_path
 from .control_server import ControlServer
 from .control_socket import ControlSocket
-from .keeper import Keeper, Words
+from .keeper import Keeper, KeeperSetup
 from .log import RateLimitedHandler
+from .timing import Timing
 from .web.proxy import Proxy
 from .web.site import LocalSite
-
-ENDED_LIFE = 600.0
-"""Seconds a keeper goes on telling the browser that its session has ended."""
-FIRST_VISIT = 10.0
-"""Seconds within which whoever started the keeper must have spoken to it."""
-ROUND = 4.0
-"""Seconds between two looks at the keeper's own files, which cleaners remove."""
-FAREWELL = 1.0
-"""Seconds that whoever waits may take to hear why the keeper ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartupState:
-    """What was there before the event loop: the address, the private socket, and an `ssh` on its way (or none)."""
+    """What was there before the event loop: the address, the private socket, and an `ssh` that was started (or not)."""
 
-    target: Target
+    setup: KeeperSetup
     listeners: tuple[socket.socket, ...]
     private: ControlSocket
-    transport: Transport
-    dialed: LinkProcess | None
-    note: str
-    wish: Words
+    options: dict[str, Any]
     may_ask: bool
 
 
-def serve(beginning: StartupState) -> None:
+def serve(startup: StartupState) -> None:
     """Be the keeper until somebody ends it."""
 
     async def run() -> None:
-        target = beginning.target
-        port, ask_socket = beginning.listeners[0].getsockname()[1], str(socket_path(target))
-        keeper = Keeper(
-            target,
-            port,
-            beginning.transport,
-            ask_socket,
-            beginning.dialed,
-            on_next_request=lambda stream, data: proxy.on_next_request(stream, data),
-            note=beginning.note,
-        )
+        keeper = Keeper(startup.setup, on_next_request=lambda stream, data: proxy.on_next_request(stream, data))
         site = LocalSite(keeper)
-        proxy = Proxy(beginning.listeners, keeper, site)
-        keeper.connect(beginning.wish, may_ask=beginning.may_ask)
-        await _keep(keeper, proxy, ControlServer(keeper, proxy, site), beginning.private)
+        proxy = Proxy(startup.listeners, keeper, site)
+        keeper.connect(startup.options, may_ask=startup.may_ask)
+        server = ControlServer(keeper, proxy, site)
+        await _Run(keeper, proxy, server, startup.private, startup.setup.timing).until_over()
 
     allow_many_connections()
     bound_faults()
@@ -95,58 +73,68 @@ def allow_many_connections() -> None:
             return
 
 
-async def _keep(keeper: Keeper, proxy: Proxy, desk: ControlServer, private: ControlSocket) -> None:
-    servers = [await control_connection.serve(each, desk.serve) for each in private.listeners]
-    _obey_signals(desk)
-    asyncio.get_running_loop().call_later(FIRST_VISIT, desk.end_if_unused)
-    keeping = asyncio.create_task(keeper.keep())
-    ending = asyncio.create_task(_until_over(keeper, desk))
-    looking = asyncio.create_task(_look_after(keeper, desk, private, servers))
-    try:
-        await asyncio.wait({keeping, ending, looking}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        proxy.close()
-        if not keeping.done() and keeper.local_state.is_new:
+class _Run:
+    """One keeper's life, from the first client to the clean-up."""
+
+    def __init__(
+        self, keeper: Keeper, proxy: Proxy, server: ControlServer, private: ControlSocket, timing: Timing
+    ) -> None:
+        self._keeper, self._proxy, self._server, self._private, self._timing = keeper, proxy, server, private, timing
+        self._listening: list[asyncio.Server] = []
+
+    async def until_over(self) -> None:
+        """Serve until somebody ends it, and leave nothing behind."""
+        serve = self._server.serve
+        self._listening = [await control_connection.serve(each, serve) for each in self._private.listeners]
+        self._handle_signals()
+        asyncio.get_running_loop().call_later(self._timing.first_client_timeout, self._server.end_if_unused)
+        ending, repairing = asyncio.create_task(self._wait_for_end()), asyncio.create_task(self._repair_files())
+        try:
+            await asyncio.wait({ending, repairing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._shut_down(ending, repairing)
+        if not repairing.cancelled():
+            repairing.result()  # it ends by itself only by a bug: that goes to the log
+
+    async def _shut_down(self, *tasks: asyncio.Task[None]) -> None:
+        keeper = self._keeper
+        self._proxy.close()
+        if keeper.local_state.is_new:
             keeper.local_state.remove()
-        private.remove()
-        for server in servers:
-            server.close()  # from here on another keeper may begin, on the same port
-        for task in (keeping, ending, looking):
+        self._private.remove()
+        for listening in self._listening:
+            listening.close()  # from here on another keeper may begin, on the same port
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(keeping, ending, looking, return_exceptions=True)
-        await desk.wait_for_clients(FAREWELL)
-        await keeper.close(message=None if keeper.was_up else {"cancel": True})
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await keeper.stop()
+        await self._server.wait_for_clients(self._timing.shutdown_grace)
+        await keeper.close({"bye": True} if keeper.was_up else {"cancel": True})
         paths.tidy_runtime_directory()
-    for task in (keeping, looking):
-        if not task.cancelled():
-            task.result()  # it ends by itself only by a bug: that goes to the log
 
+    def _handle_signals(self) -> None:
+        why = Interrupted("the keeper was stopped by a signal", hint="")
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._server.end, why)
 
-def _obey_signals(desk: ControlServer) -> None:
-    why = Interrupted("the keeper was stopped by a signal", hint="")
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, desk.end, why)
+    async def _repair_files(self) -> None:
+        """Make again what somebody has removed: the private socket and what is saved."""
+        while True:
+            await asyncio.sleep(self._timing.repair_interval)
+            self._keeper.local_state.trim_log()
+            listener = self._private.recreate_if_missing()
+            if listener is not None:
+                self._listening[0].close()
+                self._listening[0] = await control_connection.serve(listener, self._server.serve)
+            if self._keeper.was_up:
+                self._keeper.local_state.rewrite_if_missing()
 
-
-async def _look_after(
-    keeper: Keeper, desk: ControlServer, private: ControlSocket, servers: list[asyncio.Server]
-) -> None:
-    """Make again what somebody has removed: the private socket and the memory."""
-    while True:
-        await asyncio.sleep(ROUND)
-        keeper.local_state.trim_log()
-        listener = private.recreate_if_missing()
-        if listener is not None:
-            servers[0].close()
-            servers[0] = await control_connection.serve(listener, desk.serve)
-        if keeper.was_up:
-            keeper.local_state.rewrite_if_missing()
-
-
-async def _until_over(keeper: Keeper, desk: ControlServer) -> None:
-    while not desk.should_end.is_set():
-        over = asyncio.create_task(desk.should_end.wait())
-        await asyncio.wait({over}, timeout=60.0)
-        over.cancel()
-        if keeper.state is State.ENDED and time.time() - keeper.since > ENDED_LIFE:
-            return
+    async def _wait_for_end(self) -> None:
+        """Until somebody ends it, or nobody has wanted the session since it ended."""
+        keeper, linger = self._keeper, self._timing.ended_linger
+        while not self._server.should_end.is_set():
+            over = asyncio.create_task(self._server.should_end.wait())
+            await asyncio.wait({over}, timeout=min(linger, 60.0))
+            over.cancel()
+            if keeper.state is State.ENDED and time.time() - keeper.since > linger:
+                return

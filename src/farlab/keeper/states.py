@@ -1,11 +1,11 @@
-"""The keeper's states: pure. What happened goes in, what to do comes out; the table is the whole truth.
+"""The keeper's states: pure. A trigger goes in, the next state comes out; the table is the whole truth.
 
-    CONNECTING  the first link is being made          ASKING   ssh asks the person something
-    STARTING    the line stands, the server not yet   UP       all is well
+    CONNECTING  the first link is being made          ASKING   ssh asks the user something
+    STARTING    a link stands, the server not yet     UP       all is well
     SILENT      nothing heard; a second link is made  DOWN     no link; trying again, for ever
-    BLOCKED     only a person can help                ENDED    the server is gone, or never came
+    BLOCKED     only the user can help                ENDED    the server is gone, or never came
 
-A pair of a state and an event that has no row changes nothing. Such pairs come about: several things can happen in
+A pair of a state and a trigger that has no row changes nothing. Such pairs come about: several things can happen in
 one turn of the loop, an answer and the end of its link, and each is told after the others.
 """
 
@@ -16,12 +16,12 @@ from enum import StrEnum
 from ..model import State
 
 
-class Happened(StrEnum):
-    """What a keeper can live through."""
+class Trigger(StrEnum):
+    """What leads from one state to another."""
 
     QUESTION = "question"
     ANSWERED = "answered"
-    LINE_UP = "line-up"
+    LINK_UP = "link-up"
     SERVER_STARTING = "server-starting"
     SERVER_UP = "server-up"
     SERVER_ENDED = "server-ended"
@@ -29,7 +29,7 @@ class Happened(StrEnum):
     HEARD = "heard"
     LINK_LOST = "link-lost"
     REFUSED = "refused"
-    PERSON_CONNECTS = "person-connects"
+    USER_CONNECTS = "user-connects"
     KEYS_CHANGED = "keys-changed"
 
 
@@ -43,54 +43,45 @@ _C, _A, _S, _U, _I, _D, _B, _E = (
     State.BLOCKED,
     State.ENDED,
 )
-_H = Happened
+_T = Trigger
 
-TABLE: dict[tuple[State, Happened], State] = {
-    (_C, _H.QUESTION): _A,
-    (_C, _H.LINE_UP): _S,
-    (_C, _H.LINK_LOST): _D,
-    (_C, _H.REFUSED): _B,
-    (_C, _H.SERVER_ENDED): _E,
-    (_A, _H.ANSWERED): _C,
-    (_A, _H.LINE_UP): _S,
-    (_A, _H.LINK_LOST): _D,
-    (_A, _H.REFUSED): _B,
-    (_A, _H.SERVER_ENDED): _E,
-    (_S, _H.SERVER_UP): _U,
-    (_S, _H.SERVER_ENDED): _E,
-    (_S, _H.SILENCE): _I,
-    (_S, _H.LINK_LOST): _D,
-    (_U, _H.SERVER_STARTING): _S,
-    (_U, _H.SERVER_ENDED): _E,
-    (_U, _H.SILENCE): _I,
-    (_U, _H.LINK_LOST): _D,
-    (_U, _H.LINE_UP): _S,
-    (_I, _H.HEARD): _U,
-    (_I, _H.LINE_UP): _S,
-    (_I, _H.LINK_LOST): _D,
-    (_I, _H.SERVER_UP): _U,
-    (_I, _H.SERVER_STARTING): _S,
-    (_I, _H.SERVER_ENDED): _E,
-    (_D, _H.LINE_UP): _S,
-    (_D, _H.QUESTION): _A,
-    (_D, _H.REFUSED): _B,
-    (_D, _H.SERVER_ENDED): _E,
-    (_D, _H.PERSON_CONNECTS): _C,
-    (_B, _H.PERSON_CONNECTS): _C,
-    (_B, _H.KEYS_CHANGED): _D,
-    (_E, _H.PERSON_CONNECTS): _C,
+TABLE: dict[tuple[State, Trigger], State] = {
+    (_C, _T.QUESTION): _A,
+    (_C, _T.LINK_UP): _S,
+    (_C, _T.LINK_LOST): _D,
+    (_C, _T.REFUSED): _B,
+    (_C, _T.SERVER_ENDED): _E,
+    (_A, _T.ANSWERED): _C,
+    (_A, _T.LINK_UP): _S,
+    (_A, _T.LINK_LOST): _D,
+    (_A, _T.REFUSED): _B,
+    (_A, _T.SERVER_ENDED): _E,
+    (_S, _T.SERVER_UP): _U,
+    (_S, _T.SERVER_ENDED): _E,
+    (_S, _T.SILENCE): _I,
+    (_S, _T.LINK_LOST): _D,
+    (_U, _T.SERVER_STARTING): _S,
+    (_U, _T.SERVER_ENDED): _E,
+    (_U, _T.SILENCE): _I,
+    (_U, _T.LINK_LOST): _D,
+    (_U, _T.LINK_UP): _S,
+    (_I, _T.HEARD): _U,
+    (_I, _T.LINK_UP): _S,
+    (_I, _T.LINK_LOST): _D,
+    (_I, _T.SERVER_UP): _U,
+    (_I, _T.SERVER_STARTING): _S,
+    (_I, _T.SERVER_ENDED): _E,
+    (_D, _T.LINK_UP): _S,
+    (_D, _T.QUESTION): _A,
+    (_D, _T.REFUSED): _B,
+    (_D, _T.SERVER_ENDED): _E,
+    (_D, _T.USER_CONNECTS): _C,
+    (_B, _T.USER_CONNECTS): _C,
+    (_B, _T.KEYS_CHANGED): _D,
+    (_E, _T.USER_CONNECTS): _C,
 }
 
-BACKOFF = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds before each try; the last for ever."""
-JITTER = 0.25
 
-
-def after(state: State, happened: Happened) -> State:
+def next_state(state: State, trigger: Trigger) -> State:
     """The state that follows."""
-    return TABLE.get((state, happened), state)
-
-
-def delay(failures: int, chance: float) -> float:
-    """Seconds to wait after so many tries in a row that failed. `chance` in [0, 1) spreads many keepers out."""
-    return BACKOFF[min(failures, len(BACKOFF) - 1)] * (1 + JITTER * (2 * chance - 1))
+    return TABLE.get((state, trigger), state)

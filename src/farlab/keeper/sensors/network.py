@@ -1,17 +1,17 @@
-"""Tells when the addresses or routes of this machine change, where the system tells (Linux: rtnetlink(7))."""
+"""Reports when the addresses or routes of this machine change, where the system reports it (Linux: rtnetlink(7))."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from ...transport.base import Endpoint
 
-QUIET = 0.05
-"""Seconds after which a burst of changes is told as one."""
+BURST = 0.05
+"""Seconds after which a burst of changes is reported as one."""
 _GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 """RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE of linux/rtnetlink.h."""
 
@@ -43,9 +43,9 @@ class NetworkChanges:
             while self._sock is not None:
                 self._sock.recv(1 << 16)
         if self._pending is None:
-            self._pending = self._loop.call_later(QUIET, self._tell)
+            self._pending = self._loop.call_later(BURST, self._report)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         self._pending = None
         self._on_change()
 
@@ -60,10 +60,10 @@ def has_address(address: str) -> bool:
     return True
 
 
-def source_address(doors: list[Endpoint]) -> str | None:
-    """The address this machine would use towards the first door that it has a way to; None where it has none."""
-    for door in doors:
-        with suppress(OSError), socket.socket(door.family, socket.SOCK_DGRAM) as sock:
-            sock.connect(door.address)  # of a datagram socket: asks the routing table, sends nothing
+def source_address(endpoints: Sequence[Endpoint]) -> str | None:
+    """The address this machine would use towards the first endpoint that it has a route to; None where it has none."""
+    for endpoint in endpoints:
+        with suppress(OSError), socket.socket(endpoint.family, socket.SOCK_DGRAM) as sock:
+            sock.connect(endpoint.address)  # of a datagram socket: asks the routing table, sends nothing
             return str(sock.getsockname()[0])
     return None

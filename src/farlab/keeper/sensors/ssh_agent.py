@@ -1,4 +1,4 @@
-"""Notices what leads out of BLOCKED without a terminal: other keys in the person's ssh-agent, or a new master.
+"""Reports what leads out of BLOCKED without a terminal: other keys in the user's ssh-agent, or a new ControlMaster.
 
 The agent is asked for its list of keys, which needs no unlocking and signs nothing (draft-ietf-sshm-ssh-agent, section
 3.5); of a master (`ControlPath`) only the socket is looked at.
@@ -13,11 +13,9 @@ from contextlib import suppress
 
 from ...transport.base import Unlocked
 
-PAUSE = 3.0
-"""Seconds between two looks."""
 TIMEOUT = 5.0
 REQUEST_IDENTITIES, IDENTITIES_ANSWER = 11, 12
-MOST_ANSWER = 1 << 20
+MAX_ANSWER = 1 << 20
 
 
 async def keys(path: str) -> bytes:
@@ -30,7 +28,7 @@ async def keys(path: str) -> bytes:
             try:
                 writer.write(bytes((0, 0, 0, 1, REQUEST_IDENTITIES)))
                 size = int.from_bytes(await reader.readexactly(4), "big")
-                answer = await reader.readexactly(min(size, MOST_ANSWER))
+                answer = await reader.readexactly(min(size, MAX_ANSWER))
             finally:
                 writer.close()
         if answer[0] == IDENTITIES_ANSWER and any(answer[1:5]):
@@ -50,12 +48,12 @@ def master(path: str | None) -> tuple[int, ...]:
 class SshAgentWatcher:
     """Calls `on_change` once when keys or a master have come, or others than those it began with. One at a time."""
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
-        self._on_change = on_change
+    def __init__(self, interval: float, on_change: Callable[[], None]) -> None:
+        self._interval, self._on_change = interval, on_change
         self._task: asyncio.Task[None] | None = None
 
     def start(self, unlocked: Unlocked) -> None:
-        """Watch the person's agent and master from now on."""
+        """Watch the user's agent and master from now on."""
         self.stop()
         self._task = asyncio.get_running_loop().create_task(self._watch(unlocked.agent, unlocked.master))
 
@@ -68,7 +66,7 @@ class SshAgentWatcher:
         before = await keys(agent), master(path)
         while not _has_come(now := (await keys(agent), master(path)), before):
             before = now  # what went may come back
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(self._interval)
         self._task = None
         self._on_change()
 

@@ -1,101 +1,79 @@
-"""Knocks on the host's door while the line is silent: a TCP connection to its `ssh` port, made and closed at once.
+"""Probes whether the host can be reached: a TCP connection to its `ssh` port, made and closed at once.
 
-A link costs a login, and an `ssh` that waits in a dead network asks again after 1, 2, 4, 8 s; a knock costs one packet
-and shows within a tenth of a second that the network is back. It is no login, and one success at most
-is had for each try: after that the back-off rules.
+A link costs a login, and an `ssh` that waits in a dead network asks again after 1, 2, 4, 8 s; a probe costs one packet
+and shows within a tenth of a second that the network is back. It is no login, and one answer at most is had for each
+attempt: after that the back-off rules.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import errno
 import socket
-import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 from ...transport.base import Endpoint
+from ..events import HostAnswered
 
-T = TypeVar("T")
-PAUSES = ((600.0, 0.1), (3600.0, 1.0), (float("inf"), 5.0))
-"""Seconds since the first knock, and between two of them until then."""
-REFUSED_PAUSE = 1.0
+INTERVALS = ((600.0, 0.1), (3600.0, 1.0), (float("inf"), 5.0))
+"""Seconds since the first probe, and between two of them until then."""
+REFUSED_INTERVAL = 1.0
 """Seconds between two where the host answers and `sshd` does not: it is being started."""
-PATIENCE = 3.0
-"""Seconds that one knock waits for its answer."""
-
-
-async def in_background(function: Callable[[], T]) -> T:
-    """What it returns, from a thread that holds nobody up: a lookup may take half a minute, and asyncio's own threads
-    are waited for at the end. Raises what it raises, and RuntimeError where no thread can be had."""
-    done: concurrent.futures.Future[T] = concurrent.futures.Future()
-    done.set_running_or_notify_cancel()  # whoever gives up waiting cannot cancel it
-
-    def run() -> None:
-        try:
-            done.set_result(function())
-        except Exception as error:  # whoever waits gets it
-            done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return await asyncio.wrap_future(done)
+TIMEOUT = 3.0
+"""Seconds that one probe waits for its answer."""
 
 
 class TcpProber:
-    """`on_there(sent, was_away)` is told of the first answer: when that knock was sent, and whether one before it was
-    lost, so that the network has come back."""
+    """Calls `on_answer` once after each `start`, with the first answer."""
 
-    def __init__(self, on_there: Callable[[float, bool], None]) -> None:
-        self.doors: list[Endpoint] = []
-        self._on_there = on_there
+    def __init__(self, on_answer: Callable[[HostAnswered], None]) -> None:
+        self._on_answer = on_answer
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
 
-    @property
-    def is_knocking(self) -> bool:
-        return self._task is not None and not self._task.done()
-
-    def start(self, round_trip: float) -> None:
-        """Knock until there is an answer, or `stop`."""
-        if self.doors and not self.is_knocking:
-            self._task = self._loop.create_task(self._knock_until_answered(2 * round_trip))
+    def start(self, endpoints: Sequence[Endpoint], min_interval: float) -> None:
+        """Probe until there is an answer, or `stop`; nothing happens where that is being done."""
+        if self._task is None or self._task.done():
+            self._task = self._loop.create_task(self._probe_until_answered(endpoints, min_interval))
 
     def stop(self) -> None:
+        """Probe no more."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
-    async def _knock_until_answered(self, least: float) -> None:
-        first, on_their_way = self._loop.time(), dict[asyncio.Task[int], float]()
+    async def _probe_until_answered(self, endpoints: Sequence[Endpoint], min_interval: float) -> None:
+        first, pending = self._loop.time(), dict[asyncio.Task[int], float]()
         sent = first
         try:
             while True:
-                on_their_way.update({self._loop.create_task(self._knock(door)): sent for door in self.doors})
-                next_one = sent + max(least, _pause(sent - first))
-                while on_their_way and self._loop.time() < next_one:
-                    wait = next_one - self._loop.time()
-                    done, _ = await asyncio.wait(on_their_way, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-                    for knock in done:
-                        then, result = on_their_way.pop(knock), knock.result()
+                pending.update({self._loop.create_task(self._probe(endpoint)): sent for endpoint in endpoints})
+                due = sent + max(min_interval, _interval(sent - first))
+                while pending and self._loop.time() < due:
+                    wait = due - self._loop.time()
+                    done, _ = await asyncio.wait(pending, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+                    for probe in done:
+                        then, result = pending.pop(probe), probe.result()
                         if result == 0:
-                            self._on_there(then, then > first)  # else the first would have been answered before
+                            self._task = None
+                            was_away = then > first  # else the first would have been answered before
+                            self._on_answer(HostAnswered(sent=then, was_away=was_away))
                             return
                         if result == errno.ECONNREFUSED:
-                            next_one = then + REFUSED_PAUSE
-                await asyncio.sleep(next_one - self._loop.time())
+                            due = then + REFUSED_INTERVAL
+                await asyncio.sleep(due - self._loop.time())
                 sent = self._loop.time()
         finally:
-            for knock in on_their_way:
-                knock.cancel()
+            for probe in pending:
+                probe.cancel()
 
-    async def _knock(self, door: Endpoint) -> int:
-        """0 where somebody opened, else the error's number."""
+    async def _probe(self, endpoint: Endpoint) -> int:
+        """0 where somebody accepted, else the error's number."""
         try:
-            with socket.socket(door.family, socket.SOCK_STREAM) as sock:
+            with socket.socket(endpoint.family, socket.SOCK_STREAM) as sock:
                 sock.setblocking(False)
-                async with asyncio.timeout(PATIENCE):
-                    await self._loop.sock_connect(sock, door.address)
+                async with asyncio.timeout(TIMEOUT):
+                    await self._loop.sock_connect(sock, endpoint.address)
         except TimeoutError:
             return errno.ETIMEDOUT
         except OSError as error:
@@ -103,5 +81,5 @@ class TcpProber:
         return 0
 
 
-def _pause(since: float) -> float:
-    return next(pause for until, pause in PAUSES if since < until)
+def _interval(since: float) -> float:
+    return next(interval for until, interval in INTERVALS if since < until)

@@ -1,0 +1,268 @@
+"""What the policy is told and what it orders: small values. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import FarlabError
+from ..transport.base import Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What is so while an event is decided on."""
+
+    at: float
+    """Monotonic seconds."""
+    chance: float = 0.5
+    """Random, in [0, 1): spreads many keepers out."""
+    bytes_in: int = 0
+    """That have come from the other end over all links."""
+    is_backlogged: bool = False
+    """Whether so much is on its way to the host that an answer may have to wait behind it."""
+
+
+# the user ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserConnects:
+    """A user wants the session now, with these options; `may_ask`: and is there to answer `ssh`."""
+
+    options: dict[str, object]
+    may_ask: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserLeft:
+    """Nobody is there any more to answer `ssh`."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserDeclined:
+    """The user does not answer a question of `ssh`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompted:
+    """`ssh` asks the user something, or does so no more."""
+
+    is_open: bool
+
+
+# links ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkJoined:
+    """The agent has joined the attempt's link to the session; `source` is this machine's address towards the host."""
+
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed:
+    """No link could be made; `has_master`: the user's own ControlMaster is there."""
+
+    error: FarlabError
+    has_master: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCancelled:
+    """The attempt that was to be cancelled has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkGreeted:
+    """The anchor's first frame has come over the link; `is_resumed`: it goes on where the last link ended."""
+
+    is_resumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkEnded:
+    """The link that carried the mux has ended; `is_protocol_error`: because the two ends do not agree."""
+
+    reason: str
+    is_protocol_error: bool = False
+
+
+# the session ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarting:
+    """The anchor says that the server is being started."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUp:
+    """The anchor says that the server is up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded:
+    """The anchor says how the server ended."""
+
+    error: FarlabError
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAnswered:
+    """The server has answered a request through all of it."""
+
+
+# sensors ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked:
+    """Time has passed; `slept` says in words that this machine has slept meanwhile."""
+
+    slept: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingAnswered:
+    """A ping has come back after so many seconds."""
+
+    round_trip: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostAnswered:
+    """A TCP probe that was sent then was answered; `was_away`: one before it was lost."""
+
+    sent: float
+    was_away: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointsFound:
+    """Where the host is now; nothing where that could not be found out."""
+
+    endpoints: tuple[Endpoint, ...]
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkChanged:
+    """This machine's addresses or routes have changed; `source` is its address towards the host now.
+
+    `is_link_cut_off`: the one that the link was made from is gone."""
+
+    source: str | None
+    is_link_cut_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """The user's ssh-agent has other keys, or there is another ControlMaster."""
+
+
+Event = (
+    UserConnects | UserLeft | UserDeclined | Prompted
+    | LinkJoined | AttemptFailed | AttemptCancelled | LinkGreeted | LinkEnded
+    | SessionStarting | SessionUp | SessionEnded | ServerAnswered
+    | Ticked | PingAnswered | HostAnswered | EndpointsFound | NetworkChanged | KeysChanged
+)  # fmt: skip
+
+
+# what is ordered --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect:
+    """Begin an attempt at a link. `timeout`: None for no end."""
+
+    may_ask: bool
+    bypass_master: bool
+    timeout: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAttempt:
+    """End the attempt under way; `AttemptCancelled` follows, or what it came to before."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndLink:
+    """Let go of the link that carries the mux."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceMux:
+    """Begin another mux: connections begin anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendPing:
+    """Ask the other end for a sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteHeard:
+    """The other end has been heard: for the status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Probe these until one answers or `StopProbing`; nothing happens where that is being done.
+
+    `min_interval`: seconds between two probes at least."""
+
+    endpoints: tuple[Endpoint, ...]
+    min_interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopProbing:
+    """Probe no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveEndpoints:
+    """Find out where the host is; `EndpointsFound` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchKeys:
+    """Watch the ssh-agent and the ControlMaster until they change."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopWatchingKeys:
+    """Watch them no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeRequest:
+    """These options hold from now on; `is_new`: for another session than the one that ended."""
+
+    options: dict[str, object]
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReached:
+    """The session was reached for the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionGone:
+    """A session that was up has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """One line for the keeper's log."""
+
+    text: str
+
+
+Action = (
+    Connect | CancelAttempt | EndLink | ReplaceMux | SendPing | NoteHeard
+    | Probe | StopProbing | ResolveEndpoints | WatchKeys | StopWatchingKeys
+    | TakeRequest | SessionReached | SessionGone | Log
+)  # fmt: skip

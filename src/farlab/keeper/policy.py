@@ -1,0 +1,399 @@
+"""Decides everything about links. Pure: `decide(state, event, now)` returns the state that follows, and what to do.
+
+Sensors report events, the keeper performs actions, and both decide nothing. The rules:
+
+- One attempt at a time, and one beside a link of which nothing is heard. Between two attempts pass the seconds of
+  `Timing.backoff`; a changed network, keys, a user, or the first TCP probe that is answered cut one wait short.
+- A login that was refused is not tried again without the user: hosts lock people out for that. That is BLOCKED, which
+  only the user leads out of, other keys in the ssh-agent, or a new ControlMaster. Whatever else is wrong may pass.
+- Beside a silent link, and after a failure, the way past the user's ControlMaster is taken, since the master may be
+  dead and not know it; where that login is refused and there is a master, the way by it.
+- A link that ended before it was stable counts as a failed attempt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..durations import format_duration
+from ..errors import Authentication, CannotAsk, FarlabError, Interrupted, LinkLost, NoSession
+from ..model import State
+from . import events as ev
+from .attempts import Attempt
+from .failure_detector import Verdict
+from .link_state import Draft, JoinedLink, LinkState, unresponsive
+from .liveness import Stretch
+from .states import Trigger
+
+NO_RETRY_STATUSES = (1, 2, 5, 130)
+"""Exit statuses of errors after which only the user can help a session that was up."""
+
+
+def decide(state: LinkState, event: ev.Event, now: ev.Moment) -> tuple[LinkState, list[ev.Action]]:
+    """The state after the event, and what to do, in that order."""
+    turn = _Turn(state, now)
+    turn.take(event)
+    turn.schedule()
+    return turn.result(), turn.actions
+
+
+class _Turn(Draft):
+    """Decides on one event."""
+
+    def take(self, event: ev.Event) -> None:
+        """One event. What comes from an anchor whose session has ended is the rest of what came with that word."""
+        match event:
+            case ev.UserConnects():
+                self.user_connects(event)
+            case ev.UserLeft() | ev.UserDeclined() | ev.Prompted():
+                self.user_did(event)
+            case ev.LinkJoined() | ev.AttemptFailed() | ev.AttemptCancelled() if self.attempts.current:
+                self.attempt_ended(event, self.attempts.current)
+            case ev.LinkEnded():
+                self.link_ended(event)
+            case ev.Ticked() | ev.HostAnswered() | ev.EndpointsFound() | ev.NetworkChanged() | ev.KeysChanged():
+                self.sensed(event)
+            case ev.ServerAnswered():
+                self.facts = replace(self.facts, has_answered=True)
+                self.check_reached()
+            case ev.LinkGreeted() | ev.PingAnswered() | ev.SessionStarting() | ev.SessionUp() | ev.SessionEnded():
+                if self.facts.state is not State.ENDED:
+                    self.anchor_said(event)
+
+    def user_connects(self, event: ev.UserConnects) -> None:
+        """Try at once, whatever the state; an attempt that may not ask gives way to one that may."""
+        facts = self.facts
+        can_help = facts.state is State.SILENT and event.may_ask and self.attempts.needs_user
+        is_at_work = self.link is not None and self.link.is_greeted
+        if facts.state in (State.UP, State.STARTING, State.SILENT) and is_at_work and not can_help:
+            return
+        is_new = facts.state is State.ENDED
+        self.do(ev.TakeRequest(options=event.options, is_new=is_new))
+        was_up, has_answered = facts.was_up and not is_new, facts.has_answered and not is_new
+        self.facts = replace(facts, reason=None, was_up=was_up, has_answered=has_answered)
+        self.enter(Trigger.USER_CONNECTS)
+        self.attempts = replace(self.attempts, needs_user=False, may_ask=self.attempts.may_ask or event.may_ask)
+        current = self.attempts.current
+        if current and event.may_ask and current.is_declined:  # by another, who is gone
+            self.attempts = replace(self.attempts, current=replace(current, is_declined=False))
+        elif current and event.may_ask and not current.may_ask:  # it would fail where the user can help
+            self.cancel()
+        self.attempts = self.attempts.wanted(bypass_master=can_help or None).hurried()
+
+    def user_did(self, event: ev.UserLeft | ev.UserDeclined | ev.Prompted) -> None:
+        """A user is asked something, or is not there to answer."""
+        match event:
+            case ev.UserLeft():
+                self.attempts = replace(self.attempts, may_ask=False)
+                if self.attempts.current and self.attempts.current.may_ask:  # it would ask nobody, and has no timeout
+                    self.cancel()
+            case ev.UserDeclined():
+                self.cancel(is_declined=True)
+            case ev.Prompted():
+                if self.facts.may_prompt and (event.is_open or self.facts.state is not State.DOWN):
+                    self.enter(Trigger.QUESTION if event.is_open else Trigger.ANSWERED)
+
+    # attempts --------------------------------------------------------------------------------------------
+
+    def schedule(self) -> None:
+        """Begin the attempt that is due."""
+        before, self.attempts = self.attempts, self.attempts.scheduled(self.now, self.timing)
+        current = self.attempts.current
+        if current and before.current is None:
+            has_timeout = self.facts.was_up and not current.may_ask
+            timeout = self.timing.attempt_timeout if has_timeout else None
+            self.do(ev.Connect(may_ask=current.may_ask, bypass_master=current.bypass_master, timeout=timeout))
+
+    def cancel(self, *, is_declined: bool = False) -> None:
+        """End the attempt under way; another follows where a link is wanted still."""
+        current = self.attempts.current
+        if current is None:
+            return
+        if not current.is_cancelled:
+            self.do(ev.CancelAttempt())
+        is_declined = is_declined or current.is_declined
+        self.attempts = replace(self.attempts, current=replace(current, is_cancelled=True, is_declined=is_declined))
+
+    def attempt_ended(self, event: ev.LinkJoined | ev.AttemptFailed | ev.AttemptCancelled, attempt: Attempt) -> None:
+        """The one under way has come to a link, or to nothing."""
+        if isinstance(event, ev.LinkJoined):
+            self.link = JoinedLink(joined=self.now.at, bypassed_master=attempt.bypass_master)
+            self.attempts = self.attempts.joined()
+            self.stop_probing()
+            self.liveness = self.liveness.link_joined(self.now.at, event.source)
+        elif isinstance(event, ev.AttemptCancelled):
+            if not attempt.is_declined:
+                self.attempts = self.attempts.ended()
+                return
+            self.attempts = self.attempts.failed()
+            self.failed(Interrupted(f"you did not answer the question of `{self.facts.target.host}`", hint=""))
+        elif attempt.bypass_master and event.has_master and isinstance(event.error, Authentication | CannotAsk):
+            by_master = replace(self.attempts.ended(), via_master=True, is_refused_past_master=True)
+            self.attempts = by_master.hurried()  # that way needs no login
+        else:
+            self.attempts = self.attempts.failed()
+            self.failed(event.error)
+
+    def failed(self, error: FarlabError) -> None:
+        """No link could be made."""
+        facts = self.facts
+        if isinstance(error, NoSession) and facts.was_up:
+            self.facts = replace(facts, failed_attempts=facts.failed_attempts + 1)
+            self.session_ended(error)
+            return
+        if facts.was_up or self.link is None:  # else the first link may be greeted yet
+            reason = facts.reason if facts.state is State.ENDED else error
+            self.facts = replace(facts, failed_attempts=facts.failed_attempts + 1, reason=reason)
+        may_pass = (facts.was_up or self.link is not None) and error.exit_status not in NO_RETRY_STATUSES
+        if may_pass:
+            self.log_outage(self.outages.attempt_failed(error))
+        else:
+            self.log(f"cannot connect: {error.message} {error.detail}")
+        if self.link is not None:
+            self.attempts = replace(self.attempts, needs_user=not may_pass)
+            if not may_pass or facts.state is not State.SILENT:
+                self.attempts = self.attempts.at_rest()
+        elif may_pass:
+            self.enter(Trigger.LINK_LOST)
+        else:
+            self.attempts = self.attempts.at_rest()
+            self.enter(Trigger.REFUSED)
+
+    # the link --------------------------------------------------------------------------------------------
+
+    def link_ended(self, event: ev.LinkEnded) -> None:
+        """The link that carried the mux is gone."""
+        link, self.link = self.link, None
+        protocol_errors = self.facts.protocol_errors + 1 if event.is_protocol_error else 0
+        self.facts = replace(self.facts, protocol_errors=protocol_errors)
+        if protocol_errors > 1:  # the two ends do not agree on what was said
+            self.do(ev.ReplaceMux())
+        if self.facts.state is State.ENDED:
+            return
+        # a dead master is dead still
+        self.attempts = self.attempts.wanted(bypass_master=link.bypassed_master if link else None)
+        if (link and link.is_greeted) or self.facts.was_up or self.facts.state is State.STARTING:
+            self.log_outage(self.outages.begin(self.now.at, f"{event.reason}; reconnecting"))
+            is_stable = link is not None and link.is_stable(self.now.at, self.timing)
+            short_lived = 0 if is_stable else self.attempts.short_lived + 1  # lest a host that drops each is stormed
+            self.attempts = replace(self.attempts, short_lived=short_lived, failures=short_lived)
+            self.enter(Trigger.LINK_LOST)
+        elif self.attempts.current is None:
+            message = f"the connection to `{self.facts.target.host}` ended before the session answered"
+            self.failed(LinkLost(message, detail=event.reason))
+
+    def silent(self, why: str) -> None:
+        """Make a second link beside one that is of no use at present."""
+        attempts = self.attempts
+        if self.facts.state in (State.UP, State.STARTING):
+            self.enter(Trigger.SILENCE)
+            if self.link and self.link.is_stable(self.now.at, self.timing):
+                self.attempts = attempts = replace(attempts, short_lived=0, failures=0)
+        elif self.link is None or self.link.is_greeted or attempts.is_wanted or attempts.needs_user:
+            return  # that is being done, or cannot be
+        does = "a second connection needs you" if attempts.needs_user else "opening a second connection"
+        self.log_outage(self.outages.begin(self.liveness.quiet_since, f"{why}; {does}"))
+        if not attempts.needs_user:
+            self.attempts = attempts.wanted(bypass_master=True)
+
+    def check_silent(self) -> None:
+        """Nothing has come for too long: that is silence, unless the link has hardly been joined."""
+        quiet = self.now.at - self.liveness.quiet_since
+        if self.link and (self.link.is_greeted or quiet > self.timing.hello_timeout):
+            self.silent(f"no data from `{self.facts.target.host}` for {format_duration(quiet)}")
+
+    def hear(self) -> bool:
+        """Whether bytes have come that show that the link is alive."""
+        detector, is_alive = self.liveness.detector.received(self.now.bytes_in, self.now.at)
+        if is_alive and self.liveness.is_stuck:
+            detector = detector.false_alarm()
+        self.liveness = replace(self.liveness, detector=detector, is_stuck=self.liveness.is_stuck and not is_alive)
+        if is_alive:
+            self.do(ev.NoteHeard())
+        if is_alive and self.facts.state is State.SILENT:
+            self.enter(Trigger.HEARD if self.facts.was_up else Trigger.SERVER_STARTING)
+            self.attempts = self.attempts.at_rest()
+            self.log_outage(self.outages.end(self.now.at, "the connection is alive again"))
+        return is_alive
+
+    def anchor_said(
+        self, event: ev.LinkGreeted | ev.PingAnswered | ev.SessionStarting | ev.SessionUp | ev.SessionEnded
+    ) -> None:
+        """Something has come over the link."""
+        match event:
+            case ev.LinkGreeted():
+                self.greeted(event)
+            case ev.PingAnswered():
+                detector = self.liveness.detector.ping_answered(event.round_trip, self.now.at)
+                self.liveness = replace(self.liveness, detector=detector)
+                self.do(ev.NoteHeard())
+                self.look()
+            case ev.SessionStarting():
+                self.enter(Trigger.SERVER_STARTING)
+            case ev.SessionEnded():
+                self.session_ended(event.error)
+            case ev.SessionUp() if self.facts.was_up:
+                self.enter(Trigger.SERVER_UP)
+            case ev.SessionUp():
+                if self.link and self.link.up_since is None:
+                    self.link = replace(self.link, up_since=self.now.at)
+                self.check_reached()
+
+    def greeted(self, event: ev.LinkGreeted) -> None:
+        """The anchor's first frame has come: what failed before is over."""
+        self.facts = replace(self.facts, protocol_errors=0)
+        self.link = replace(self.link, is_greeted=True) if self.link else None
+        self.attempts = replace(self.attempts, failures=self.attempts.short_lived)
+        self.enter(Trigger.LINK_UP)
+        how = "(nothing lost)" if event.is_resumed else "to a new anchor (browser connections were reset)"
+        self.log_outage(self.outages.end(self.now.at, f"reconnected {how}"))
+        # find out how far away it is
+        self.liveness = replace(self.liveness, detector=self.liveness.detector.ping_now(self.now.at))
+        self.look()
+
+    def check_reached(self) -> None:
+        """Up is what has answered and has said so."""
+        is_up = self.link is not None and self.link.up_since is not None
+        if is_up and self.facts.has_answered and not self.facts.was_up and self.facts.state is not State.ENDED:
+            self.facts = replace(self.facts, was_up=True)
+            self.do(ev.SessionReached())
+            self.resolve()  # now is the time to learn the way to it
+            self.enter(Trigger.SERVER_UP)
+
+    def session_ended(self, error: FarlabError) -> None:
+        """The server is gone."""
+        self.facts, self.link = replace(self.facts, reason=error), None
+        self.cancel()
+        self.attempts = self.attempts.at_rest()
+        self.log_outage(self.outages.end(self.now.at, "the host is reachable again"))
+        if self.facts.was_up:
+            self.do(ev.SessionGone())
+        self.do(ev.EndLink())
+        self.enter(Trigger.SERVER_ENDED)
+
+    # sensors ---------------------------------------------------------------------------------------------
+
+    def sensed(
+        self, event: ev.Ticked | ev.HostAnswered | ev.EndpointsFound | ev.NetworkChanged | ev.KeysChanged
+    ) -> None:
+        """A sensor has something to report."""
+        match event:
+            case ev.Ticked():
+                self.ticked(event)
+            case ev.HostAnswered():
+                self.host_answered(event)
+            case ev.NetworkChanged():
+                self.network_changed(event)
+            case ev.EndpointsFound():
+                if event.endpoints and event.endpoints != self.liveness.endpoints:
+                    self.stop_probing()
+                self.liveness = self.liveness.found(event, self.now.at)
+            case ev.KeysChanged() if self.facts.state is State.BLOCKED:
+                self.log("the keys in ssh-agent or your ControlMaster changed; retrying")
+                self.attempts = replace(self.attempts, failures=0, is_refused_past_master=False)
+                self.attempts = self.attempts.wanted(bypass_master=False).hurried()  # by way of the master first
+                self.enter(Trigger.KEYS_CHANGED)
+
+    def ticked(self, event: ev.Ticked) -> None:
+        """Time has passed."""
+        self.liveness = replace(self.liveness, ticked=self.now.at)
+        if event.slept:
+            self.liveness = replace(self.liveness, awake_since=self.now.at)
+            self.stirred(event.slept)
+        self.look()
+        up_since = self.link.up_since if self.link and not self.facts.was_up else None
+        is_late = up_since is not None and self.now.at - up_since > self.timing.server_probe_timeout
+        if is_late and self.facts.state is State.STARTING:
+            self.facts = replace(self.facts, reason=unresponsive(self.facts.target))
+            self.enter(Trigger.SERVER_ENDED)
+
+    def look(self) -> None:
+        """Listen, ping, and probe while in doubt: one answer for each silence, or each attempt."""
+        at = self.now.at
+        if self.link:
+            self.hear()
+            if at >= self.liveness.detector.due:
+                self.liveness = replace(self.liveness, detector=self.liveness.detector.ping_sent(at))
+                self.do(ev.SendPing())
+            if self.liveness.detector.verdict(at) is Verdict.SILENT:
+                self.check_silent()
+        is_alive = self.link is None or self.liveness.detector.verdict(at) is Verdict.ALIVE
+        if is_alive and not self.is_looking:
+            self.stop_probing()
+        elif self.liveness.answered_in != self.stretch:
+            if self.liveness.resolved is not None and at - self.liveness.resolved >= self.timing.resolve_interval:
+                self.resolve()
+            if self.liveness.endpoints:
+                self.liveness = replace(self.liveness, is_probing=True)
+                round_trip = self.liveness.detector.round_trip or 0.0
+                self.do(ev.Probe(endpoints=self.liveness.endpoints, min_interval=2 * round_trip))
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether a link to a session that was up is wanted and does not come at once."""
+        is_away = self.facts.was_up and self.facts.state in (State.SILENT, State.DOWN)
+        return is_away and self.attempts.is_slow(self.now.at, self.timing)
+
+    @property
+    def stretch(self) -> Stretch:
+        """The silence, or the attempt, of now."""
+        is_looking = self.is_looking
+        return is_looking, self.attempts.begun if is_looking else self.liveness.detector.last_heard
+
+    def host_answered(self, event: ev.HostAnswered) -> None:
+        """The host can be reached; if probes were lost before, the network is back."""
+        if self.link and self.hear():
+            return  # the link was faster
+        self.liveness = replace(self.liveness, answered_in=self.stretch, is_probing=False)
+        # a slow network that is full of what we send loses probes and delays answers, and no link is stuck
+        is_full = self.link is not None and self.now.is_backlogged
+        if event.was_away:
+            if self.link and not is_full:
+                self.check_silent()
+            self.host_reachable(event.sent)
+        elif not is_full:
+            detector = self.liveness.detector.host_reachable()
+            self.liveness = replace(self.liveness, is_stuck=self.link is not None, detector=detector)
+        self.look()
+
+    def host_reachable(self, since: float) -> None:
+        """The host answers what was sent then, and did not before: an attempt of before waits in vain."""
+        current = self.attempts.current
+        if current and current.began < since and not current.may_ask:
+            self.cancel()
+        self.attempts = self.attempts.hurried()
+
+    def network_changed(self, event: ev.NetworkChanged) -> None:
+        """What does not change the way to this host is ignored."""
+        knows_way = bool(self.liveness.endpoints)
+        if knows_way and event.source == self.liveness.source:
+            return
+        if not knows_way and self.now.at - self.liveness.changed < self.timing.min_change_interval:
+            return
+        self.liveness = replace(self.liveness, source=event.source)
+        is_lost = knows_way and event.source is None
+        self.stirred("the network of this machine is down" if is_lost else "the network of this machine changed")
+        if event.source and event.is_link_cut_off:
+            self.silent("this machine lost the address that the connection used")
+        if event.source:
+            self.host_reachable(self.now.at)
+        self.look()
+
+    def stirred(self, why: str) -> None:
+        """The network has changed, or this machine has slept: what failed before may work now."""
+        self.stop_probing()
+        self.liveness = self.liveness.network_changed(self.now.at)
+        self.log(why)
+        self.attempts = self.attempts.hurried()
+
+    def resolve(self) -> None:
+        """Find out where the host is, unless that is being done."""
+        if self.liveness.resolved is not None:
+            self.liveness = replace(self.liveness, resolved=None)
+            self.do(ev.ResolveEndpoints())
+
+    def stop_probing(self) -> None:
+        """No probe is needed any more."""
+        if self.liveness.is_probing:
+            self.liveness = replace(self.liveness, is_probing=False)
+            self.do(ev.StopProbing())

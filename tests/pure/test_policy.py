@@ -1,0 +1,344 @@
+"""What the policy decides, case by case."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from farlab.errors import CannotAsk, FarlabError, Interrupted, NoSession, NotAnswering
+from farlab.keeper import events as ev
+from farlab.keeper.timing import Timing, from_json
+from farlab.model import State
+from policy_life import (
+    DOOR,
+    ENDED,
+    FAILED,
+    GREETED,
+    JOINED,
+    LATE,
+    REFUSED,
+    TIMING,
+    UNREACHABLE,
+    Life,
+    connect,
+    kinds,
+    logged,
+    refused,
+    user,
+)  # fmt: skip
+
+
+@pytest.fixture
+def life() -> Life:
+    """One whose session is up, over a link that works, found where it can be probed."""
+    life = Life()
+    life(user(), JOINED)
+    life.hears()
+    life(GREETED, ev.SessionUp(), ev.ServerAnswered(), ev.EndpointsFound(endpoints=DOOR, source="10.0.0.2"))
+    life.goes_on(10)
+    assert life.state.state is State.UP
+    life.orders.clear()
+    return life
+
+
+# the first connection ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("may_ask", [True, False])
+def test_a_user_who_connects_is_served_at_once_without_a_timeout(may_ask: bool) -> None:
+    assert connect(Life()(user(may_ask=may_ask))) == ev.Connect(may_ask=may_ask, bypass_master=False, timeout=None)
+
+
+def test_up_is_what_has_answered_and_has_said_so() -> None:
+    for said in ((ev.SessionUp(), ev.ServerAnswered()), (ev.ServerAnswered(), ev.SessionUp())):
+        life = Life()
+        life(user(), JOINED, GREETED, said[0])
+        assert (life.state.state, life.state.was_up) == (State.STARTING, False)
+        assert kinds(life(said[1]), ev.SessionReached, ev.ResolveEndpoints)
+        assert (life.state.state, life.state.was_up) == (State.UP, True)
+
+
+def test_a_server_that_is_up_and_never_answers_is_given_up_after_ten_seconds() -> None:
+    life = Life()
+    life(user(), JOINED, GREETED, ev.SessionUp())
+    life.goes_on(9)
+    assert life.state.state is State.STARTING
+    life.goes_on(3)
+    assert life.state.state is State.ENDED
+    assert isinstance(life.state.reason, NotAnswering)
+
+
+@pytest.mark.parametrize("error", [UNREACHABLE, REFUSED, Interrupted("no", hint="")])
+def test_whatever_is_wrong_with_a_first_attempt_needs_the_user(error: FarlabError) -> None:
+    life = Life()
+    life(user())
+    orders = life(ev.AttemptFailed(error=error))
+    assert (life.state.state, life.state.reason, life.state.failed_attempts) == (State.BLOCKED, error, 1)
+    assert bool(kinds(orders, ev.WatchKeys)) is (error is REFUSED)
+    assert not kinds(life.passes(600), ev.Connect)
+
+
+def test_a_first_link_that_ends_before_its_greeting_is_a_failure() -> None:
+    life = Life()
+    life(user(), JOINED, ENDED)
+    assert life.state.state is State.BLOCKED
+    assert life.state.reason is not None
+    assert life.state.reason.detail == "it ended"
+
+
+def test_a_first_link_that_ends_while_a_second_is_being_made_waits_for_that() -> None:
+    life = Life()
+    life(user(), JOINED)
+    life.passes(TIMING.hello_timeout + 2)
+    assert life.attempts == 2
+    life(ENDED)
+    assert life.state.state is State.CONNECTING
+    life(JOINED, GREETED)
+    assert life.state.state is State.STARTING
+
+
+# outages ----------------------------------------------------------------------------------------------------
+
+
+def test_after_a_link_that_lasted_the_next_is_made_at_once_the_way_that_it_went(life: Life) -> None:
+    orders = life(ENDED)
+    assert life.state.state is State.DOWN
+    assert connect(orders) == ev.Connect(may_ask=False, bypass_master=False, timeout=TIMING.attempt_timeout)
+    assert logged(orders) == ["it ended; reconnecting"]
+    life.at += 3
+    assert logged(life(JOINED, GREETED)) == ["reconnected (nothing lost) after 3 s"]
+    assert (life.state.state, life.state.outages.count, life.state.outages.longest) == (State.STARTING, 1, 3.0)
+    life(ev.SessionUp())
+    assert life.state.state is State.UP
+
+
+def test_attempts_that_fail_are_made_ever_more_slowly_and_past_the_master(life: Life) -> None:
+    life(ENDED)
+    waited = []
+    for _ in range(8):
+        began = life.at
+        life(FAILED)
+        life.passes(60, until=lambda: life.state.attempts.current is not None)
+        waited.append(life.at - began)
+        assert life.orders[-1] == ev.Connect(may_ask=False, bypass_master=True, timeout=TIMING.attempt_timeout)
+    assert waited == pytest.approx([1, 2, 4, 8, 15, 15, 15, 15])
+
+
+def test_links_that_end_at_once_are_made_ever_more_slowly(life: Life) -> None:
+    waited = []
+    for _ in range(5):
+        began = life.at
+        life(ENDED)
+        life.passes(60, until=lambda: life.state.attempts.current is not None)
+        waited.append(life.at - began)
+        life(JOINED, GREETED, ev.SessionUp())
+    assert waited == pytest.approx([0, 1, 2, 4, 8])
+
+
+def test_two_protocol_errors_in_a_row_begin_another_mux(life: Life) -> None:
+    broken = ev.LinkEnded(reason="protocol: no such frame", is_protocol_error=True)
+    assert not kinds(life(broken), ev.ReplaceMux)
+    life(JOINED)
+    assert kinds(life(broken), ev.ReplaceMux)
+
+
+@pytest.mark.parametrize("code", ["no-python", "unreachable"])
+def test_a_host_that_lacks_something_is_looked_at_again(code: str, life: Life) -> None:
+    error = next(each for each in FarlabError.__subclasses__() if each.slug == code)("it is so")
+    life(ENDED, ev.AttemptFailed(error=error))
+    assert life.state.state is State.DOWN
+    assert kinds(life.passes(2), ev.Connect)
+
+
+def test_a_session_that_is_not_there_any_more_has_ended(life: Life) -> None:
+    life(ENDED)
+    orders = life(ev.AttemptFailed(error=NoSession("gone")))
+    assert life.state.state is State.ENDED
+    assert kinds(orders, ev.SessionGone)
+    assert not kinds(life.passes(600), ev.Connect)
+    assert connect(life(user()))
+
+
+# refused logins ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [REFUSED, CannotAsk("nobody there")])
+def test_a_refused_login_waits_for_the_user_or_for_other_keys(error: FarlabError, life: Life) -> None:
+    life(ENDED)
+    orders = life(ev.AttemptFailed(error=error))
+    assert life.state.state is State.BLOCKED
+    assert kinds(orders, ev.WatchKeys)
+    changed = ev.NetworkChanged(source="10.9.9.9")
+    assert not kinds([*life(changed, LATE, ev.UserLeft()), *life.passes(3600)], ev.Connect)
+    found = life(ev.KeysChanged())
+    assert kinds(found, ev.StopWatchingKeys)
+    assert connect(found).bypass_master is False
+    assert life.state.state is State.DOWN
+    life(ev.AttemptFailed(error=error))
+    assert connect(life(user(may_ask=True))).may_ask
+
+
+def test_past_the_master_refused_means_by_way_of_the_master_and_not_past_it_again(life: Life) -> None:
+    life(ENDED, FAILED)
+    life.passes(2)
+    orders = life(refused(has_master=True))
+    assert connect(orders).bypass_master is False
+    assert life.state.state is State.DOWN
+    life(FAILED)
+    life.passes(60, until=lambda: life.state.attempts.current is not None)
+    assert life.orders[-1] == ev.Connect(may_ask=False, bypass_master=False, timeout=TIMING.attempt_timeout)
+    life(refused(has_master=True))
+    assert life.state.state is State.BLOCKED
+
+
+def test_a_user_who_can_answer_takes_the_place_of_an_attempt_that_cannot_ask(life: Life) -> None:
+    life(ENDED)
+    orders = life(user(may_ask=True))
+    assert kinds(orders, ev.CancelAttempt, ev.Connect) == [ev.CancelAttempt()]
+    assert connect(life(ev.AttemptCancelled())) == ev.Connect(may_ask=True, bypass_master=False, timeout=None)
+    assert kinds(life(ev.UserLeft()), ev.CancelAttempt)
+    assert connect(life(ev.AttemptCancelled())).may_ask is False
+
+
+def test_a_question_that_is_not_answered_is_not_put_again(life: Life) -> None:
+    life(ENDED, user(may_ask=True), ev.AttemptCancelled(), ev.Prompted(is_open=True))
+    assert life.state.state is State.ASKING
+    assert kinds(life(ev.UserDeclined(), ev.UserLeft()), ev.CancelAttempt) == [ev.CancelAttempt()]
+    life(ev.Prompted(is_open=False), ev.AttemptCancelled())
+    assert isinstance(life.state.reason, Interrupted)
+    assert life.state.state is State.BLOCKED
+
+
+# silence ----------------------------------------------------------------------------------------------------
+
+
+def silent(life: Life) -> list[ev.Action]:
+    """What is ordered until nothing has been heard for too long."""
+    return life.passes(30, until=lambda: life.state.state is State.SILENT)
+
+
+def test_beside_a_silent_link_a_second_is_made_past_the_master_and_the_first_may_speak_yet(life: Life) -> None:
+    began, orders = life.at, silent(life)
+    assert life.at - began <= TIMING.silence + 1
+    assert connect(orders).bypass_master is True
+    assert logged(orders)[-1].endswith("; opening a second connection")
+    life.hears()
+    orders = life.passes(1)
+    assert life.state.state is State.UP
+    assert logged(orders)[0].startswith("the connection is alive again after")
+    life(JOINED, GREETED)
+    assert life.state.link is not None
+    assert life.state.link.bypassed_master
+
+
+def test_a_second_link_that_needs_the_user_is_tried_once(life: Life) -> None:
+    silent(life)
+    life(refused())
+    assert life.state.state is State.SILENT
+    assert not kinds(life.passes(600), ev.Connect)
+    life.hears()
+    life.passes(1)
+    assert life.state.state is State.UP
+    orders = silent(life)
+    assert not kinds(orders, ev.Connect)
+    assert logged(orders)[-1].endswith("; a second connection needs you")
+    assert connect(life(user(may_ask=True))) == ev.Connect(may_ask=True, bypass_master=True, timeout=None)
+
+
+def test_a_user_who_connects_to_a_session_that_is_there_changes_nothing(life: Life) -> None:
+    assert life(user(may_ask=True)) == []
+    silent(life)
+    assert life(user(may_ask=True)) == []
+
+
+def test_a_host_that_answers_probes_makes_silence_shorter_and_a_false_alarm_longer(life: Life) -> None:
+    waited = []
+    for _ in range(2):
+        began = life.at
+        orders = life.passes(7, until=lambda: life.state.liveness.is_probing)
+        assert kinds(orders, ev.Probe)[0].endpoints == DOOR
+        life(ev.HostAnswered(sent=life.at, was_away=False))
+        silent(life)
+        waited.append(life.at - began)
+        life(ev.AttemptFailed(error=UNREACHABLE))
+        life.hears()
+        life.goes_on(3)
+    assert waited[0] < waited[1] <= TIMING.silence + 1
+
+
+def test_a_full_slow_network_loses_probes_and_no_link(life: Life) -> None:
+    life.is_backlogged = True
+    life.passes(4)
+    life(ev.HostAnswered(sent=life.at, was_away=True))
+    life(ev.HostAnswered(sent=life.at, was_away=False))
+    life.passes(1)
+    assert life.state.state is State.UP
+
+
+def test_the_first_answer_after_a_lost_probe_ends_the_attempt_that_waits_and_one_wait(life: Life) -> None:
+    life(ENDED)
+    assert kinds(life.passes(2), ev.Probe)
+    life.at += 1
+    assert kinds(life(ev.HostAnswered(sent=life.at, was_away=True)), ev.CancelAttempt)
+    assert connect(life(ev.AttemptCancelled()))
+    life(FAILED)
+    assert not kinds(life.passes(0.5), ev.Connect)
+
+
+def test_a_probe_that_was_answered_before_the_attempt_began_does_not_end_it(life: Life) -> None:
+    life(ENDED)
+    life.passes(2)
+    assert not kinds(life(ev.HostAnswered(sent=life.at - 10, was_away=True)), ev.CancelAttempt)
+
+
+@pytest.mark.parametrize("why", ["slept", "network"])
+def test_a_changed_network_is_believed_within_a_second(why: str, life: Life) -> None:
+    began = life.at
+    if why == "slept":
+        life(ev.Ticked(slept="this machine slept"))
+    else:
+        life(ev.NetworkChanged(source="10.9.9.9"))
+    life.passes(0.2)
+    assert kinds(life.orders, ev.Probe, ev.SendPing)
+    life(ev.HostAnswered(sent=life.at, was_away=False))
+    silent(life)
+    assert life.at - began < 1
+
+
+def test_a_link_whose_address_is_gone_is_not_waited_for(life: Life) -> None:
+    orders = life(ev.NetworkChanged(source="10.9.9.9", is_link_cut_off=True))
+    assert connect(orders)
+    assert "this machine lost the address that the connection used; opening a second connection" in logged(orders)
+
+
+def test_changes_that_do_not_concern_the_way_to_the_host_are_nothing(life: Life) -> None:
+    assert life(ev.NetworkChanged(source="10.0.0.2")) == []
+
+
+def test_in_a_dead_network_the_host_is_looked_up_each_three_seconds(life: Life) -> None:
+    life(ENDED)
+    looked_up = 0
+    for _ in range(300):
+        orders = life.passes(0.1)
+        if kinds(orders, ev.ResolveEndpoints):
+            looked_up += 1
+            life(ev.EndpointsFound(endpoints=()))
+    assert 8 <= looked_up <= 10
+
+
+# time constants ---------------------------------------------------------------------------------------------
+
+
+def test_time_constants_can_be_handed_in_and_nonsense_is_left_out() -> None:
+    given = from_json('{"silence": 2, "backoff": [0, 0.5], "tick": -1, "slow_after": true, "other": 1, "jitter": NaN}')
+    assert given == replace(Timing(), silence=2, backoff=(0, 0.5))
+    for text in ("", "{", "[]", "[" * 100_000, '{"backoff": []}', '{"backoff": [-1]}', '{"silence": 1e999}'):
+        assert from_json(text) == Timing()
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.25, 0.999])
+def test_a_delay_is_spread_by_a_quarter_at_most(chance: float) -> None:
+    for failures in range(10):
+        plain = TIMING.delay(failures, 0.5)
+        assert plain * 0.75 <= Timing().delay(failures, chance) <= plain * 1.25

@@ -1,0 +1,240 @@
+"""The promises of the policy, in random lives."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from farlab.errors import Authentication, CannotAsk, FarlabError, Interrupted, NoSession
+from farlab.keeper import events as ev
+from farlab.model import State
+from farlab.transport.base import Endpoint
+from policy_life import DOOR, GREETED, JOINED, REFUSED, TIMING, UNREACHABLE, Life, user
+
+
+class Budget:
+    """What the back-off allows, counted apart from the policy; whatever may have changed allows one attempt at once."""
+
+    def __init__(self) -> None:
+        self.failures = self.short_lived = 0
+        self.not_before, self.is_hurried = 0.0, True
+
+    def spend(self, at: float) -> None:
+        assert self.is_hurried or at >= self.not_before, "faster than the back-off"
+        self.is_hurried = False
+
+    def waits(self, at: float) -> None:
+        self.not_before = at + TIMING.backoff[min(self.failures, len(TIMING.backoff) - 1)]
+
+    def failed(self, at: float) -> None:
+        self.failures += 1
+        self.waits(at)
+
+    def link_ended(self, at: float, *, is_stable: bool) -> None:
+        self.failures = self.short_lived = 0 if is_stable else self.short_lived + 1
+        self.waits(at)
+
+
+class Lives(RuleBasedStateMachine):
+    """A keeper that lives through whatever can happen to it, and its promises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.life, self.budget = Life(), Budget()
+        self.under_way: ev.Connect | None = None
+        self.is_cancelled = self.is_linked = self.user_is_there = self.was_refused = False
+
+    @initialize(was_up=st.booleans())
+    def begins(self, was_up: bool) -> None:
+        self.do(user())
+        if was_up:
+            self.joined(is_greeted=True)
+            self.do(ev.ServerAnswered())
+
+    def do(self, *events: ev.Event) -> None:
+        for event in events:
+            before = self.life.state
+            for order in self.life(event):
+                self.perform(order)
+            if before.state is State.BLOCKED is not self.life.state.state:
+                assert isinstance(event, ev.UserConnects | ev.KeysChanged), event
+
+    def perform(self, order: ev.Action) -> None:
+        if isinstance(order, ev.Connect):
+            assert self.under_way is None, "never two attempts at a time"
+            assert not self.is_linked or self.life.state.state is not State.UP, "a second only beside a silent link"
+            assert order.may_ask <= self.user_is_there, "nobody is there to be asked"
+            assert order.may_ask or not self.was_refused, "a refused login is not tried again by itself"
+            assert order.may_ask is (order.timeout is None) or not self.life.state.was_up
+            self.budget.spend(self.life.at)
+            self.under_way, self.is_cancelled = order, False
+        elif isinstance(order, ev.CancelAttempt):
+            assert self.under_way is not None, "there is none to be cancelled"
+            assert not self.is_cancelled, "it was cancelled already"
+            self.is_cancelled = True
+        elif isinstance(order, ev.EndLink):
+            self.is_linked = False
+
+    def take(self) -> ev.Connect:
+        order, self.under_way = self.under_way, None
+        assert order is not None
+        return order
+
+    # what happens: attempts
+
+    @precondition(lambda self: self.under_way and not self.is_cancelled)
+    @rule(is_greeted=st.booleans())
+    def joined(self, is_greeted: bool) -> None:
+        self.take()
+        self.was_refused, self.is_linked = False, True
+        self.do(JOINED)
+        if is_greeted:
+            self.greeted()
+
+    @precondition(lambda self: self.under_way)
+    @rule(error=st.sampled_from((UNREACHABLE, UNREACHABLE, REFUSED, CannotAsk(""), NoSession(""), Interrupted(""))),
+          has_master=st.booleans())  # fmt: skip
+    def failed(self, error: FarlabError, has_master: bool) -> None:
+        order = self.take()
+        is_refused = isinstance(error, Authentication | CannotAsk)
+        by_master = is_refused and has_master and order.bypass_master
+        if by_master:  # a way that needs no login
+            self.budget.is_hurried = True
+        else:
+            self.budget.failed(self.life.at)
+            self.was_refused = is_refused and (self.life.state.was_up or not self.is_linked)
+        self.do(ev.AttemptFailed(error=error, has_master=has_master))
+
+    @precondition(lambda self: self.under_way and self.is_cancelled)
+    @rule()
+    def has_been_cancelled(self) -> None:
+        self.take()
+        attempts, was_declined = self.life.state.attempts, False
+        if attempts.current and attempts.current.is_declined:
+            was_declined = True
+            self.budget.failed(self.life.at)
+        else:
+            self.budget.waits(self.life.at)
+        self.do(ev.AttemptCancelled())
+        if attempts.is_wanted and not was_declined:
+            assert self.under_way or self.life.state.attempts.due is not None, "another follows"
+        if not attempts.is_wanted:
+            assert not self.under_way, "at rest"
+
+    # what happens: the link
+
+    @precondition(lambda self: self.is_linked)
+    @rule()
+    def greeted(self) -> None:
+        self.life.hears()
+        self.budget.failures = self.budget.short_lived
+        self.do(ev.LinkGreeted(is_resumed=True), ev.SessionUp())
+
+    @precondition(lambda self: self.is_linked)
+    @rule(
+        event=st.sampled_from(
+            (ev.SessionStarting(), ev.SessionUp(), ev.ServerAnswered(), ev.PingAnswered(round_trip=0.1))
+        )
+    )
+    def said(self, event: ev.Event) -> None:
+        self.life.hears()
+        self.do(event)
+
+    @precondition(lambda self: self.is_linked)
+    @rule(is_protocol_error=st.booleans())
+    def link_ends(self, is_protocol_error: bool) -> None:
+        self.is_linked, link = False, self.life.state.link
+        is_stable = link is not None and link.is_greeted and self.life.at - link.joined > TIMING.stable_after
+        self.budget.link_ended(self.life.at, is_stable=is_stable)
+        self.do(ev.LinkEnded(reason="it ended", is_protocol_error=is_protocol_error))
+
+    @precondition(lambda self: self.is_linked)
+    @rule()
+    def session_ends(self) -> None:
+        self.do(ev.SessionEnded(error=NoSession("ended")))
+
+    # what happens: time and sensors
+
+    @rule(seconds=st.sampled_from((0.01, 0.3, 1.0, 5.0, 20.0)))
+    def time_passes(self, seconds: float) -> None:
+        end = self.life.at + seconds
+        while self.life.at < end:
+            self.life.at = min(end, max(self.life.at, self.life.state.next_tick(self.life.at)))
+            self.begin_silence()
+            self.do(ev.Ticked())
+
+    def begin_silence(self) -> None:
+        """A second link is not made slower by what failed before a stable one; and it is no failure of that one."""
+        link = self.life.state.link
+        if link and link.is_greeted and self.life.at - link.joined > TIMING.stable_after:
+            self.budget.failures = self.budget.short_lived = 0
+        if link and self.under_way is None and not self.life.state.attempts.is_wanted:
+            self.budget.waits(min(self.life.at, self.budget.not_before))
+
+    @rule(event=st.sampled_from((
+        ev.NetworkChanged(source=None), ev.NetworkChanged(source="10.0.0.2"),
+        ev.NetworkChanged(source="10.9.9.9", is_link_cut_off=True), ev.Ticked(slept="this machine slept"),
+    )))  # fmt: skip
+    def stirs(self, event: ev.Event) -> None:
+        self.budget.is_hurried = True
+        self.do(event)
+
+    @precondition(lambda self: self.life.state.liveness.is_probing)
+    @rule(was_away=st.booleans())
+    def host_answers_a_probe(self, was_away: bool) -> None:
+        self.budget.is_hurried |= was_away
+        self.begin_silence()
+        self.do(ev.HostAnswered(sent=self.life.at, was_away=was_away))
+
+    @rule(endpoints=st.sampled_from(((), DOOR)))
+    def endpoints_are_found(self, endpoints: tuple[Endpoint, ...]) -> None:
+        self.do(ev.EndpointsFound(endpoints=endpoints, source="10.0.0.2" if endpoints else None))
+
+    @rule()
+    def keys_change(self) -> None:
+        if self.life.state.state is State.BLOCKED:
+            self.was_refused, self.budget.is_hurried, self.budget.failures = False, True, 0
+        self.do(ev.KeysChanged())
+
+    # what happens: users
+
+    @rule(may_ask=st.booleans())
+    def user_connects(self, may_ask: bool) -> None:
+        self.budget.is_hurried, self.was_refused = True, False
+        self.user_is_there |= may_ask
+        self.do(user(may_ask=may_ask))
+
+    @rule(is_declined=st.booleans(), is_open=st.booleans())
+    def user_answers_nothing(self, is_declined: bool, is_open: bool) -> None:
+        self.do(ev.Prompted(is_open=is_open))
+        self.user_is_there &= is_declined
+        self.do(ev.UserDeclined() if is_declined else ev.UserLeft())
+
+    # what always holds
+
+    @invariant()
+    def what_is_believed_is_true(self) -> None:
+        state = self.life.state
+        assert (state.link is not None) is self.is_linked
+        assert (state.attempts.current is not None) is (self.under_way is not None)
+        assert state.state not in (State.UP, State.STARTING, State.SILENT) or state.link is not None
+
+    @invariant()
+    def it_gets_out_of_down_when_the_host_answers(self) -> None:
+        """From wherever it is, without any help, within the longest back-off."""
+        if self.life.state.state is not State.DOWN:
+            return
+        other = Life()
+        other.state, other.at, other.bytes_in = self.life.state, self.life.at, self.life.bytes_in
+        current = other.state.attempts.current
+        if current and current.is_cancelled:
+            other(ev.AttemptCancelled())
+        other.passes(TIMING.backoff[-1] + 1, until=lambda: other.state.attempts.current is not None)
+        other.hears()
+        other(JOINED, GREETED, ev.SessionUp())
+        assert other.state.state in (State.UP, State.STARTING) or (current and current.is_declined)
+
+
+Lives.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestLives = Lives.TestCase
