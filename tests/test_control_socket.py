@@ -17,7 +17,8 @@ from farlab.keeper import control_connection
 from farlab.keeper.control_client import ControlClient
 from farlab.keeper.control_connection import MAX_UNSENT, ControlConnection
 from farlab.keeper.control_server import ControlServer
-from farlab.keeper.keeper import Keeper
+from farlab.keeper.keeper import Keeper, KeeperSetup
+from farlab.keeper.timing import Timing
 from farlab.keeper.web.proxy import Proxy
 from farlab.keeper.web.site import LocalSite
 from farlab.model import State, Target
@@ -136,18 +137,20 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @asynccontextmanager
 async def keeping() -> AsyncIterator[tuple[Keeper, Proxy, LocalSite]]:
-    """A keeper that nobody has make links."""
+    """A keeper that finds no `ssh`."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     target, port = Target(host="far"), listener.getsockname()[1]
-    keeper = Keeper(target, port, for_target(target), "/nowhere", on_next_request=lambda _, data: data)
+    setup = KeeperSetup(target=target, port=port, transport=for_target(target), ask_socket="/nowhere", timing=Timing())
+    keeper = Keeper(setup, on_next_request=lambda _, data: data)
     site = LocalSite(keeper)
     proxy = Proxy([listener], keeper, site)
     try:
         yield keeper, proxy, site
     finally:
         proxy.close()
-        await keeper.close()
+        await keeper.stop()
+        await keeper.close({"bye": True})
         listener.close()
 
 
@@ -191,7 +194,7 @@ def test_whatever_is_said_is_answered_or_refused_and_the_keeper_goes_on(monkeypa
                         codes[answer["error"]["code"]] = codes.get(answer["error"]["code"], 0) + 1
                 if server.should_end.is_set():  # the only client that waited has gone, or `disconnect` was sent
                     server = ControlServer(keeper, proxy, site)
-            assert 1 << 20 <= keeper.limits.laptop <= 1 << 62
+            assert 1 << 20 <= keeper.status_facts()["bytes_limit"] <= 1 << 62
             assert keeper.state in State
             [answer] = (await talk(server, b'{"op": "status"}\n')).splitlines()
             assert json.loads(answer)["status"]["host"] == "far"
@@ -205,11 +208,11 @@ def test_who_asks_for_what_cannot_be_is_told_so_and_nothing_is_done(monkeypatch:
     async def run() -> None:
         async with keeping() as (keeper, proxy, site):
             for wish in ({"keep_laptop": "x"}, {"keep_hours": float("nan")}, {"port": 70000}, [], 7, None):
-                server, before = ControlServer(keeper, proxy, site), keeper.limits
+                server, before = ControlServer(keeper, proxy, site), keeper.status_facts()
                 said = {"op": "connect", "wish": wish, "environment": {"SSH_AUTH_SOCK": "/bad"}}
                 answer = json.loads(await talk(server, json.dumps(said).encode() + b"\n"))
                 assert answer["error"]["code"] == "usage"
-                assert keeper.limits == before
+                assert keeper.status_facts() == before
                 assert not server.should_end.is_set()
 
     asyncio.run(run())

@@ -122,6 +122,13 @@ class Lives(RuleBasedStateMachine):
         if not attempts.is_wanted:
             assert not self.under_way, "at rest"
 
+    @rule(count=st.integers(1, 4))
+    def nobody_answers(self, count: int) -> None:
+        for _ in range(count):
+            self.time_passes(TIMING.backoff[-1], until_attempt=True)
+            if self.under_way and not self.is_cancelled:
+                self.failed(UNREACHABLE, has_master=False)
+
     # what happens: the link
 
     @precondition(lambda self: self.is_linked)
@@ -157,9 +164,9 @@ class Lives(RuleBasedStateMachine):
     # what happens: time and sensors
 
     @rule(seconds=st.sampled_from((0.01, 0.3, 1.0, 5.0, 20.0)))
-    def time_passes(self, seconds: float) -> None:
+    def time_passes(self, seconds: float, *, until_attempt: bool = False) -> None:
         end = self.life.at + seconds
-        while self.life.at < end:
+        while self.life.at < end and not (until_attempt and self.under_way):
             self.life.at = min(end, max(self.life.at, self.life.state.next_tick(self.life.at)))
             self.begin_silence()
             self.do(ev.Ticked())
@@ -231,10 +238,11 @@ class Lives(RuleBasedStateMachine):
         if current and current.is_cancelled:
             other(ev.AttemptCancelled())
         other.passes(TIMING.backoff[-1] + 1, until=lambda: other.state.attempts.current is not None)
+        assert other.state.link or other.state.attempts.current or (current and current.is_declined), "nobody tries"
         other.hears()
         other(JOINED, GREETED, ev.SessionUp())
         assert other.state.state in (State.UP, State.STARTING) or (current and current.is_declined)
 
 
-Lives.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Lives.TestCase.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
 TestLives = Lives.TestCase
