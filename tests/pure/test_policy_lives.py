@@ -185,6 +185,7 @@ class Lives(RuleBasedStateMachine):
     )))  # fmt: skip
     def stirs(self, event: ev.Event) -> None:
         self.budget.is_hurried = True
+        self.begin_silence()
         self.do(event)
 
     @precondition(lambda self: self.life.state.liveness.is_probing)

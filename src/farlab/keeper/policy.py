@@ -243,7 +243,7 @@ class _Turn(Draft):
         """The anchor's first frame has come: what failed before is over."""
         self.facts = replace(self.facts, protocol_errors=0)
         self.link = replace(self.link, is_greeted=True) if self.link else None
-        self.attempts = replace(self.attempts, failures=self.attempts.short_lived)
+        self.attempts = replace(self.attempts, failures=self.attempts.short_lived).at_rest()
         self.enter(Trigger.LINK_UP)
         how = "(nothing lost)" if event.is_resumed else "to a new anchor (browser connections were reset)"
         self.log_outage(self.outages.end(self.now.at, f"reconnected {how}"))
