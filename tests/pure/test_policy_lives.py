@@ -152,6 +152,7 @@ class Lives(RuleBasedStateMachine):
     @rule(is_protocol_error=st.booleans())
     def link_ends(self, is_protocol_error: bool) -> None:
         self.is_linked, link = False, self.life.state.link
+        self.was_refused = False  # beside that link: without it, it is worth one more
         is_stable = link is not None and link.is_greeted and self.life.at - link.joined > TIMING.stable_after
         self.budget.link_ended(self.life.at, is_stable=is_stable)
         self.do(ev.LinkEnded(reason="it ended", is_protocol_error=is_protocol_error))

@@ -114,6 +114,8 @@ class Draft:
         why = reason.message if reason else ""
         if before is State.BLOCKED:
             self.do(ev.StopWatchingKeys())
+        if before is State.SILENT and after in (State.UP, State.STARTING):
+            self.attempts = self.attempts.at_rest()  # no second link is needed
         if after is State.BLOCKED:
             self.log(f"action required: {why}; run `{command(self.facts.target, 'connect')}` in a terminal")
             if isinstance(reason, Authentication | CannotAsk):

@@ -78,7 +78,8 @@ class _Turn(Draft):
             self.attempts = replace(self.attempts, current=replace(current, is_declined=False))
         elif current and event.may_ask and not current.may_ask:  # it would fail where the user can help
             self.cancel()
-        self.attempts = self.attempts.wanted(bypass_master=can_help or None).hurried()
+        if self.link is None or self.link.is_greeted or self.now.at - self.link.joined > self.timing.hello_timeout:
+            self.attempts = self.attempts.wanted(bypass_master=can_help or None).hurried()
 
     def user_did(self, event: ev.UserLeft | ev.UserDeclined | ev.Prompted) -> None:
         """A user is asked something, or is not there to answer."""
@@ -212,7 +213,6 @@ class _Turn(Draft):
             self.do(ev.NoteHeard())
         if is_alive and self.facts.state is State.SILENT:
             self.enter(Trigger.HEARD if self.facts.was_up else Trigger.SERVER_STARTING)
-            self.attempts = self.attempts.at_rest()
             self.log_outage(self.outages.end(self.now.at, "the connection is alive again"))
         return is_alive
 
@@ -220,6 +220,7 @@ class _Turn(Draft):
         self, event: ev.LinkGreeted | ev.PingAnswered | ev.SessionStarting | ev.SessionUp | ev.SessionEnded
     ) -> None:
         """Something has come over the link."""
+        self.hear()
         match event:
             case ev.LinkGreeted():
                 self.greeted(event)
