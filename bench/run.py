@@ -2,7 +2,7 @@
 
     python bench/run.py [--rounds 5] [--write] [NAME ...]
 
-Names: proxycheck startup cold warm latency bulk line page rest leaks hostile bursts strangers outage nights;
+Names: proxycheck startup cold warm latency bulk mux page rest leaks hostile bursts strangers outage nights;
 all of them unless some are named.
 `--write` puts each measured table into bench/RESULTS.md in place of its older one. `--noise` lets a second `ssh -L`
 stand in for farlab.
@@ -26,7 +26,7 @@ from ours import take_copy
 
 RESULTS = HERE / "RESULTS.md"
 NAMES = (
-    *("proxycheck", "startup", "cold", "warm", "latency", "bulk", "line", "page", "rest", "leaks", "hostile", "bursts"),
+    *("proxycheck", "startup", "cold", "warm", "latency", "bulk", "mux", "page", "rest", "leaks", "hostile", "bursts"),
     "strangers",  # needs root
     *("outage", "nights"),  # need root, and the bed of the tests
 )

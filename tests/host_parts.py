@@ -15,13 +15,17 @@ from bed import Bed, Host, Laptop, processes, wait_for
 
 def anchor_of(host: Host, person: str = "alice") -> processes.Process:
     """The person's only anchor."""
-    [found] = [each for each in host.processes(person) if each.argv[4:5] == ("farlab.host.anchor",)]
+    [found] = [
+        each for each in host.processes(person) if {"farlab.host.anchor", "farlab.remote.anchor"} & {*each.argv[4:5]}
+    ]
     return found
 
 
 def server_of(host: Host, person: str = "alice") -> processes.Process:
     """The person's only notebook server."""
-    [found] = [each for each in host.processes(person) if "farlab.host.run_jupyter" in each.argv]
+    [found] = [
+        each for each in host.processes(person) if {"farlab.host.run_jupyter", "farlab.remote.launch"} & {*each.argv}
+    ]
     return found
 
 

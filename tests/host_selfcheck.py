@@ -34,7 +34,7 @@ def compile_all(folder):
 
 def live(seed):
     """One world, from its first step to its end."""
-    from line_world import SCHEDULE, World
+    from mux_world import SCHEDULE, World
 
     rng = random.Random(seed)
     world = World(1 + seed % 2)
@@ -48,7 +48,7 @@ def live(seed):
 def main(source, tests, seconds):
     prepare(source, tests)
     modules = sum(compile_all(os.path.join(source, name)) for name in PACKAGES)
-    from line_fuzz import attack
+    from mux_fuzz import attack
 
     worlds = inputs = 0
     deadline = time.time() + float(seconds)

@@ -200,10 +200,10 @@ def test_files_are_marked_as_used_now_and_then(tmp_path: Path, monkeypatch: pyte
     kept = socket_guard.SocketGuard(str(place))
     for path in (place / "kernel.json", place):
         os.utime(path, (0, 0))
-    kept.look()
+    kept.refresh()
     assert place.stat().st_mtime == 0
-    monkeypatch.setattr(socket_guard, "TOUCH", -1.0)
-    kept.look()
+    monkeypatch.setattr(socket_guard, "TOUCH_INTERVAL", -1.0)
+    kept.refresh()
     assert min(path.stat().st_mtime for path in (place / "kernel.json", place)) > 0
 
 
@@ -212,9 +212,9 @@ def test_a_directory_that_could_not_be_locked_is_locked_later(tmp_path: Path) ->
     place.mkdir(parents=True)
     kept, cleaner = socket_guard.SocketGuard(str(place)), os.open(place, os.O_RDONLY)
     fcntl.flock(cleaner, fcntl.LOCK_EX)
-    kept.look()
+    kept.refresh()
     fcntl.flock(cleaner, fcntl.LOCK_UN)
-    kept.look()
+    kept.refresh()
     with pytest.raises(BlockingIOError):
         fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(cleaner)

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from bed import wait_for
-from farlab.host import agent, anchor, control
-from farlab.host.reactor import MOST_FAULT, MOST_FAULTS, Faults, Reactor
+from farlab.host import agent, anchor, requests
+from farlab.host.reactor import MAX_FAULT, MAX_FAULTS, Faults, Reactor
 
 TALKS = 20_000
 WORDS = ["main", "wish", "status", "join", "in_shell", "in_python", "serving", "fail", "setting_up", "open_kernel", ""]
@@ -58,7 +58,7 @@ def line(chance: random.Random) -> bytes:
         return (
             chance.choice([DEEP.encode(), b'{"op":' + DEEP.encode(), b"null\n", b"[]\n", b"[[1,2]]\n", b"7\n"]) + b"\n"
         )
-    words = request(chance, [*anchor.STEPS, "wish", "status", "join", "nothing"])
+    words = request(chance, [*requests.STEPS, "wish", "status", "join", "nothing"])
     if words.get("op") == "fail":  # which would end it, as it should
         words.pop("code", None)
     return json.dumps(words).encode() + chance.choice([b"\n"] * 9 + [b""])
@@ -87,8 +87,8 @@ def make_anchor(place: Path) -> anchor.Anchor:
     directory.mkdir()
     spec = {"name": "main", "runtime": str(runtime), "directory": str(directory), "adopt": None, "wish": {}, "env": {}}
     (runtime / "spec.json").write_text(json.dumps({**spec, "umask": 0o22}))
-    made = anchor.Anchor(str(runtime))  # type: ignore[no-untyped-call]
-    control.listen(made, str(runtime / "anchor.sock"))  # type: ignore[no-untyped-call]
+    made = anchor.Anchor(str(runtime))
+    made.listen()
     return made
 
 
@@ -139,7 +139,7 @@ def test_whatever_the_anchor_is_told_it_answers_or_closes_and_goes_on(place: Pat
         assert json.loads(ask(path, b'{"op": "join"}\n'))["name"] == "main"
         assert thread.is_alive()
         wait_for("all to be closed", lambda: descriptors() <= before, timeout=10)
-        assert (place / "state" / "log").stat().st_size < MOST_FAULTS * (MOST_FAULT + 200)
+        assert (place / "state" / "log").stat().st_size < MAX_FAULTS * (MAX_FAULT + 200)
     finally:
         made.loop.call_later(0, made.loop.stop)
         with socket.socket(socket.AF_UNIX) as waking:
@@ -252,13 +252,13 @@ def test_a_callback_that_fails_costs_its_own_connection_and_a_bounded_log(tmp_pa
             if self.heard == b"xx":
                 self.loop.stop()
 
-        def failed(self, word: str) -> None:
+        def abandon(self, word: str) -> None:
             assert word == "here"
             self.loop.remove_reader(self.sock.fileno())
             self.sock.close()
 
     log = tmp_path / "log"
-    loop = Reactor(Faults(str(log)).tell)
+    loop = Reactor(Faults(str(log)).report)
     for _ in range(1000):
         loop.call_later(0, lambda: 1 / 0)
     pairs = [socket.socketpair() for _ in range(2)]
@@ -268,7 +268,7 @@ def test_a_callback_that_fails_costs_its_own_connection_and_a_bounded_log(tmp_pa
     loop.run()
     assert ends[1].heard == b"xx"
     assert pairs[0][1].recv(1) == b""
-    assert log.read_text().count("ZeroDivisionError") + log.read_text().count("KeyError: 'here'") == MOST_FAULTS
+    assert log.read_text().count("ZeroDivisionError") + log.read_text().count("KeyError: 'here'") == MAX_FAULTS
     for pair in pairs:
         for sock in pair:
             sock.close()

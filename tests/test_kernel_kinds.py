@@ -163,7 +163,7 @@ def test_a_module_is_started_as_python_starts_it(tmp_path: Path, options: list[s
     code = (SOURCE / "host/kernel_start.py").read_text()
     (tmp_path / "facts.py").write_text("import sys; print(sys.path, sys.argv, sys.orig_argv, __name__, __spec__.name)")
     (tmp_path / "runtime").mkdir()
-    start = kernels.Start(str(tmp_path / "runtime"), code).path()
+    start = kernels.StartFile(str(tmp_path / "runtime"), code).path()
     python, env = [sys.executable, *options], {"PYTHONPATH": str(tmp_path)}
     by_hand, ours = (
         subprocess.run([*python, *words, "-f", "x"], cwd="/", env=env, capture_output=True, text=True, check=True)

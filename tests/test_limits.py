@@ -160,7 +160,7 @@ def test_an_answer_that_ends_while_the_laptop_is_away_comes_whole(laptop: Laptop
 
 
 @pytest.mark.usefixtures("small_jupyter")
-def test_a_later_connect_changes_the_limits_of_a_line_that_stands(laptop: Laptop, host: Host) -> None:
+def test_a_later_connect_changes_the_limits_of_a_mux_that_stands(laptop: Laptop, host: Host) -> None:
     with session(laptop, "alice") as address:
         told = address.status()
         assert (told["bytes_limit"], told["host_bytes_limit"]) == (16 * MIB, 64 * MIB)
@@ -175,7 +175,7 @@ def test_a_later_connect_changes_the_limits_of_a_line_that_stands(laptop: Laptop
         assert steps.links(laptop) == [link]
 
 
-def test_a_line_without_a_link_is_kept_as_long_as_was_said(laptop: Laptop, host: Host, bed: Bed) -> None:
+def test_a_mux_without_a_link_is_kept_as_long_as_was_said(laptop: Laptop, host: Host, bed: Bed) -> None:
     with session(laptop, "alice", "--keep-hours", "0.0005") as address, address.kernel() as kernel:
         pid = address.connected["pid"]
         assert kernel.run("1") == ""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from farlab.host.server_process import plain, step
+from farlab.host.shell_command import plain, step
 
 SHELLS = [
     name for name in ("sh", "bash", "zsh", "dash", "fish", "tcsh", "csh", "ksh", "mksh", "ash") if shutil.which(name)

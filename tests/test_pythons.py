@@ -23,7 +23,7 @@ def test_the_running_python_is_among_those_that_were_found() -> None:
 
 
 @pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS.keys())
-def test_the_line_holds_and_all_that_is_shipped_compiles(python: Path) -> None:
+def test_the_mux_holds_and_all_that_is_shipped_compiles(python: Path) -> None:
     check = [python, "-IS", TESTS / "host_selfcheck.py", SOURCE, TESTS, SECONDS]
     ran = subprocess.run(check, capture_output=True, text=True, timeout=100, check=False)
     assert ran.stderr == ""
@@ -32,7 +32,7 @@ def test_the_line_holds_and_all_that_is_shipped_compiles(python: Path) -> None:
 
 
 @pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS.keys())
-def test_the_line_imports_nothing_that_a_host_need_not_load(python: Path) -> None:
+def test_the_mux_imports_nothing_that_a_host_need_not_load(python: Path) -> None:
     """`typing` alone costs a fifth of what the rest does."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[2]); from host_selfcheck import prepare; prepare(*sys.argv[1:3]);"

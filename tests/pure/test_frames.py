@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farlab.mux import codec, frames
-from farlab.mux.codec import BAD, Checked, Plain, read_hello
+from farlab.mux.codec import GAP, CheckedCodec, PlainCodec, read_hello
 from farlab.mux.frames import VERSION, ProtocolError, pack_text
 
 HELLO = {"version": 1, "line": "0123456789abcdef", "life": 0, "link": 1, "received": 0}
 COUNTS = ("version", "life", "link", "received")
 any_frame = st.tuples(st.integers(0, 255), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.binary(max_size=60))
 foreign = st.one_of(st.just(b""), st.binary(max_size=60), st.sampled_from([codec._MARK, codec._MARK[:1], bytes(22)]))
-CODECS = {1: lambda: (Plain(), Plain()), 2: lambda: (Checked(1, 2), Checked(2, 1))}
+CODECS = {1: lambda: (PlainCodec(), PlainCodec()), 2: lambda: (CheckedCodec(1, 2), CheckedCodec(2, 1))}
 versions = pytest.mark.parametrize("version", [1, VERSION])
 
 
@@ -23,15 +23,15 @@ def encode(kind: int, stream: int, payload: bytes, number: int = 0, version: int
 
 
 def said_hello(hello: dict | bytes, version: int, stream: int = 0) -> bytes:
-    """An opener's first frame."""
-    maker = Plain() if version == 1 else Checked(0, codec.FIRST_KEY)
+    """A client's first frame."""
+    maker = PlainCodec() if version == 1 else CheckedCodec(0, codec.HELLO_KEY)
     return b"".join(maker.pack(frames.HELLO, stream, 0, hello if isinstance(hello, bytes) else pack_text(hello)))
 
 
 def read(version: int, pieces: list[bytes]) -> list[tuple[int, int, int | None, bytes]]:
     reader = CODECS[version]()[1]
     found = [(*frame[:3], bytes(frame[3])) for piece in pieces for frame in reader.feed(piece)]
-    return [frame for frame in found if frame[0] != BAD]
+    return [frame for frame in found if frame[0] != GAP]
 
 
 def cut(text: bytes, data: st.DataObject) -> list[bytes]:
@@ -84,7 +84,7 @@ def test_a_frame_may_be_as_long_as_allowed_and_no_longer(version: int) -> None:
     too_long = encode(17, 1, bytes(frames.MAX_PAYLOAD + 1), 1, version)
     if version == 1:
         with pytest.raises(ProtocolError):
-            list(Plain().feed(too_long[:8]))
+            list(PlainCodec().feed(too_long[:8]))
     else:
         assert read(version, [too_long]) == []
 

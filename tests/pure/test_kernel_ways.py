@@ -74,9 +74,9 @@ class Server:
         self.started += 1
         return "1"
 
-    def begin(self, ways: Any) -> str:
-        """Start a kernel, the way that `ways` has it."""
-        return str(asyncio.run(ways.start(self, Server.start, {})))
+    def begin(self, transports: Any) -> str:
+        """Start a kernel, the way that `transports` has it."""
+        return str(asyncio.run(transports.start(self, Server.start, {})))
 
 
 def test_a_kernel_starts_though_nobody_hears_that_others_can_read_it() -> None:
@@ -90,12 +90,12 @@ def test_a_kernel_starts_though_nobody_hears_that_others_can_read_it() -> None:
         said.append(name)
 
     manager = SimpleNamespace(kernel_name="deno", farlab_private=False, farlab_ipc=False)
-    server, ways = Server(["deno", "jupyter"], *[manager] * 3), kernels.Ways(None, False, tell)  # type: ignore[no-untyped-call]
-    assert server.begin(ways) == "1"
+    server, transports = Server(["deno", "jupyter"], *[manager] * 3), kernels.KernelTransports(None, False, tell)
+    assert server.begin(transports) == "1"
     assert said == []
     is_there = True
     for _ in range(2):
-        server.begin(ways)
+        server.begin(transports)
     assert said == ["deno"]
 
 
@@ -104,13 +104,13 @@ def test_a_kernel_without_private_sockets_is_started_once_more_by_any_manager(tm
     dead.farlab_ipc = dead.farlab_private = True
     after = SimpleNamespace(kernel_name="other", farlab_private=True, farlab_ipc=False)
     server = Server(["wrapper", "python", "-m", "ipykernel_launcher"], dead, after)
-    ways = kernels.Ways(None, False, lambda name: None)  # type: ignore[no-untyped-call]
-    assert server.begin(ways) == "1"
+    transports = kernels.KernelTransports(None, False, lambda name: None)
+    assert server.begin(transports) == "1"
     assert (server.started, server.ended) == (2, 1)
 
 
 def test_what_starts_kernels_is_whole_or_not_there(tmp_path: Path) -> None:
-    start = kernels.Start(str(tmp_path), "def main(module): pass\n" * 999)  # type: ignore[no-untyped-call]
+    start = kernels.StartFile(str(tmp_path), "def main(module): pass\n" * 999)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (999, before[1]))  # as good as a full disk
     try:

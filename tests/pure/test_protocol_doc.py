@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from farlab.mux import codec, frames, link_end, mux, streams
-from farlab.mux.codec import Checked, Plain
-from farlab.mux.frames import BEAT, COUNT, CREDIT, MISSED, SERIAL
-from line_pair import ID, PairOfEnds
+from farlab.mux.codec import CheckedCodec, PlainCodec
+from farlab.mux.frames import COUNT, CREDIT, HEARTBEAT, MISSED, SERIAL
+from mux_pair import ID, PairOfEnds
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/protocol.md").read_text("utf-8")
 NAMES = ("HELLO", "ACK", "PING", "PONG", "AGAIN", "BEGIN", "OPEN", "DATA", "EOF", "RESET", "WINDOW", "MESSAGE")
@@ -34,7 +34,7 @@ def one_by_one(who: str, data: bytes) -> list[Said]:
     """What goes over the link at once, frame by frame."""
     said = []
     while data:
-        end = codec.SIZE + (int.from_bytes(data[2:6], "big") & 0xFFFFFF)
+        end = codec.HEADER_SIZE + (int.from_bytes(data[2:6], "big") & 0xFFFFFF)
         said.append((who, data[:end]))
         data = data[end:]
     return said
@@ -74,7 +74,7 @@ def the_story() -> list[list[Said]]:
     ends.flow()
     ends.keeper.send(1, b"bye")
     ends.keeper.send_eof(1)
-    ends.anchor.message({"load": 0.5})
+    ends.anchor.send_message({"load": 0.5})
     ends.out()  # lost with the link
     ends.back()
     tell()
@@ -82,10 +82,10 @@ def the_story() -> list[list[Said]]:
     ends.flow()
     ends.anchor.send_eof(1)
     ends.flow()
-    ends.keeper.ping(b"12345678")
+    ends.keeper.send_ping(b"12345678")
     ends.flow()
     tell()
-    ends.anchor.message({"load": 0.6})
+    ends.anchor.send_message({"load": 0.6})
     hit = ends.back()
     ends.keeper.receive(ends.keeper_token, hit[:9] + b"updates!" + hit[9:])
     ends.flow()
@@ -103,8 +103,8 @@ def test_the_examples_are_what_two_real_ends_say() -> None:
 
 SINGLE = (
     (frames.ACK, 0, COUNT.pack(1000)),
-    (frames.PING, 0, BEAT.pack(1000, b"12345678")),
-    (frames.PONG, 0, BEAT.pack(2000, b"12345678")),
+    (frames.PING, 0, HEARTBEAT.pack(1000, b"12345678")),
+    (frames.PONG, 0, HEARTBEAT.pack(2000, b"12345678")),
     (frames.OPEN, 7, b"\x00GET "),
     (frames.OPEN, 8, b"\x04shop"),
     (frames.DATA, 7, b"/"),
@@ -117,19 +117,19 @@ ONLY_2 = ((frames.AGAIN, 0, MISSED.pack(1000, 1)), (frames.BEGIN, 0, SERIAL.pack
 
 
 def test_the_single_frames_are_as_the_code_makes_them() -> None:
-    to_keeper, to_anchor = codec.keys(ID, 1)
+    to_keeper, to_anchor = codec.link_keys(ID, 1)
     beats = (frames.PING, frames.PONG)
     said, number = [], 0
     for kind, stream, payload in SINGLE + ONLY_2:
-        number += kind in frames.COUNTED
+        number += kind in frames.SEQUENCED
         key = to_keeper if kind in (frames.PONG, frames.RESET, frames.WINDOW, frames.BEGIN) else to_anchor
         whole = payload + (COUNT.pack(5) if kind in beats else b"")
-        said.append(b"".join(Checked(0, key).pack(kind, stream, number if kind in frames.COUNTED else 0, whole)))
+        said.append(b"".join(CheckedCodec(0, key).pack(kind, stream, number if kind in frames.SEQUENCED else 0, whole)))
     assert [data for block in blocks("frame") for _, data in block] == said
 
 
 def test_the_single_frames_of_version_1_are_as_the_code_makes_them() -> None:
-    made = [b"".join(Plain().pack(kind, stream, 0, payload)) for kind, stream, payload in SINGLE]
+    made = [b"".join(PlainCodec().pack(kind, stream, 0, payload)) for kind, stream, payload in SINGLE]
     assert [data for block in blocks("plain") for _, data in block] == made
 
 
@@ -139,8 +139,8 @@ def test_every_kind_has_its_row_with_its_number() -> None:
 
 
 def test_the_keys_are_those_of_the_code() -> None:
-    to_keeper, to_anchor = codec.keys(ID, 1)
-    for key in (codec.FIRST_KEY, to_keeper, to_anchor):
+    to_keeper, to_anchor = codec.link_keys(ID, 1)
+    for key in (codec.HELLO_KEY, to_keeper, to_anchor):
         assert f"`{key:08x}`" in PAGE
 
 
@@ -149,12 +149,12 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert {name: int(number.replace(" ", "")) for name, number in rows.items()} == {
         "payload of a frame": frames.MAX_PAYLOAD,
         "payload of a HELLO or MESSAGE": frames.MAX_TEXT,
-        "first window of a stream, each way": frames.FIRST_WINDOW,
+        "first window of a stream, each way": frames.INITIAL_WINDOW,
         "credit of a stream at any time": frames.MAX_CREDIT,
         "streams at a time": mux.MAX_STREAMS,
-        "link frames waiting to be answered": link_end.MAX_CONTROL,
-        "bytes received after which an ACK is due": link_end.ACK_EVERY,
-        "what a frame adds to them": link_end.FRAME_COST,
-        "heartbeats that a BEGIN may take": link_end.PATIENCE,
+        "link frames waiting to be answered": link_end.MAX_CONTROL_FRAMES,
+        "bytes received after which an ACK is due": link_end.ACK_THRESHOLD,
+        "what a frame adds to them": link_end.ACK_FRAME_WEIGHT,
+        "heartbeats that a BEGIN may take": link_end.HEARTBEATS_UNTIL_PROBE,
         "largest window given": streams.MAX_WINDOW,
     }

@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..host.server_process import login_shell
+from ..host.shell_command import login_shell
 
 DEMO_VARIABLE = "FARLAB_DEMO"
 HOST = "demo"
@@ -103,7 +103,7 @@ async def _run_login(base: Path, process: Any) -> None:
     import asyncssh
 
     env = _home_environment(base)
-    shell: str = login_shell(env)  # type: ignore[no-untyped-call]  # Python 3.6, see pyproject.toml
+    shell = login_shell(env)
     child = subprocess.Popen(
         [shell, "-c", process.command or "true"],
         stdin=subprocess.PIPE,

@@ -1,7 +1,7 @@
-"""The anchor's private socket: whoever connects says one line of JSON and gets one back. Python 3.6.
+"""The anchor's private socket: a connection sends one request as a line of JSON and gets one back. Python 3.6.
 
-An agent that joins says a second line, with its link's two descriptors beside it (unix(7), SCM_RIGHTS): what came over
-the link already. Who says what makes no sense is not answered, and loses the connection.
+An agent that joins sends a second line, with its link's two descriptors beside it (unix(7), SCM_RIGHTS): what came over
+the link already. A request that makes no sense is not answered, and loses the connection.
 """
 
 import array
@@ -13,100 +13,126 @@ import socket
 from farlab.mux import frames
 from farlab.protocol import peer
 
-MOST_LINE = 8 << 20
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+    from farlab.host.reactor import Reactor
+
+    Dispatch = Callable[[dict[str, Any], "ControlConnection"], object]
+    OnLink = Callable[[list[int], socket.socket, int, bytes], object]
+
+MAX_LINE = 8 << 20
 
 
-def listen(anchor, path):
-    """Make the socket, which appears when one can connect to it, and serve it on the anchor's loop."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path + ".new")
-    listener.listen(64)
-    listener.setblocking(False)
-    os.rename(path + ".new", path)
-    anchor.loop.add_reader(listener.fileno(), _accept, anchor, listener)
+class ControlServer(object):
+    """Serves the socket at `path`.
 
+    `dispatch(request, connection)` answers a request, or raises. `on_link(fds, agent, version, received)` gets a link:
+    its descriptors, its agent's connection, the mux's version on it and what came over it already.
+    """
 
-def _accept(anchor, listener):
-    try:
-        sock = listener.accept()[0]
-    except OSError:
-        # it would come again at once, for ever, where too many files are open
-        anchor.loop.remove_reader(listener.fileno())
-        anchor.loop.call_later(0.1, anchor.loop.add_reader, listener.fileno(), _accept, anchor, listener)
-        return
-    if not (peer.is_same_user(sock) and anchor.loop.call(ControlConnection, anchor, sock)):
-        sock.close()
+    def __init__(self, loop: "Reactor", path: str, dispatch: "Dispatch", on_link: "OnLink") -> None:
+        self._loop, self._dispatch, self._on_link = loop, dispatch, on_link
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path + ".new")
+        self._listener.listen(64)
+        self._listener.setblocking(False)
+        os.rename(path + ".new", path)  # it appears when one can connect to it
+        self._start()
+
+    def _start(self) -> None:
+        self._loop.add_reader(self._listener.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        try:
+            sock = self._listener.accept()[0]
+        except OSError:
+            # it would come again at once, for ever, where too many files are open
+            self._loop.remove_reader(self._listener.fileno())
+            self._loop.call_later(0.1, self._start)
+            return
+        if not (peer.is_same_user(sock) and self._loop.call(self._serve, sock)):
+            sock.close()
+
+    def _serve(self, sock: "socket.socket") -> None:
+        ControlConnection(self._loop, sock, self._dispatch, self._on_link)
 
 
 class ControlConnection(object):
-    """One connection to the anchor's socket, until it has said what it wants."""
+    """One connection to the anchor's socket, until its request is done."""
 
-    def __init__(self, anchor, sock):
-        self._anchor, self._sock = anchor, sock
-        self._said, self._fds = b"", []
-        self._mux = 1  # the version of the mux on the link that it may hand over
+    def __init__(self, loop: "Reactor", sock: "socket.socket", dispatch: "Dispatch", on_link: "OnLink") -> None:
+        self._loop, self._dispatch, self._on_link = loop, dispatch, on_link
+        self._sock = sock  # type: socket.socket | None
+        self._received = b""
+        self._fds = []  # type: list[int]
+        self._version = 1  # of the mux, on the link that it may hand over
         sock.setblocking(False)
-        anchor.loop.add_reader(sock.fileno(), self._read)
+        loop.add_reader(sock.fileno(), self._read, sock)
 
-    def _read(self):
+    def _read(self, sock: "socket.socket") -> None:
         try:
-            data, extra = self._receive()
+            data, fds = _receive(sock)
         except BlockingIOError:
             return
         except OSError:
-            data, extra = b"", []
-        self._said += data
-        self._fds += extra
-        if not data or len(self._said) > MOST_LINE:
+            data, fds = b"", []
+        self._received += data
+        self._fds += fds
+        if not data or len(self._received) > MAX_LINE:
             self.close()
-        elif self._said.endswith(b"\n"):
-            said, self._said = self._said, b""
-            self._obey(said)
+        elif self._received.endswith(b"\n"):
+            line, self._received = self._received, b""
+            self._on_line(line, sock)
 
-    def _receive(self):
-        data, extra, _, _ = self._sock.recvmsg(65536, socket.CMSG_SPACE(8))
-        fds = array.array("i")
-        for level, kind, content in extra:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-        return data, list(fds)
-
-    def _obey(self, said):
+    def _on_line(self, line: bytes, sock: "socket.socket") -> None:
         if not self._fds:
-            words = dict(json.loads(said.decode()))
-            self._mux = frames.VERSION if words.get("mux") == frames.VERSION else 1
-            self._anchor.answer(words, self)
+            request = dict(json.loads(line.decode()))
+            self._version = frames.VERSION if request.get("mux") == frames.VERSION else 1
+            self._dispatch(request, self)
         elif len(self._fds) == 2:
-            brought = base64.b64decode(said)
-            self._loose()
-            (sock, self._sock), (fds, self._fds) = (self._sock, None), (self._fds, [])  # they are another's now
-            self._anchor.link_came(brought, fds, sock, self._mux)
+            received = base64.b64decode(line)
+            self._unregister(sock)
+            self._sock, (fds, self._fds) = None, (self._fds, [])  # they are another's now
+            self._on_link(fds, sock, self._version, received)
         else:  # no descriptor was free for both of a link's two
             self.close()
 
-    def say(self, **words):
-        """Answer; whoever asked reads one line, or has gone."""
+    def send(self, **answer: "Any") -> None:
+        """Answer, if whoever asked is still there: it reads one line."""
         if self._sock is None:
             return
         try:
             self._sock.setblocking(True)
             self._sock.settimeout(1.0)
-            self._sock.sendall(json.dumps(words).encode() + b"\n")
+            self._sock.sendall(json.dumps(answer).encode() + b"\n")
             self._sock.setblocking(False)
         except OSError:
             self.close()
 
-    def failed(self):
-        """What was said makes no sense."""
+    def abandon(self, *_: object) -> None:
+        """Close, since what was asked makes no sense."""
         self.close()
 
-    def close(self):
+    def close(self) -> None:
+        """Close the connection and whatever came with it."""
         if self._sock is not None:
-            self._loose()
+            self._unregister(self._sock)
             self._sock.close()
             for fd in self._fds:
                 os.close(fd)
             self._sock = None
 
-    def _loose(self):
-        self._anchor.loop.remove_reader(self._sock.fileno())
+    def _unregister(self, sock: "socket.socket") -> None:
+        self._loop.remove_reader(sock.fileno())
+
+
+def _receive(sock: "socket.socket") -> "tuple[bytes, list[int]]":
+    data, extra, _, _ = sock.recvmsg(65536, socket.CMSG_SPACE(8))
+    fds = array.array("i")
+    for level, kind, content in extra:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return data, list(fds)

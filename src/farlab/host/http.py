@@ -1,21 +1,33 @@
-"""One small HTTP request over a Unix socket on the anchor's event loop. Python 3.6."""
+"""Small HTTP requests over a Unix socket, on the anchor's event loop. Python 3.6."""
 
 import socket
 
-MOST = 4 << 20
+from farlab.protocol import http_response
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+
+    from farlab.host.reactor import Reactor
+
+    OnAnswer = Callable[[int | None, bytes], object]
+
+MAX_ANSWER = 4 << 20
 """Bytes of an answer that are read at most."""
 
 
-class _Fetch(object):
-    def __init__(self, loop, sock, done, timeout):
-        self._loop, self._done = loop, done
+class _Request(object):
+    """One request on its way."""
+
+    def __init__(self, loop: "Reactor", sock: "socket.socket", on_answer: "OnAnswer", timeout: float) -> None:
+        self._loop, self._sock, self._on_answer = loop, sock, on_answer
         self._answer = b""
-        self._sock = sock
         self._is_over = False
         self._sock.setblocking(False)
         self._timer = loop.call_later(timeout, self._end, None, b"")
 
-    def begin(self, path, request):
+    def send(self, path: str, request: bytes) -> None:
+        """Connect and send it."""
         try:
             self._sock.connect(path)
             self._sock.sendall(request)
@@ -24,7 +36,11 @@ class _Fetch(object):
         else:
             self._loop.add_reader(self._sock.fileno(), self._read)
 
-    def _read(self):
+    def abandon(self) -> None:
+        """Give up, after a callback has raised."""
+        self._end(None, b"")
+
+    def _read(self) -> None:
         try:
             data = self._sock.recv(65536)
         except BlockingIOError:
@@ -32,39 +48,34 @@ class _Fetch(object):
         except OSError:
             data = b""
         self._answer += data
-        if not data or len(self._answer) > MOST:
-            self._parse()
+        if not data or len(self._answer) > MAX_ANSWER:
+            self._end(*http_response.parse(self._answer))
 
-    def failed(self):
-        self._end(None, b"")
-
-    def _parse(self):
-        head, _, body = self._answer.partition(b"\r\n\r\n")
-        words = head.split(None, 2)
-        is_http = len(words) > 1 and words[0].startswith(b"HTTP/") and words[1].isdigit()
-        self._end(int(words[1]) if is_http else None, body)
-
-    def _end(self, status, body):
+    def _end(self, status: "int | None", body: bytes) -> None:
         if self._is_over:
             return
         self._is_over = True
         self._timer.cancel()
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
-        self._done(status, body)
+        self._on_answer(status, body)
 
 
-def fetch(loop, path, method, target, token, done, timeout):
-    """`done(status, body)` with the answer, `done(None, b"")` without one within `timeout` seconds.
+class ServerApi(object):
+    """Requests to the notebook server, whose socket is at `path_of()`."""
 
-    `token` None: as somebody who has none.
-    """
-    try:
-        sock = socket.socket(socket.AF_UNIX)
-    except OSError:  # too many files are open
-        loop.call_later(0, done, None, b"")
-        return
-    lines = ["%s %s HTTP/1.0" % (method, target), "Host: localhost", "Content-Length: 0"]
-    if token is not None:
-        lines.append("Authorization: token %s" % token)
-    _Fetch(loop, sock, done, timeout).begin(path, ("\r\n".join(lines) + "\r\n\r\n").encode())
+    def __init__(self, loop: "Reactor", path_of: "Callable[[], str]", token: str) -> None:
+        self._loop, self._path_of, self._token = loop, path_of, token
+
+    def request(self, method: str, target: str, on_answer: "OnAnswer", timeout: float, has_token: bool = True) -> None:
+        """Call `on_answer(status, body)`, or `on_answer(None, b"")` if there is no answer in `timeout` seconds."""
+        try:
+            sock = socket.socket(socket.AF_UNIX)
+        except OSError:  # too many files are open
+            self._loop.call_later(0, on_answer, None, b"")
+            return
+        lines = ["%s %s HTTP/1.0" % (method, target), "Host: localhost", "Content-Length: 0"]
+        if has_token:
+            lines.append("Authorization: token %s" % self._token)
+        request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+        _Request(self._loop, sock, on_answer, timeout).send(self._path_of(), request)

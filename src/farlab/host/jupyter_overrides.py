@@ -1,13 +1,20 @@
-"""What a session needs of the server, whatever the person's configuration says. Python 3.6; runs in the server.
+"""Sets what a session needs of the server, whatever the user's configuration says. Python 3.6; runs in the server.
 
-An option on the command line loses against a more special section of the person's configuration (of an identity
-provider, of a subclass of their own). So what must hold is set on the server's object, after all configuration has
-been applied and before it is used. That it holds is asked from outside, too, before a session counts as up.
+An option on the command line loses against a more special section of the user's configuration (of an identity
+provider, of a subclass of theirs). So we set these values on the server's object, after it has applied all
+configuration and before it uses it. The anchor checks the result from outside before a session counts as up.
 """
 
 import os
 
 from farlab.host.failure import Failure
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+    Step = Callable[[Any, Callable[[], object]], object]
 
 STEPS = ("init_configurables", "init_webapp", "init_httpserver", "start_app")
 """Of every Jupyter Server since 1.9, in this order; the last but one listens."""
@@ -15,7 +22,7 @@ HELD = {
     "port": 8888,  # any other is refused beside a socket
     "ip": "localhost",
     "sock_mode": "0600",
-    **dict.fromkeys(("certfile", "keyfile", "client_ca"), ""),  # no TLS inside the line
+    **dict.fromkeys(("certfile", "keyfile", "client_ca"), ""),  # no TLS inside the mux
     "websocket_url": "",  # the page's kernels are where the page is
     "allow_remote_access": False,  # the host name of each request is looked at
     "open_browser": False,
@@ -24,13 +31,13 @@ HELD = {
 
 
 class Overrides(object):
-    """`tell` puts words to the anchor; `directory` is entered once the configuration has been read."""
+    """`report` sends a request to the anchor; the server enters `directory` once it has read its configuration."""
 
-    def __init__(self, runtime, token, directory, tell):
+    def __init__(self, runtime: str, token: str, directory: str, report: "Callable[..., object]") -> None:
         self._sock = os.path.join(runtime, "server.sock")
-        self._token, self._directory, self._tell = token, directory, tell
+        self._token, self._directory, self._report = token, directory, report
 
-    def install(self):
+    def install(self) -> None:
         """Take part in the server's start."""
         from jupyter_server.serverapp import ServerApp
 
@@ -41,19 +48,19 @@ class Overrides(object):
         for step in STEPS:
             setattr(ServerApp, step, self._around(getattr(self, step), getattr(ServerApp, step)))
 
-    def _around(self, ours, theirs):
-        def step(app, *args, **kwargs):
+    def _around(self, ours: "Step", theirs: "Callable[..., object]") -> "Callable[..., object]":
+        def step(app: "Any", *args: "Any", **kwargs: "Any") -> object:
             return ours(app, lambda: theirs(app, *args, **kwargs))
 
         return step
 
-    def init_configurables(self, app, go):
+    def init_configurables(self, app: "Any", go: "Callable[[], object]") -> None:
         # not before: old versions read a configuration in the working directory, which may be anybody's
         os.chdir(self._directory)
         self._hold(app)
         go()
 
-    def init_webapp(self, app, go):
+    def init_webapp(self, app: "Any", go: "Callable[[], object]") -> None:
         """The kernels' WebSockets are not pinged: they live through hours without a link."""
         self._hold(app)
         set_token(app, self._token)
@@ -62,14 +69,14 @@ class Overrides(object):
         settings = app.web_app.settings
         settings["local_hostnames"] = _LocalNames(["localhost", *(settings.get("local_hostnames") or ())])
 
-    def init_httpserver(self, app, go):
+    def init_httpserver(self, app: "Any", go: "Callable[[], object]") -> None:
         if app.sock != self._sock or app.ssl_options:
             raise Failure("server-failed", "the server's configuration makes it listen elsewhere", None)
         setting, who = doorkeeper(app)
-        self._tell(op="serving", base_url=app.base_url, setting=setting, doorkeeper=who)
+        self._report(op="serving", base_url=app.base_url, setting=setting, doorkeeper=who)
         go()
 
-    def start_app(self, app, go):
+    def start_app(self, app: "Any", go: "Callable[[], object]") -> None:
         """The server writes the token into files that are for its person only."""
         umask = os.umask(0o077)
         try:
@@ -77,13 +84,13 @@ class Overrides(object):
         finally:
             os.umask(umask)
 
-    def _hold(self, app):
+    def _hold(self, app: "Any") -> None:
         for name, value in dict(HELD, sock=self._sock, ssl_options={}).items():
             if app.has_trait(name):
                 setattr(app, name, value)
 
 
-def set_token(app, token):
+def set_token(app: "Any", token: str) -> None:
     """Make `token` the one that lets in: of the identity provider, before 2.0 of the server itself."""
     holder = getattr(app, "identity_provider", app)
     try:
@@ -99,7 +106,7 @@ def set_token(app, token):
         raise Failure("server-failed", message, "%s: %s" % (type(error).__name__, error), "login") from None
 
 
-def doorkeeper(app):
+def doorkeeper(app: "Any") -> "tuple[str, str]":
     """Who decides whom the server lets in: the setting that names it, and its class."""
     setting = "ServerApp.identity_provider_class"
     kind = type(getattr(app, "identity_provider", None))
@@ -114,5 +121,5 @@ class _LocalNames(list):  # type: ignore[type-arg] # Python 3.6 knows no other
     The browser comes as `HOST-NAME.localhost`, a name that each laptop chooses, since cookies ignore ports.
     """
 
-    def __contains__(self, name):
+    def __contains__(self, name: object) -> bool:
         return list.__contains__(self, name) or (isinstance(name, str) and name.endswith(".localhost"))

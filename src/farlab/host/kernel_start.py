@@ -14,20 +14,24 @@ import sys
 import threading
 import time
 
-MOST = 1 << 16
-"""Messages that wait in ZMQ for one reader; and of large ones, as many of the latest as make `ROOM` bytes."""
-LEAST = 1000
+MYPY = False
+if MYPY:
+    from typing import Any
+
+MAX_MESSAGES = 1 << 16
+"""Messages that wait in ZMQ for one reader; and of large ones, as many of the latest as make `MAX_BYTES` bytes."""
+MIN_MESSAGES = 1000
 """ZMQ's own mark."""
-ROOM = 128 << 20
-EACH = 1024
+MAX_BYTES = 128 << 20
+MESSAGE_OVERHEAD = 1024
 """Bytes that a waiting message takes beside its own, about."""
-QUEUE = 64 << 20
+MAX_QUEUED = 64 << 20
 """Bytes that wait before ZMQ, until a cell that says more has to wait, too."""
 PATIENCE = 10.0
 """Seconds without anything read after which messages are dropped until there is room."""
 
 
-def main(module):
+def main(module: str) -> None:
     """Run `module` as `python -m` does, the kernel's app mended."""
     has_ours = os.path.realpath(sys.path[0]) == os.path.realpath(os.path.dirname(sys.argv[0]))  # not with -P, -I
     if has_ours:
@@ -36,7 +40,7 @@ def main(module):
         from ipykernel.iostream import IOPubThread
         from ipykernel.kernelapp import IPKernelApp
 
-        mend(IPKernelApp, IOPubThread)
+        patch(IPKernelApp, IOPubThread)
     except (ImportError, AttributeError):
         pass
     if hasattr(sys, "orig_argv"):
@@ -47,7 +51,7 @@ def main(module):
     runpy._run_module_as_main(module)  # type: ignore[attr-defined]
 
 
-def working_directory():
+def working_directory() -> str:
     """As `-m` has it first among the places of modules."""
     try:
         return os.getcwd()
@@ -55,30 +59,30 @@ def working_directory():
         return ""
 
 
-def mend(app, thread):
+def patch(app: "Any", thread: "Any") -> None:
     """`app`: ipykernel's application. `thread`: the class of its thread that sends all that pages hear."""
     import zmq
 
     outlet = Outlet(zmq)
-    mend_sockets(app, thread, outlet, zmq)
-    mend_sending(thread, outlet, zmq)
+    patch_sockets(app, thread, outlet, zmq)
+    patch_sending(thread, outlet, zmq)
 
 
-def mend_sockets(app, thread, outlet, zmq):
+def patch_sockets(app: "Any", thread: "Any", outlet: "Outlet", zmq: "Any") -> None:
     """What must be said of the sockets before they are bound."""
     bind, setup_pipe_in = app._bind_socket, thread._setup_pipe_in
 
-    def _bind_socket(self, sock, port):
+    def _bind_socket(self: "Any", sock: "Any", port: "Any") -> "Any":
         if sock.getsockopt(zmq.TYPE) in (zmq.PUB, zmq.XPUB):
             outlet.prepare(sock, "ipc://%s-f" % self.ip if self.transport == "ipc" else None)
         return bind(self, sock, port)
 
-    def bind_inbox(sock, address, *args, **kwargs):
+    def bind_inbox(sock: "Any", address: "Any", *args: "Any", **kwargs: "Any") -> int:
         """A private socket, instead of the port that anybody on the host could flood: there is no port then."""
         sock.bind(outlet.inbox)
         return 0
 
-    def _setup_pipe_in(self):
+    def _setup_pipe_in(self: "Any") -> None:
         if outlet.inbox is None:
             setup_pipe_in(self)
             return
@@ -92,53 +96,54 @@ def mend_sockets(app, thread, outlet, zmq):
     app._bind_socket, thread._setup_pipe_in = _bind_socket, _setup_pipe_in
 
 
-def mend_sending(thread, outlet, zmq):
+def patch_sending(thread: "Any", outlet: "Outlet", zmq: "Any") -> None:
     """What is said passes by the outlet, on its way to the thread and out of it."""
     send_multipart, really_send = thread.send_multipart, thread._really_send
 
-    def send_waiting(self, message, *args, **kwargs):
+    def send_waiting(self: "Any", message: "Any", *args: "Any", **kwargs: "Any") -> None:
         outlet.queue(size_of(message), self.thread)
         send_multipart(self, message, *args, **kwargs)
 
-    def send_bounded(self, message, *args, **kwargs):
+    def send_bounded(self: "Any", message: "Any", *args: "Any", **kwargs: "Any") -> None:
         if self.socket is None or os.getpid() != outlet.pid:  # closed; a forked child, over the inbox
             really_send(self, message, *args, **kwargs)
             return
-        outlet.leave(self.socket, size_of(message))
+        outlet.dequeue(self.socket, size_of(message))
         try:
             really_send(self, message, *args, **kwargs)
-            outlet.heard(self.socket)
+            outlet.sent(self.socket)
         except zmq.Again:
             outlet.drop(self.socket, lambda: really_send(self, message, *args, **kwargs))
 
     thread.send_multipart, thread._really_send = send_waiting, send_bounded
 
 
-def size_of(message):
+def size_of(message: "list[Any]") -> int:
     """Bytes of a message's parts, and about what it takes beside them."""
-    return EACH + sum(getattr(part, "nbytes", None) or len(part) for part in message)
+    return MESSAGE_OVERHEAD + sum(getattr(part, "nbytes", None) or len(part) for part in message)
 
 
 class Outlet(object):
     """The socket that pages hear, and what waits for it."""
 
-    def __init__(self, zmq):
-        self.pid, self.inbox = os.getpid(), None
+    def __init__(self, zmq: "Any") -> None:
+        self.pid = os.getpid()
+        self.inbox: "str | None" = None
         self._zmq = zmq
         self._lock = threading.Lock()
         self._came = self._went = 0
-        self._latest, self._total = collections.deque([0] * MOST), 0
-        self._mark = MOST
+        self._latest, self._total = collections.deque([0] * MAX_MESSAGES), 0
+        self._mark = MAX_MESSAGES
         self._is_patient = True
 
-    def prepare(self, sock, inbox):
+    def prepare(self, sock: "Any", inbox: "str | None") -> None:
         """Before it is bound: connections take their marks from there. `inbox`: where forked children send to."""
         self.inbox = inbox
-        sock.sndhwm = MOST
+        sock.sndhwm = MAX_MESSAGES
         sock.setsockopt(self._zmq.XPUB_NODROP, 1)
         sock.sndtimeo = int(PATIENCE * 1000)
 
-    def connect_inbox(self):
+    def connect_inbox(self) -> "tuple[Any, Any]":
         """From a forked child."""
         context = self._zmq.Context()
         sock = context.socket(self._zmq.PUSH)
@@ -146,31 +151,31 @@ class Outlet(object):
         sock.connect(self.inbox)
         return context, sock
 
-    def queue(self, size, thread):
+    def queue(self, size: int, thread: "threading.Thread") -> None:
         """Wait while too much waits, then add to it. `thread` sends, and never waits for itself."""
         if os.getpid() != self.pid:  # a forked child's lock may be held for ever
             return
-        while self._came - self._went > QUEUE and thread.is_alive() and threading.current_thread() is not thread:
+        while self._came - self._went > MAX_QUEUED and thread.is_alive() and threading.current_thread() is not thread:
             time.sleep(0.002)
         with self._lock:
             self._came += size
 
-    def leave(self, sock, size):
-        """A message leaves the queue: keep the mark at as many of the latest as make ROOM."""
+    def dequeue(self, sock: "Any", size: int) -> None:
+        """A message leaves the queue: keep the mark at as many of the latest as make MAX_BYTES."""
         self._went += size
         self._latest.append(size)
         self._total += size
-        while len(self._latest) > MOST or (self._total > ROOM and len(self._latest) > LEAST):
+        while len(self._latest) > MAX_MESSAGES or (self._total > MAX_BYTES and len(self._latest) > MIN_MESSAGES):
             self._total -= self._latest.popleft()
         if len(self._latest) != self._mark:
             self._mark = sock.sndhwm = len(self._latest)
 
-    def heard(self, sock):
+    def sent(self, sock: "Any") -> None:
         """There was room."""
         if not self._is_patient:
             self._is_patient, sock.sndtimeo = True, int(PATIENCE * 1000)
 
-    def drop(self, sock, send):
+    def drop(self, sock: "Any", send: "Any") -> None:
         """A reader has not read for so long: it loses what it has no room for, until it reads; others get it."""
         self._is_patient, sock.sndtimeo = False, 0
         sock.setsockopt(self._zmq.XPUB_NODROP, 0)

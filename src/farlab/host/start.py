@@ -45,7 +45,7 @@ def start(link: "Link", request: "Dict[str, Any]", session: "Session") -> None:
         session.sweep()
     try:
         prepare_files(session, runtime, bundle, bool(adopt))
-        spec = {"wish": request["wish"], "adopt": adopt, "umask": request["umask"]}
+        spec = {"wish": request["wish"], "adopt": adopt, "umask": request["umask"], "timing": request.get("timing")}
         spec.update(name=session.name, directory=session.directory, runtime=runtime, env=environment())
         spawn_anchor(spec)
         await_anchor(session, runtime)

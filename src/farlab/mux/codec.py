@@ -1,12 +1,12 @@
-"""Frames as bytes on one link, in both versions of the mux. Pure; Python 3.6. `docs/protocol.md` describes the wire.
+"""Frames as bytes on one link, in both versions of the protocol. Pure; Python 3.6. `docs/protocol.md` has the details.
 
     version 1   kind (1), length of the payload (3), stream (4), payload
     version 2   mark (2), kind (1), length (3), stream (4), number (4), check of the payload (4), check of all that
                 stands before it (4), payload; the checks are CRC-32, begun with a key
 
-All numbers are big-endian. What the start-up files of an account have begun may print into a link at any moment: of
-version 2 whatever is no frame is skipped, and a key that is another on each link and in each direction keeps what
-looks like a frame inside somebody's data from being taken for one.
+All numbers are big-endian. Programs that the start-up files of an account have started may print into a link at any
+moment: version 2 skips whatever is no frame, and a key of its own for each link and direction keeps it from taking
+somebody's data that looks like a frame for one.
 """
 
 import struct
@@ -14,38 +14,38 @@ import zlib
 from collections.abc import Iterator
 
 from farlab.mux import frames
-from farlab.mux.frames import HEAD, MAX_PAYLOAD, MAX_TEXT, ProtocolError
+from farlab.mux.frames import HEADER, MAX_PAYLOAD, MAX_TEXT, ProtocolError
 
-BAD = -1
-"""Kind of what is no frame: bytes were skipped."""
-JOIN = 4 * 1024
-"""Head and payload of a frame up to this size become one buffer."""
+GAP = -1
+"""Kind that stands for skipped bytes, which were no frame."""
+JOIN_LIMIT = 4 * 1024
+"""Header and payload of a frame up to this size become one buffer."""
 MARK = 0xF5FB
 """Begins each frame of version 2: two bytes that no text in UTF-8 has."""
 CHECKED = struct.Struct(">HIIII")
 CHECK = struct.Struct(">I")
-SIZE = CHECKED.size + CHECK.size
+HEADER_SIZE = CHECKED.size + CHECK.size
 """Bytes before the payload."""
-SAMPLE = 200
-"""Bytes of what was skipped that are remembered."""
+NOISE_SAMPLE = 200
+"""Skipped bytes that are remembered."""
 _MARK = struct.pack(">H", MARK)
 
 
-class Plain(object):
-    """Version 1: nothing is checked, and nothing but frames may be on the link.
+class PlainCodec(object):
+    """Version 1: checks nothing; there must be nothing but frames on the link.
 
-    A large payload is a view of what was read, a small one a copy: whoever keeps it keeps no more than four
-    times its size in memory.
+    A large payload is a view of what was read, a small one a copy: whoever keeps it holds no more than four times its
+    size in memory.
     """
 
     version = 1
-    skipped = b""
+    noise = b""
 
     def __init__(self) -> None:
         self._parts = []  # type: list[bytes | memoryview]
         self._size = 0
-        self._need = HEAD.size
-        self.heard = 0
+        self._need = HEADER.size
+        self.frame_bytes = 0
 
     @property
     def is_partial(self) -> bool:
@@ -55,38 +55,38 @@ class Plain(object):
     def pack(
         self, kind: int, stream: int, number: int, payload: "bytes | memoryview"
     ) -> "tuple[bytes | memoryview, ...]":
-        """One frame as buffers; its number is not written."""
-        head = HEAD.pack(kind << 24 | len(payload), stream)
-        return (head + payload,) if len(payload) <= JOIN else (head, payload)
+        """One frame as buffers; version 1 does not write its number."""
+        head = HEADER.pack(kind << 24 | len(payload), stream)
+        return (head + payload,) if len(payload) <= JOIN_LIMIT else (head, payload)
 
     def feed(self, data: bytes) -> "Iterator[tuple[int, int, int | None, bytes | memoryview]]":
         """Yield `(kind, stream, None, payload)` for each frame completed by `data`."""
-        self.heard += len(data)
+        self.frame_bytes += len(data)
         self._parts.append(data)
         self._size += len(data)
         if self._size < self._need:
             return
         view = memoryview(self._parts[0] if len(self._parts) == 1 else b"".join(self._parts))
         at, size = 0, len(view)
-        self._need = HEAD.size
-        while size - at >= HEAD.size:
-            word, stream = HEAD.unpack_from(view, at)
+        self._need = HEADER.size
+        while size - at >= HEADER.size:
+            word, stream = HEADER.unpack_from(view, at)
             length = word & 0xFFFFFF
             if length > MAX_PAYLOAD:
                 raise ProtocolError("frame of %d bytes" % length)
-            end = at + HEAD.size + length
+            end = at + HEADER.size + length
             if end > size:
                 self._need = end - at
                 break
-            payload = view[at + HEAD.size : end]
+            payload = view[at + HEADER.size : end]
             yield word >> 24, stream, None, payload if length * 4 > size else payload.tobytes()
             at = end
         self._parts = [view[at:]] if at < size else []
         self._size = size - at
 
 
-class Checked(object):
-    """Version 2: `key_in` and `key_out` are those of the two directions. Raises nothing, whatever comes."""
+class CheckedCodec(object):
+    """Version 2: `key_in` and `key_out` are the keys of the two directions. Raises nothing, whatever comes."""
 
     version = 2
 
@@ -95,33 +95,33 @@ class Checked(object):
         self._parts = []  # type: list[bytes]
         self._size = 0
         self._need = 1
-        self._good = 0
-        self.skipped = b""
-        """The first of what was no frame."""
+        self._in_frames = 0
+        self.noise = b""
+        """The first skipped bytes."""
 
     @property
-    def heard(self) -> int:
-        """Bytes that have come in frames, among them a frame's that has begun."""
-        return self._good + (self._size if self.is_partial else 0)
+    def frame_bytes(self) -> int:
+        """Bytes that have come in frames, among them those of a frame that is not whole yet."""
+        return self._in_frames + (self._size if self.is_partial else 0)
 
     @property
     def is_partial(self) -> bool:
         """Whether a frame has begun and not ended."""
-        return self._need > SIZE
+        return self._need > HEADER_SIZE
 
     def pack(
         self, kind: int, stream: int, number: int, payload: "bytes | memoryview"
     ) -> "tuple[bytes | memoryview, ...]":
-        """One frame as buffers; of its number the last 32 bits are written."""
-        check, key = zlib.crc32(payload, self._key_out), self._key_out
-        head = CHECKED.pack(MARK, kind << 24 | len(payload), stream, number & 0xFFFFFFFF, check)
+        """One frame as buffers, with the last 32 bits of its number."""
+        checksum, key = zlib.crc32(payload, self._key_out), self._key_out
+        head = CHECKED.pack(MARK, kind << 24 | len(payload), stream, number & 0xFFFFFFFF, checksum)
         head += CHECK.pack(zlib.crc32(head, key))
-        return (head + payload,) if len(payload) <= JOIN else (head, payload)
+        return (head + payload,) if len(payload) <= JOIN_LIMIT else (head, payload)
 
     def feed(self, data: bytes) -> "Iterator[tuple[int, int, int | None, bytes | memoryview]]":
         """Yield `(kind, stream, number, payload)` for each frame completed by `data`, `(BAD, 0, 0, b"")` for a gap."""
         whole = self._size + len(data)
-        late = whole - len(data) if self.is_partial and len(data) <= JOIN and self._holds_head(data) else 0
+        late = whole - len(data) if self.is_partial and len(data) <= JOIN_LIMIT and self._holds_head(data) else 0
         self._parts.append(data)
         self._size = whole
         if whole < self._need and not late:
@@ -129,7 +129,7 @@ class Checked(object):
         text = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         view, at, size, begun = memoryview(text), 0, len(text), 0
         while True:
-            self._need, frame = self.look(view, at)
+            self._need, frame = self.parse(view, at)
             if self._need > size - at and at >= late:
                 break
             if frame is None:
@@ -138,7 +138,7 @@ class Checked(object):
             if begun < at:
                 yield self._skip(text[begun:at])
             kind, stream, number, payload = frame
-            self._good += self._need
+            self._in_frames += self._need
             at = begun = at + self._need
             yield kind, stream, number, payload if len(payload) * 4 > size else payload.tobytes()
         if begun < at:
@@ -146,42 +146,44 @@ class Checked(object):
         self._parts = [text[at:]] if at < size else []
         self._size = size - at
 
-    def look(self, view: memoryview, at: int) -> "tuple[int, tuple[int, int, int, memoryview] | None]":
-        """How many bytes are needed from `at` on to know what is there, and the frame, None where there is none."""
+    def parse(self, view: memoryview, at: int) -> "tuple[int, tuple[int, int, int, memoryview] | None]":
+        """How many bytes from `at` on it takes to know what is there; and the frame, None where there is none."""
         left = len(view) - at
-        if left < SIZE:
-            return (SIZE if left and view[at : at + 2] == _MARK[:left] else 1), None
+        if left < HEADER_SIZE:
+            return (HEADER_SIZE if left and view[at : at + 2] == _MARK[:left] else 1), None
         mark, word, stream, number, check = CHECKED.unpack_from(view, at)
         length = word & 0xFFFFFF
         is_head = mark == MARK and length <= MAX_PAYLOAD
-        is_head = is_head and CHECK.unpack_from(view, at + CHECKED.size)[0] == self._check(view[at : at + CHECKED.size])
+        is_head = is_head and CHECK.unpack_from(view, at + CHECKED.size)[0] == self._checksum(
+            view[at : at + CHECKED.size]
+        )
         if not is_head:
             return 1, None
-        if left < SIZE + length:
-            return SIZE + length, None
-        payload = view[at + SIZE : at + SIZE + length]
-        if self._check(payload) != check:
+        if left < HEADER_SIZE + length:
+            return HEADER_SIZE + length, None
+        payload = view[at + HEADER_SIZE : at + HEADER_SIZE + length]
+        if self._checksum(payload) != check:
             return 1, None
-        return SIZE + length, (word >> 24, stream, number, payload)
+        return HEADER_SIZE + length, (word >> 24, stream, number, payload)
 
     def _holds_head(self, data: bytes) -> bool:
         """Whether a frame begins in `data`: then one that began before and is not whole yet never will be.
 
-        Others have read of it. Without this it would wait for as many bytes, and swallow one heartbeat after another.
+        Other programs have read part of it. Waiting for the rest would swallow one heartbeat after another.
         """
         view, at = memoryview(data), data.find(_MARK)
-        while 0 <= at <= len(data) - SIZE:
-            if self.look(view, at)[0] >= SIZE:
+        while 0 <= at <= len(data) - HEADER_SIZE:
+            if self.parse(view, at)[0] >= HEADER_SIZE:
                 return True
             at = data.find(_MARK, at + 1)
         return False
 
-    def _check(self, data: memoryview) -> int:
+    def _checksum(self, data: memoryview) -> int:
         return zlib.crc32(data, self._key_in)
 
     def _skip(self, text: bytes) -> "tuple[int, int, int | None, bytes | memoryview]":
-        self.skipped += text[: SAMPLE - len(self.skipped)]
-        return BAD, 0, 0, b""
+        self.noise += text[: NOISE_SAMPLE - len(self.noise)]
+        return GAP, 0, 0, b""
 
 
 def _next_mark(text: bytes, at: int) -> int:
@@ -192,21 +194,21 @@ def _next_mark(text: bytes, at: int) -> int:
     return len(text) - 1 if text.endswith(_MARK[:1]) and at < len(text) else len(text)
 
 
-def keys(line_id: str, link: int) -> "tuple[int, int]":
-    """The keys of one link of version 2: of what the answerer says, and of what the opener says after its HELLO."""
-    first, second = (zlib.crc32(b"%s %d %d" % (line_id.encode("ascii"), link, way)) for way in (0, 1))
+def link_keys(mux_id: str, link: int) -> "tuple[int, int]":
+    """The keys of one link of version 2: for what the server sends, and for what the client sends after its HELLO."""
+    first, second = (zlib.crc32(b"%s %d %d" % (mux_id.encode("ascii"), link, way)) for way in (0, 1))
     return first, second
 
 
-FIRST_KEY = zlib.crc32(b"farlab")
-"""The key of the opener's HELLO, which names the line and the link."""
+HELLO_KEY = zlib.crc32(b"farlab")
+"""The key of the client's HELLO, which names the mux and the link."""
 
 
 def read_hello(data: bytes, version: int) -> "tuple[dict[str, object], bytes] | None":
-    """Split what a new link brought into the opener's HELLO and the rest.
+    """Split what a new link brought into the client's HELLO and the rest.
 
-    Returns `(hello, rest)`, or None while the frame is incomplete. For the answerer, who must know which
-    line a link belongs to before it can hand it the bytes.
+    Returns `(hello, rest)`, or None while the frame is incomplete. For the server, which must know the mux that a link
+    belongs to before it can hand it the bytes.
     """
     found = _plain_hello(data) if version == 1 else _checked_hello(data)
     if found is None:
@@ -220,19 +222,19 @@ def read_hello(data: bytes, version: int) -> "tuple[dict[str, object], bytes] | 
 def _plain_hello(data: bytes) -> "tuple[bytes | memoryview, int] | None":
     if data and data[0] != frames.HELLO:
         raise ProtocolError("a link that does not begin with a hello")
-    if len(data) < HEAD.size:
+    if len(data) < HEADER.size:
         return None
-    word, stream = HEAD.unpack_from(data)
+    word, stream = HEADER.unpack_from(data)
     if stream or word & 0xFFFFFF > MAX_TEXT:
         raise ProtocolError("a hello on stream %d of %d bytes" % (stream, word & 0xFFFFFF))
-    end = HEAD.size + (word & 0xFFFFFF)
-    return (data[HEAD.size : end], end) if end <= len(data) else None
+    end = HEADER.size + (word & 0xFFFFFF)
+    return (data[HEADER.size : end], end) if end <= len(data) else None
 
 
 def _checked_hello(data: bytes) -> "tuple[bytes | memoryview, int] | None":
-    reader, view, at = Checked(FIRST_KEY, 0), memoryview(data), 0
+    reader, view, at = CheckedCodec(HELLO_KEY, 0), memoryview(data), 0
     while at < len(data):
-        need, frame = reader.look(view, at)
+        need, frame = reader.parse(view, at)
         if need > len(data) - at:
             return None
         if frame is not None and frame[0] == frames.HELLO:

@@ -1,7 +1,6 @@
-"""What the frames of the mux are, and what is in them. Pure; Python 3.6. `codec` makes bytes of them.
+"""The kinds of frames of the mux, and their payloads. Pure; Python 3.6. `codec` makes bytes of them.
 
-Whatever arrives, nothing but `ProtocolError` is raised. Annotations are quoted, so that the host need not
-import `typing`.
+Whatever arrives, these functions raise nothing but `ProtocolError`.
 """
 
 import json
@@ -10,32 +9,32 @@ import struct
 VERSION = 2
 HELLO, ACK, PING, PONG, AGAIN, BEGIN = 1, 2, 3, 4, 5, 6
 OPEN, DATA, EOF, RESET, WINDOW, MESSAGE = 16, 17, 18, 19, 20, 21
-COUNTED = frozenset((OPEN, DATA, EOF, RESET, WINDOW, MESSAGE))
+SEQUENCED = frozenset((OPEN, DATA, EOF, RESET, WINDOW, MESSAGE))
 
 MAX_PAYLOAD = 256 * 1024
 MAX_TEXT = 64 * 1024
 """Most bytes of a HELLO or a MESSAGE."""
-FIRST_WINDOW = 2 * 1024 * 1024
+INITIAL_WINDOW = 2 * 1024 * 1024
 """Bytes that may be sent on a new stream before the first WINDOW arrives."""
 MAX_CREDIT = 1 << 32
-"""Most bytes that may ever be open to be sent on a stream."""
+"""Most credit that a stream may ever have, in bytes."""
 
-HEAD = struct.Struct(">II")
+HEADER = struct.Struct(">II")
 COUNT = struct.Struct(">Q")
-BEAT = struct.Struct(">Q8s")
+HEARTBEAT = struct.Struct(">Q8s")
 CREDIT = struct.Struct(">I")
 MISSED = struct.Struct(">QI")
 SERIAL = struct.Struct(">I")
 MISSED_HELLO = (1 << 64) - 1
-"""Stands in an AGAIN for the count of an opener that has no HELLO yet."""
+"""The count in the AGAIN of a client that has no HELLO yet."""
 
 
 class ProtocolError(Exception):
-    """The other end broke the protocol, or is not one. The link is of no further use."""
+    """The other end broke the protocol, or does not speak it. The link is of no further use."""
 
 
 def pack_text(value: "dict[str, object]") -> bytes:
-    """The payload that is a JSON object; `ValueError` if that is too long."""
+    """The payload for a JSON object. Raises `ValueError` if that is too long."""
     payload = json.dumps(value, separators=(",", ":")).encode()
     if len(payload) > MAX_TEXT:
         raise ValueError("text of %d bytes" % len(payload))
@@ -43,7 +42,7 @@ def pack_text(value: "dict[str, object]") -> bytes:
 
 
 def parse_text(payload: "bytes | memoryview") -> "dict[str, object]":
-    """The JSON object that a payload is."""
+    """The JSON object in a payload."""
     if len(payload) > MAX_TEXT:
         raise ProtocolError("text of %d bytes" % len(payload))
     try:
@@ -56,7 +55,7 @@ def parse_text(payload: "bytes | memoryview") -> "dict[str, object]":
 
 
 def count_of(hello: "dict[str, object]", key: str) -> int:
-    """A field of a hello that counts something."""
+    """A field of a hello that is a count."""
     value = hello.get(key)
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise ProtocolError("hello without a proper %r" % key)
@@ -64,10 +63,10 @@ def count_of(hello: "dict[str, object]", key: str) -> int:
 
 
 def check_hello(payload: "bytes | memoryview") -> "dict[str, object]":
-    """The fields of a HELLO that both ends say; more may be there."""
+    """The HELLO in a payload, its common fields checked; there may be more."""
     hello = parse_text(payload)
-    line = hello.get("line")
-    if not isinstance(line, str) or not 16 <= len(line) <= 64 or not line.isalnum() or max(line) > "z":
+    mux_id = hello.get("line")
+    if not isinstance(mux_id, str) or not 16 <= len(mux_id) <= 64 or not mux_id.isalnum() or max(mux_id) > "z":
         raise ProtocolError("hello without a proper line")
     if count_of(hello, "version") < 1:
         raise ProtocolError("hello of no version")

@@ -6,6 +6,7 @@ What an agent can be asked for besides a mux is in `commands`.
 
 from farlab.protocol.records import Boolean, Integer, Nested, Opaque, Record, Required, Text
 from farlab.protocol.session import ErrorInfo, Name
+from farlab.protocol.timing import Timing
 
 
 class Ensure(Record):
@@ -17,6 +18,8 @@ class Ensure(Record):
     """What it shall be (`options.Options`): the anchor's to read."""
     existing = Boolean()
     """It must be there already."""
+    timing = Nested(Timing, lenient=True)
+    """For an anchor that is started."""
     early = Text(1 << 20)
     """Base64 of what the laptop has to say first on the mux."""
 

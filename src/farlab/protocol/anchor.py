@@ -7,6 +7,7 @@ Whoever asks may be of another version: an older agent, or the server of an anch
 from farlab.protocol.options import Options
 from farlab.protocol.records import Boolean, Each, Integer, Nested, Optional, Path, Record, Required, Text
 from farlab.protocol.session import MOST_PID, Name, SessionRecord
+from farlab.protocol.timing import Timing
 
 
 class Spec(Record):
@@ -23,6 +24,7 @@ class Spec(Record):
     """The user's."""
     env = Each(Text(1 << 20), 1 << 20)
     """The agent's environment, `NAME=VALUE` each."""
+    timing = Nested(Timing, lenient=True)
 
 
 class Request(Record):

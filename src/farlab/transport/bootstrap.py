@@ -18,8 +18,11 @@ AGENT = (*_BASE, "host.session_files", *LAUNCHERS, "host.commands", "host.start"
 LOADER = ("host.loader",)
 ANCHOR = (
     *("mux.frames", "mux.codec", "mux.streams", "mux.link_end", "mux.mux", "mux.pipes", "mux.driver"),
-    *(*_BASE, "host.clients", "host.reactor", "host.http", "host.socket_guard", "host.server_process"),
-    *(*LAUNCHERS, "host.launchers.tmux_pane", "host.control", "host.anchor", "host.anchor_client"),
+    *(*_BASE, "protocol.records", "protocol.timing", "protocol.session", "protocol.listing", "protocol.jupyter"),
+    *("protocol.http_response", "host.reactor", "host.http", "host.shell_command", "host.server_process"),
+    *("host.server_log", "host.server_health", "host.server_launch", "host.socket_guard", "host.server"),
+    *("host.server_connector", "host.session_record", "host.client", "host.pending_link", "host.clients"),
+    *("host.control", "host.requests", *LAUNCHERS, "host.launchers.tmux_pane", "host.anchor", "host.anchor_client"),
     *("host.environments", "host.login_shell", "host.run_jupyter", "host.jupyter_overrides"),
     *("host.output_limit", "host.kernels", "host.kernel_start", "host.keep_output"),
 )
@@ -83,16 +86,19 @@ def program(modules: tuple[str, ...], main: str) -> str:
 
 
 def source_of(module: str) -> str:
-    """A module's source without blank lines, comments, docstrings and annotations, which the host does not need.
+    """A module's source without what the host does not need: blank lines, comments, docstrings, types.
 
     Not a parser, which would cost 0.1 s at each connect: in these modules a line that begins with three double
     quotes begins a docstring, and two spaces and a hash a comment; annotations go where a `def` is one line. A test
     holds that what is left means the same.
     """
     text = (pkgutil.get_data("farlab", f"{module.replace('.', '/')}.py") or b"").decode()
-    kept, in_docstring = [], False
+    kept, in_docstring, is_for_types = [], False, False
     for line in text.splitlines():
         bare = line.strip()
+        is_for_types = bare == "if MYPY:" or (is_for_types and line[:1] in ("", " "))
+        if is_for_types:
+            continue
         if in_docstring:
             in_docstring = not bare.endswith('"""')
         elif bare.startswith('"""'):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from farlab.mux import frames
-from farlab.mux.frames import COUNT, FIRST_WINDOW, MAX_PAYLOAD, MISSED, ProtocolError, pack_text
-from line_pair import PairOfEnds, answer_to, as_said_to
+from farlab.mux.frames import COUNT, INITIAL_WINDOW, MAX_PAYLOAD, MISSED, ProtocolError, pack_text
+from mux_pair import PairOfEnds, answer_to, as_said_to
 
 Said = list[tuple[int, int, bytes]]
 
@@ -35,19 +35,19 @@ TO_EITHER = {
     "a RESET of a stream never opened": said(frames.RESET, 2),
     "a WINDOW of the wrong size": said(frames.WINDOW, 1, bytes(8)),
     "a window beyond all bounds": MUCH * 2,
-    "more than the window holds": LARGEST * (FIRST_WINDOW // MAX_PAYLOAD) + said(frames.DATA, 1, b"x"),
+    "more than the window holds": LARGEST * (INITIAL_WINDOW // MAX_PAYLOAD) + said(frames.DATA, 1, b"x"),
     "a message that is no object": said(frames.MESSAGE, 0, b"[1]"),
     "a message on a stream": said(frames.MESSAGE, 1, b"{}"),
 }
 TO_EITHER_OF_1 = {
-    "a PONG that acknowledges too much": said(frames.PONG, 0, frames.BEAT.pack(1000, bytes(8))),
+    "a PONG that acknowledges too much": said(frames.PONG, 0, frames.HEARTBEAT.pack(1000, bytes(8))),
     "a second hello": said(frames.HELLO, 0, pack_text(HELLO)),
     "a question of version 2": said(frames.AGAIN, 0, MISSED.pack(0, 1)),
     "an answer of version 2": said(frames.BEGIN, 0, bytes(4)),
 }
 TO_EITHER_OF_2 = {
-    "a PONG that acknowledges too much": said(frames.PONG, 0, frames.BEAT.pack(1000, bytes(8)) + COUNT.pack(0)),
-    "a PONG of version 1": said(frames.PONG, 0, frames.BEAT.pack(0, bytes(8))),
+    "a PONG that acknowledges too much": said(frames.PONG, 0, frames.HEARTBEAT.pack(1000, bytes(8)) + COUNT.pack(0)),
+    "a PONG of version 1": said(frames.PONG, 0, frames.HEARTBEAT.pack(0, bytes(8))),
     "an AGAIN of the wrong size": said(frames.AGAIN, 0, bytes(8)),
     "an AGAIN after more than was sent": said(frames.AGAIN, 0, MISSED.pack(1000, 1)),
     "a BEGIN of the wrong size": said(frames.BEGIN, 0, bytes(8)),
@@ -59,13 +59,13 @@ TO_ANCHOR = {
     "an OPEN with half a destination": said(frames.OPEN, 2, b"\x05shop"),
     "an OPEN to what is not ASCII": said(frames.OPEN, 2, b"\x02\xc3\xa9"),
 }
-TO_KEEPER = {"an OPEN by the answerer": said(frames.OPEN, 2, b"\x00")}
+TO_KEEPER = {"an OPEN by the server": said(frames.OPEN, 2, b"\x00")}
 BEFORE_THE_HELLO_OF_1 = {
     "a message": said(frames.MESSAGE, 0, b"{}"),
     "an ACK": said(frames.ACK, 0, frames.COUNT.pack(0)),
 }
 ANSWERS = {
-    "another line's": {**HELLO, "line": "x" * 20},
+    "another mux's": {**HELLO, "line": "x" * 20},
     "no life": {**HELLO, "life": 0},
     "a life before this one": {**HELLO, "life": 1},
     "a life to come": {**HELLO, "life": 1000},
@@ -76,7 +76,7 @@ ANSWERS = {
 
 @pytest.fixture(params=[1, frames.VERSION])
 def ends(request: pytest.FixtureRequest) -> PairOfEnds:
-    """Two ends in their line's second life, with one stream, on a link of either version."""
+    """Two ends in their mux's second epoch, with one stream, on a link of either version."""
     ends = PairOfEnds(version=request.param)
     ends.connect()
     ends.flow()
@@ -87,20 +87,20 @@ def ends(request: pytest.FixtureRequest) -> PairOfEnds:
     return ends
 
 
-def refused(line, token: int, data: bytes) -> None:
-    """The line refuses these bytes, lets go of the link, and goes on."""
+def refused(mux, token: int, data: bytes) -> None:
+    """The mux refuses these bytes, lets go of the link, and goes on."""
     with pytest.raises(ProtocolError):
-        line.receive(token, data)
-    assert not line.linked
-    assert 1 in line.streams
+        mux.receive(token, data)
+    assert not mux.is_linked
+    assert 1 in mux.streams
 
 
 def check_that_it_goes_on(ends: PairOfEnds) -> None:
     """Another link stands, and a message arrives in both directions."""
     ends.connect()
     ends.flow()
-    ends.keeper.message({"n": 1})
-    ends.anchor.message({"n": 2})
+    ends.keeper.send_message({"n": 1})
+    ends.anchor.send_message({"n": 2})
     assert [[event.data for event in events] for events in ends.flow()] == [[{"n": 2}], [{"n": 1}]]
 
 
@@ -148,7 +148,7 @@ def test_the_keeper_refuses_before_the_hello_in_version_1(ends: PairOfEnds, brok
 
 @only_1
 def test_a_payload_that_is_too_long_is_refused_in_version_1(ends: PairOfEnds) -> None:
-    head = frames.HEAD.pack(frames.DATA << 24 | (MAX_PAYLOAD + 1), 1)
+    head = frames.HEADER.pack(frames.DATA << 24 | (MAX_PAYLOAD + 1), 1)
     refused(ends.keeper, ends.keeper_token, head)
     refused(ends.anchor, ends.anchor_token, head)
 
@@ -161,9 +161,9 @@ def test_the_keeper_refuses_as_an_answer(ends: PairOfEnds, answer: dict) -> None
 
 
 def test_what_is_just_allowed_is_taken(ends: PairOfEnds) -> None:
-    data = LARGEST * (FIRST_WINDOW // MAX_PAYLOAD) + said(frames.WINDOW, 1, b"\xff\xdf\xff\xff")
-    for line, token in ((ends.anchor, ends.anchor_token), (ends.keeper, ends.keeper_token)):
-        assert sum(len(event.data) for event in line.receive(token, as_said_to(line, *data))) == FIRST_WINDOW
+    data = LARGEST * (INITIAL_WINDOW // MAX_PAYLOAD) + said(frames.WINDOW, 1, b"\xff\xdf\xff\xff")
+    for mux, token in ((ends.anchor, ends.anchor_token), (ends.keeper, ends.keeper_token)):
+        assert sum(len(event.data) for event in mux.receive(token, as_said_to(mux, *data))) == INITIAL_WINDOW
 
 
 def test_frames_that_crossed_a_reset_are_ignored(ends: PairOfEnds) -> None:

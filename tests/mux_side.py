@@ -1,10 +1,11 @@
-"""One end of a line with a small application on top, which checks all that it is told. See `line_world.py`."""
+"""One end of a mux with a small application on top, which checks all that it is told. See `mux_world.py`."""
 
 import random
 
 from farlab.mux import frames
-from farlab.mux import mux as line
-from farlab.mux.streams import COST, MAX_WINDOW
+from farlab.mux.mux import NOISE as NOISE_EVENT
+from farlab.mux.mux import UP
+from farlab.mux.streams import FRAME_OVERHEAD, MAX_WINDOW
 
 CHUNK = 64 * 1024
 LIMIT = 2 * 1024 * 1024
@@ -25,7 +26,7 @@ class Record:
     def __init__(self, sent=0):
         self.sent, self.got, self.eaten = sent, 0, 0
         self.eof_out = self.eof_in = self.reset_out = self.reset_in = False
-        self.mate = None  # which answerer it has heard
+        self.mate = None  # which server it has heard
 
     @property
     def alive(self):
@@ -37,10 +38,10 @@ class Record:
 
 
 class Side:
-    """One end of a line with a small application on top; `number` makes what it says its own."""
+    """One end of a mux with a small application on top; `number` makes what it says its own."""
 
-    def __init__(self, line, number):
-        self.line, self.number = line, number
+    def __init__(self, mux, number):
+        self.mux, self.number = mux, number
         self.records, self.pings = {}, set()
         self.said = self.heard = 0  # messages
         self.opened = 0  # bytes that came with OPEN: queued without asking `wants`
@@ -51,9 +52,9 @@ class Side:
 
     def send(self, stream_id, size):
         record = self.records[stream_id]
-        while size > 0 and record.alive and not record.eof_out and self.line.wants(stream_id):
+        while size > 0 and record.alive and not record.eof_out and self.mux.can_send(stream_id):
             data = content(self.key(stream_id), record.sent, min(size, CHUNK))
-            self.line.send(stream_id, data)
+            self.mux.send(stream_id, data)
             record.sent += len(data)
             size -= len(data)
 
@@ -62,10 +63,10 @@ class Side:
         size = min(size, record.got - record.eaten)
         if size and record.alive:
             record.eaten += size
-            self.line.consumed(stream_id, size)
+            self.mux.mark_consumed(stream_id, size)
 
     def took(self, events, mate, strict):
-        """Take events that come from `mate`; `strict`: no answerer has been forgotten."""
+        """Take events that come from `mate`; `strict`: no server has been forgotten."""
         if events and mate is not self.mate:
             self.mate, self.heard = mate, 0
         for kind, stream_id, data in events:
@@ -80,7 +81,7 @@ class Side:
                 self.heard = data["n"]
             elif kind == frames.PONG:
                 self.pings.remove(data)
-            elif kind not in (line.UP, line.NOISE) and not record.reset_out:
+            elif kind not in (UP, NOISE_EVENT) and not record.reset_out:
                 self._of_stream(kind, stream_id, record, data, mate)
 
     def _of_stream(self, kind, stream_id, record, data, mate):
@@ -89,7 +90,7 @@ class Side:
             record.reset_in = True
             return
         assert not record.eof_in, "an event after EOF"
-        assert record.mate in (None, mate), "the stream is mixed up with another answerer's"
+        assert record.mate in (None, mate), "the stream is mixed up with another server's"
         record.mate = mate
         if kind == frames.EOF:
             record.eof_in = True
@@ -101,19 +102,19 @@ class Side:
 
     def check(self):
         """What holds at any moment."""
-        line, out = self.line, self.line._out
-        held = sum(COST + len(payload) for *_, payload in [*out._orders.values(), *out._unacked])
-        for stream in line.streams.values():
-            assert stream.size == sum(map(len, stream.pending))
-            held += stream.size
-            assert stream.receivable + stream.unread + stream.owed == stream.window <= MAX_WINDOW
-            assert min(stream.unread, stream.credit) >= 0
-        assert line.held == held, "the account of what is held is wrong"
+        mux, out = self.mux, self.mux._queue
+        held = sum(FRAME_OVERHEAD + len(payload) for *_, payload in [*out._control.values(), *out._unacked])
+        for stream in mux.streams.values():
+            assert stream.queued == sum(map(len, stream.pending))
+            held += stream.queued
+            assert stream.recv_window + stream.unconsumed + stream.pending_credit == stream.window <= MAX_WINDOW
+            assert min(stream.unconsumed, stream.credit) >= 0
+        assert mux.buffered == held, "the account of what is held is wrong"
         assert len(out._unacked) == out.sent - out.acked
         assert held <= LIMIT * 1.02 + CHUNK + self.opened, "more is held than may be"
 
     def check_window(self, stream_id, receiver):
-        stream, there = self.line.streams.get(stream_id), receiver.line.streams.get(stream_id)
+        stream, there = self.mux.streams.get(stream_id), receiver.mux.streams.get(stream_id)
         if stream is not None and there is not None:
-            out = self.records[stream_id].sent - stream.size
+            out = self.records[stream_id].sent - stream.queued
             assert out <= receiver.records[stream_id].eaten + there.window, "the window does not hold"

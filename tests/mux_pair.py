@@ -1,40 +1,40 @@
-"""A keeper's and an anchor's end of one line, joined by bytes in hand: for tests that look at single moments."""
+"""A keeper's and an anchor's end of one mux, joined by bytes in hand: for tests that look at single moments."""
 
 from __future__ import annotations
 
 from farlab.mux import codec, frames
 from farlab.mux.mux import Event, Mux
-from line_world import LIMIT
+from mux_world import LIMIT
 
 ID = "0123456789abcdefghij"
 
 
-def hello_of(line: Mux) -> dict:
+def hello_of(mux: Mux) -> dict:
     """What a keeper says on a new link that stays on its way."""
-    hello, _ = codec.read_hello(b"".join(line.data_to_send(line.attach())), frames.VERSION) or ({}, b"")
+    hello, _ = codec.read_hello(b"".join(mux.data_to_send(mux.attach())), frames.VERSION) or ({}, b"")
     return hello
 
 
-def as_said_to(line: Mux, *said: tuple[int, int, bytes]) -> bytes:
-    """Frames as the other end of the line's link would say them, counted on from what the line has received."""
-    link, number, buffers = line._end, line.received, []
-    keys = codec.keys(line.id, line._links)
-    other = codec.Plain() if link.version == 1 else codec.Checked(0, keys[0 if line.opener else 1])
+def as_said_to(mux: Mux, *said: tuple[int, int, bytes]) -> bytes:
+    """Frames as the other end of the mux's link would say them, counted on from what the mux has received."""
+    link, number, buffers = mux._link, mux.received, []
+    keys = codec.link_keys(mux.id, mux._links)
+    other = codec.PlainCodec() if link.version == 1 else codec.CheckedCodec(0, keys[0 if mux.is_client else 1])
     for kind, stream, payload in said:
-        number += kind in frames.COUNTED
+        number += kind in frames.SEQUENCED
         buffers += other.pack(kind, stream, number, payload)
     return b"".join(buffers)
 
 
-def answer_to(line: Mux, hello: dict) -> bytes:
+def answer_to(mux: Mux, hello: dict) -> bytes:
     """A HELLO as an anchor would say it on the keeper's present link."""
-    return as_said_to(line, (frames.HELLO, 0, frames.pack_text(hello)))
+    return as_said_to(mux, (frames.HELLO, 0, frames.pack_text(hello)))
 
 
-def said_by(line: Mux, data: bytes) -> list[tuple[int, int, bytes]]:
-    """What a line says over its link, as `(kind, stream, payload)`."""
-    keys = codec.keys(line.id, line._links)
-    reader = codec.Plain() if line._end.version == 1 else codec.Checked(keys[1 if line.opener else 0], 0)
+def said_by(mux: Mux, data: bytes) -> list[tuple[int, int, bytes]]:
+    """What a mux says over its link, as `(kind, stream, payload)`."""
+    keys = codec.link_keys(mux.id, mux._links)
+    reader = codec.PlainCodec() if mux._link.version == 1 else codec.CheckedCodec(keys[1 if mux.is_client else 0], 0)
     return [(kind, stream, bytes(payload)) for kind, stream, _, payload in reader.feed(data)]
 
 
@@ -75,7 +75,7 @@ class PairOfEnds:
         """A stream that both know of; what came with it is consumed."""
         stream = self.keeper.open("", first)
         self.flow()
-        self.anchor.consumed(stream, len(first))
+        self.anchor.mark_consumed(stream, len(first))
         return stream
 
     @staticmethod

@@ -1,11 +1,11 @@
-"""Whatever a link brings, the line raises nothing but its own error."""
+"""Whatever a link brings, the mux raises nothing but its own error."""
 
 from __future__ import annotations
 
 import os
 import random
 
-from line_fuzz import attack
+from mux_fuzz import attack
 
 INPUTS = 100_000
 

@@ -1,13 +1,13 @@
-"""A world in which lines live: keepers, anchors that forget, and links that are cut, late, overlapped and spoilt.
+"""A world in which muxes live: keepers, anchors that forget, and links that are cut, late, overlapped and spoilt.
 
-Everything that happens is one `step` with plain numbers, so that hypothesis (`pure/test_line.py`) or a seeded random
+Everything that happens is one `step` with plain numbers, so that hypothesis (`pure/test_mux.py`) or a seeded random
 (`host_selfcheck.py`) can drive it; after each step the world checks itself. Standard library, Python 3.6.
 """
 
 from farlab.mux import codec
 from farlab.mux.frames import VERSION, ProtocolError
 from farlab.mux.mux import Mux
-from line_side import CHUNK, LIMIT, NOISE, Record, Side, content
+from mux_side import CHUNK, LIMIT, NOISE, Record, Side, content
 
 SPOILT = b"\xff" * 8
 SIZES = (1, 2, 7, 8, 9, 30, 60, 500, 5000, 20000, CHUNK, CHUNK + 1, 300000, 1 << 20, 3 << 20)
@@ -27,7 +27,7 @@ class Link:
     """Bytes on their way, in both directions; each end may notice its end at another time."""
 
     def __init__(self, keeper, version):
-        self.keeper, self.keeper_token = keeper, keeper.line.attach(version)
+        self.keeper, self.keeper_token = keeper, keeper.mux.attach(version)
         self.anchor, self.anchor_token = None, None
         self.brought = b""
         self.out = self.back = b""
@@ -35,7 +35,7 @@ class Link:
 
 
 class World:
-    """Keepers (each with its line), the anchor's lines by id, and every link that has not been forgotten."""
+    """Keepers (each with its mux), the anchor's muxes by id, and every link that has not been forgotten."""
 
     def __init__(self, keepers=1, version=VERSION):
         self.version = version
@@ -110,7 +110,7 @@ class World:
         link.out, link.back = (text, link.back) if b & 1 else (link.out, text)
 
     def _forget(self, a, b):
-        """The anchor starts anew and knows no line."""
+        """The anchor starts anew and knows no mux."""
         self.forgotten += 1
         self.anchors = {}
         for link in self.links:
@@ -121,7 +121,7 @@ class World:
         if len(keeper.records) < 40:
             size = min(SIZES[b % len(SIZES)], 300000) - 1
             number = len(keeper.records) + 1
-            stream_id = keeper.line.open("", content(keeper.key(number), 0, size))
+            stream_id = keeper.mux.open("", content(keeper.key(number), 0, size))
             assert stream_id == number
             keeper.records[number] = Record(size)
             keeper.opened += size
@@ -148,20 +148,20 @@ class World:
     def _eof(self, a, b):
         side, stream_id = self._some_stream(a)
         if side and side.records[stream_id].alive:
-            side.line.send_eof(stream_id)
-            assert not side.line.wants(stream_id)
+            side.mux.send_eof(stream_id)
+            assert not side.mux.can_send(stream_id)
             side.records[stream_id].eof_out = True
 
     def _reset(self, a, b):
         side, stream_id = self._some_stream(a)
-        if side and stream_id in side.line.streams:
-            side.line.reset(stream_id)
+        if side and stream_id in side.mux.streams:
+            side.mux.reset(stream_id)
             side.records[stream_id].reset_out = True
 
     def _message(self, a, b):
         side = self._some_side(a)
         side.said += 1
-        side.line.message({"n": side.said})
+        side.mux.send_message({"n": side.said})
 
     def _ping(self, a, b):
         self._ping_from(self._some_side(a))
@@ -170,7 +170,7 @@ class World:
         self.pinged += 1
         mark = b"%08d" % self.pinged
         side.pings.add(mark)
-        side.line.ping(mark)
+        side.mux.send_ping(mark)
 
     # how it happens ------------------------------------------------------------------------------------------
 
@@ -186,11 +186,11 @@ class World:
         return (side, ids[a // 7 % len(ids)]) if ids else (None, 0)
 
     def _send_out(self, link, size):
-        data = link.keeper.line.data_to_send(link.keeper_token, size)
+        data = link.keeper.mux.data_to_send(link.keeper_token, size)
         link.out += b"".join(data) if link.whole else b""
 
     def _send_back(self, link, size):
-        data = link.anchor.line.data_to_send(link.anchor_token, size) if link.anchor else []
+        data = link.anchor.mux.data_to_send(link.anchor_token, size) if link.anchor else []
         link.back += b"".join(data) if link.whole else b""
 
     def _bring_out(self, link, size):
@@ -222,7 +222,7 @@ class World:
             self._sides += 1
             side = self.anchors[hello["line"]] = Side(Mux(hello["line"], False, LIMIT), self._sides)
         try:
-            link.anchor_token = side.line.accept(hello, self.version)
+            link.anchor_token = side.mux.accept(hello, self.version)
         except ProtocolError:
             newer = self.links[self.links.index(link) + 1 :]
             assert any(each.keeper is link.keeper for each in newer), "the newest link was refused"
@@ -233,12 +233,12 @@ class World:
 
     def _receive(self, side, mate, token, data, spoilt):
         """`spoilt`: this is the last of a link that ends with garbage. What came before it is told later."""
-        late = len(side.line._events)
+        late = len(side.mux._events)
         try:
-            events = side.line.receive(token, data)
+            events = side.mux.receive(token, data)
         except ProtocolError:
             assert spoilt, "an honest link was refused"
-            assert not side.line.linked
+            assert not side.mux.is_linked
             side.late_mate = side.late_mate if late else mate
         else:
             side.took(events[:late], side.late_mate, not self.forgotten)
@@ -246,10 +246,10 @@ class World:
 
     def _end(self, link, keeper_notices, anchor_notices):
         if keeper_notices:
-            link.keeper.line.detach(link.keeper_token)
+            link.keeper.mux.detach(link.keeper_token)
         if anchor_notices:
             if link.anchor:
-                link.anchor.line.detach(link.anchor_token)
+                link.anchor.mux.detach(link.anchor_token)
             link.anchor_token = link.anchor_token or -1
 
     def _all_well(self, link):
@@ -264,8 +264,8 @@ class World:
     def _check_windows(self):
         """No more has gone out on any stream than its receiver allowed."""
         for keeper in self.keepers:
-            anchor = self.anchors.get(keeper.line.id)
-            if anchor is None or anchor.line.life != keeper.line.life:
+            anchor = self.anchors.get(keeper.mux.id)
+            if anchor is None or anchor.mux.epoch != keeper.mux.epoch:
                 continue
             for stream_id in set(keeper.records) & set(anchor.records):
                 keeper.check_window(stream_id, anchor)
@@ -308,7 +308,7 @@ class World:
     def _check_end(self, keeper, anchor):
         for side in (keeper, anchor):
             side.check()
-            assert side.line.held == 0, f"still held: {side.line.held}"
+            assert side.mux.buffered == 0, f"still held: {side.mux.buffered}"
             assert not side.pings, "a ping without its pong"
             assert self.forgotten or side.heard == side.mate.said, "a message is missing"
         for stream_id, here in keeper.records.items():
@@ -321,12 +321,12 @@ class World:
                 assert here.complete, "a stream lost its other end, and was not told"
             elif there is not None and there.alive:
                 assert there.complete, "a stream given up here lives on there"
-            assert stream_id not in keeper.line.streams
-            assert stream_id not in anchor.line.streams
-        assert set(keeper.line.streams) == set(anchor.line.streams)
+            assert stream_id not in keeper.mux.streams
+            assert stream_id not in anchor.mux.streams
+        assert set(keeper.mux.streams) == set(anchor.mux.streams)
 
     def _check_stream(self, stream_id, *ends):
         for (side, here), (_, there) in (ends, ends[::-1]):
             assert here.got == there.sent, f"{here.got} of {there.sent} bytes"
             assert here.eof_in == there.eof_out
-            assert (stream_id in side.line.streams) != here.complete
+            assert (stream_id in side.mux.streams) != here.complete

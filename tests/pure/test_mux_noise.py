@@ -1,4 +1,4 @@
-"""Others print into a link, and read of it: nothing of theirs is the line's, and what is missed comes again."""
+"""Others print into a link, and read of it: nothing of theirs is the mux's, and what is missed comes again."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 from farlab.keeper import notes
 from farlab.mux import codec, frames
 from farlab.mux.frames import DATA, MESSAGE, OPEN
-from farlab.mux.link_end import PATIENCE
+from farlab.mux.link_end import HEARTBEATS_UNTIL_PROBE
 from farlab.mux.mux import NOISE, UP, Event
-from farlab.mux.streams import LEAST
-from line_pair import PairOfEnds, as_said_to
+from farlab.mux.streams import MIN_PAYLOAD
+from mux_pair import PairOfEnds, as_said_to
 
 TEXT = b"2 updates are available: run `dotfiles update`\n"
 MIB = 1 << 20
@@ -43,7 +43,7 @@ def spoilt(frame: bytes, at: int = 3) -> bytes:
 
 @pytest.mark.parametrize("at", [0, 1, 2, 21, 22, 23, 29])
 def test_text_anywhere_in_the_last_frame_costs_a_round_trip(ends: PairOfEnds, at: int) -> None:
-    ends.anchor.message({"n": 1})
+    ends.anchor.send_message({"n": 1})
     first = to_keeper(ends, spoilt(ends.back(), at))
     assert messages(first + ends.flow()[0]) == [1]
 
@@ -62,21 +62,21 @@ def test_text_between_frames_is_no_reason_to_say_anything_again(ends: PairOfEnds
     sent = ends.back()
     to_keeper(ends, TEXT + sent)
     ends.flow()
-    assert ends.anchor._out.sent == ends.keeper.received
-    assert ends.anchor._out.largest == frames.MAX_PAYLOAD
+    assert ends.anchor._queue.sent == ends.keeper.received
+    assert ends.anchor._queue.max_payload == frames.MAX_PAYLOAD
 
 
 def test_a_frame_that_vanished_is_noticed_with_the_next_heartbeat(ends: PairOfEnds) -> None:
-    ends.anchor.message({"n": 1})
+    ends.anchor.send_message({"n": 1})
     ends.back()
     assert ends.flow() == ([], [])
-    ends.keeper.ping(b"the mark")
+    ends.keeper.send_ping(b"the mark")
     assert messages(ends.flow()[0]) == [1]
 
 
 def test_a_frame_that_vanished_is_noticed_with_the_next_one(ends: PairOfEnds) -> None:
     for n in (1, 2, 3):
-        ends.anchor.message({"n": n})
+        ends.anchor.send_message({"n": n})
         sent = ends.back()
         if n > 1:
             assert to_keeper(ends, sent) == []
@@ -84,28 +84,28 @@ def test_a_frame_that_vanished_is_noticed_with_the_next_one(ends: PairOfEnds) ->
 
 
 def test_a_question_that_was_lost_is_put_again_after_a_few_heartbeats(ends: PairOfEnds) -> None:
-    ends.anchor.message({"n": 1})
+    ends.anchor.send_message({"n": 1})
     ends.back()
-    ends.anchor.message({"n": 2})
+    ends.anchor.send_message({"n": 2})
     to_keeper(ends, ends.back())
     assert ends.out(), "it has asked"
     seen = []
-    for _ in range(PATIENCE):
+    for _ in range(HEARTBEATS_UNTIL_PROBE):
         assert not seen
-        ends.keeper.ping(b"the mark")
+        ends.keeper.send_ping(b"the mark")
         seen = messages(ends.flow()[0])
     assert seen == [1, 2]
 
 
 def test_an_answer_to_a_question_that_was_lost_is_asked_for_again(ends: PairOfEnds) -> None:
-    ends.anchor.message({"n": 1})
+    ends.anchor.send_message({"n": 1})
     ends.back()
-    ends.anchor.message({"n": 2})
+    ends.anchor.send_message({"n": 2})
     to_keeper(ends, ends.back())
     to_anchor(ends, ends.out())
     ends.back()  # BEGIN, and both messages
-    for _ in range(PATIENCE):
-        ends.keeper.ping(b"the mark")
+    for _ in range(HEARTBEATS_UNTIL_PROBE):
+        ends.keeper.send_ping(b"the mark")
         seen = messages(ends.flow()[0])
     assert seen == [1, 2]
 
@@ -116,22 +116,22 @@ def test_a_question_is_put_anew_only_when_the_one_before_cannot_be_answered_any_
     ends.anchor.send(stream, data)
     ends.back(size=1000)  # a frame that vanishes
     late = ends.back()
-    for number in range(PATIENCE):
-        ends.keeper.ping(b"before %d" % number)
+    for number in range(HEARTBEATS_UNTIL_PROBE):
+        ends.keeper.send_ping(b"before %d" % number)
         to_anchor(ends, ends.out())
     late += ends.back()
     events = to_keeper(ends, late[:300_000])  # it has asked
-    for number in range(PATIENCE):
-        ends.keeper.ping(b"after  %d" % number)
+    for number in range(HEARTBEATS_UNTIL_PROBE):
+        ends.keeper.send_ping(b"after  %d" % number)
     to_anchor(ends, ends.out())
     answer = b"".join(ends.back(size=20_000) for _ in range(3))
     events += to_keeper(ends, late[300_000:])
     asked = ends.out()
     events += to_keeper(ends, answer)
     to_anchor(ends, asked)
-    for _ in range(3 * PATIENCE):
+    for _ in range(3 * HEARTBEATS_UNTIL_PROBE):
         events += ends.flow()[0]
-        ends.keeper.ping(b"the mark")
+        ends.keeper.send_ping(b"the mark")
     assert ends.text_at_anchor(events) == data
 
 
@@ -141,7 +141,7 @@ def test_a_frame_of_which_others_have_read_is_given_up_with_the_next_heartbeat(e
     ends.keeper.send(stream, data)
     sent = ends.out()
     got = ends.text_at_anchor(to_anchor(ends, sent[:60_000] + sent[130_000:]))
-    ends.keeper.ping(b"the mark")
+    ends.keeper.send_ping(b"the mark")
     assert got + ends.text_at_anchor(ends.flow()[1]) == data
 
 
@@ -152,18 +152,18 @@ def test_many_questions_at_once_are_answered_with_one_cut(ends: PairOfEnds) -> N
     said = [(frames.AGAIN, 0, frames.MISSED.pack(ends.keeper.received, number)) for number in range(1, 900)]
     to_anchor(ends, as_said_to(ends.anchor, *said))
     ends.back()
-    assert ends.anchor._out.largest == frames.MAX_PAYLOAD // 16
+    assert ends.anchor._queue.max_payload == frames.MAX_PAYLOAD // 16
 
 
 def test_whoever_prints_and_does_not_read_is_not_asked_without_end(ends: PairOfEnds) -> None:
-    calm = (frames.PONG, 0, frames.BEAT.pack(0, bytes(8)) + frames.COUNT.pack(0))
+    calm = (frames.PONG, 0, frames.HEARTBEAT.pack(0, bytes(8)) + frames.COUNT.pack(0))
     with pytest.raises(frames.ProtocolError):
         to_keeper(ends, (b"x" + as_said_to(ends.keeper, calm)) * 2000)
 
 
 def test_a_hello_that_was_spoilt_before_thousands_of_small_frames_costs_no_link(ends: PairOfEnds) -> None:
     for n in range(3000):
-        ends.anchor.message({"n": n})
+        ends.anchor.send_message({"n": n})
     ends.back()  # lost with the link
     ends.connect()
     assert messages(to_keeper(ends, spoilt(ends.back())) + ends.flow()[0]) == list(range(3000))
@@ -173,7 +173,7 @@ def test_a_hello_that_was_spoilt_before_thousands_of_small_frames_costs_no_link(
 def test_a_hello_that_was_spoilt_is_said_again(ends: PairOfEnds, again: bool) -> None:
     ends = ends if again else PairOfEnds()
     ends.connect()
-    ends.anchor.message({"n": 1})
+    ends.anchor.send_message({"n": 1})
     to_keeper(ends, spoilt(ends.back()))
     events = ends.flow()[0]
     assert Event(UP, 0, again) in events
@@ -186,11 +186,11 @@ def test_a_heartbeat_ahead_of_what_is_said_again_is_no_sign_of_loss(ends: PairOf
     ends.back()  # lost with the link
     ends.connect()
     to_keeper(ends, ends.back(size=1))
-    ends.keeper.ping(b"the mark")
+    ends.keeper.send_ping(b"the mark")
     to_anchor(ends, ends.out())
     to_keeper(ends, ends.back(size=1))  # the answer, and little of what is to come
     ends.flow()
-    assert ends.anchor._out.largest == frames.MAX_PAYLOAD
+    assert ends.anchor._queue.max_payload == frames.MAX_PAYLOAD
 
 
 def test_what_hits_large_frames_does_not_hit_small_ones_for_ever(ends: PairOfEnds) -> None:
@@ -203,25 +203,25 @@ def test_what_hits_large_frames_does_not_hit_small_ones_for_ever(ends: PairOfEnd
         noisy = b"".join(back[at : at + 6000] + TEXT for at in range(0, len(back), 6000))
         events = to_keeper(ends, noisy)
         got += ends.text_at_anchor(events)
-        ends.keeper.consumed(stream, len(ends.text_at_anchor(events)))
-        ends.keeper.ping(b"the mark")
+        ends.keeper.mark_consumed(stream, len(ends.text_at_anchor(events)))
+        ends.keeper.send_ping(b"the mark")
         to_anchor(ends, ends.out())
         rounds += 1
         assert rounds < 5000
     assert got == data
-    assert ends.anchor._out.largest == LEAST
+    assert ends.anchor._queue.max_payload == MIN_PAYLOAD
 
 
 def test_frames_grow_again_when_nobody_prints_any_more(ends: PairOfEnds) -> None:
     stream = ends.open()
-    ends.anchor._out.lost(ends.anchor._out.sent)
-    assert ends.anchor._out.largest < frames.MAX_PAYLOAD
+    ends.anchor._queue.resend_smaller(ends.anchor._queue.sent)
+    assert ends.anchor._queue.max_payload < frames.MAX_PAYLOAD
     for _ in range(100):
         ends.anchor.send(stream, bytes(MIB // 2))
         for event in ends.flow()[0]:
-            ends.keeper.consumed(stream, len(event.data) if event.kind == DATA else 0)
-        ends.keeper.ping(b"the mark")
-    assert ends.anchor._out.largest == frames.MAX_PAYLOAD
+            ends.keeper.mark_consumed(stream, len(event.data) if event.kind == DATA else 0)
+        ends.keeper.send_ping(b"the mark")
+    assert ends.anchor._queue.max_payload == frames.MAX_PAYLOAD
 
 
 def test_somebodys_data_is_never_taken_for_a_frame(ends: PairOfEnds) -> None:
@@ -229,11 +229,11 @@ def test_somebodys_data_is_never_taken_for_a_frame(ends: PairOfEnds) -> None:
     stream = ends.open()
     recorded = b"".join(
         b"".join(each.pack(MESSAGE, 0, number, b'{"n":666}'))
-        for each in (codec.Plain(), codec.Checked(0, 0), codec.Checked(0, codec.FIRST_KEY))
+        for each in (codec.PlainCodec(), codec.CheckedCodec(0, 0), codec.CheckedCodec(0, codec.HELLO_KEY))
         for number in range(1, 9)
     )
     older = as_said_to(ends.keeper, *[(MESSAGE, 0, b'{"n":666}')] * 60)
-    ends.connect()  # of an older link of this very line
+    ends.connect()  # of an older link of this very mux
     ends.flow()
     echo = as_said_to(ends.anchor, *[(MESSAGE, 0, b'{"n":666}')] * 60)  # of the other direction
     data = (recorded + older + echo) * 3
@@ -244,16 +244,16 @@ def test_somebodys_data_is_never_taken_for_a_frame(ends: PairOfEnds) -> None:
 
 
 def test_what_others_print_is_no_sign_of_life(ends: PairOfEnds) -> None:
-    before = ends.keeper.heard
+    before = ends.keeper.frame_bytes
     to_keeper(ends, TEXT * 1000)
-    assert ends.keeper.heard == before
-    ends.keeper.silent()
+    assert ends.keeper.frame_bytes == before
+    ends.keeper.mark_stalled()
     to_keeper(ends, TEXT)
-    assert ends.keeper._end.is_silent
-    ends.anchor.message({"n": 1})
+    assert ends.keeper._link.is_stalled
+    ends.anchor.send_message({"n": 1})
     to_keeper(ends, ends.back())
-    assert ends.keeper.heard > before
-    assert not ends.keeper._end.is_silent
+    assert ends.keeper.frame_bytes > before
+    assert not ends.keeper._link.is_stalled
 
 
 def test_thousands_that_give_up_before_they_were_heard_of_cost_little(ends: PairOfEnds) -> None:
@@ -261,7 +261,7 @@ def test_thousands_that_give_up_before_they_were_heard_of_cost_little(ends: Pair
     streams = [ends.keeper.open("", b"GET /") for _ in range(16000)]
     for stream in streams:
         ends.keeper.reset(stream)
-    assert ends.keeper.held == 0
+    assert ends.keeper.buffered == 0
     ends.connect()
     assert [event for event in ends.flow()[1] if event.kind == OPEN] == []
 

@@ -1,4 +1,4 @@
-"""Hostile bytes for the line: garbage, truncated, oversized and hostile frames, and honest talk that was changed.
+"""Hostile bytes for the mux: garbage, truncated, oversized and hostile frames, and honest talk that was changed.
 
 `attack` returns how many inputs were refused and taken; anything but `ProtocolError` comes out. Standard library,
 Python 3.6.
@@ -12,7 +12,7 @@ from farlab.mux import codec, frames
 from farlab.mux.codec import read_hello
 from farlab.mux.frames import VERSION, ProtocolError, pack_text
 from farlab.mux.mux import Mux
-from line_side import Side
+from mux_side import Side
 
 ID = "0123456789abcdefghij"
 LIMIT = 2 << 20
@@ -29,15 +29,15 @@ TEXTS = (
 
 
 def maker(version, way):
-    """What makes frames as an end of the first link of the line would: 0 the anchor, 1 the keeper."""
-    return codec.Plain() if version == 1 else codec.Checked(0, codec.keys(ID, 1)[way])
+    """What makes frames as an end of the first link of the mux would: 0 the anchor, 1 the keeper."""
+    return codec.PlainCodec() if version == 1 else codec.CheckedCodec(0, codec.link_keys(ID, 1)[way])
 
 
 def bytes_of(version, way, said):
     """Frames as bytes, numbered on from 1 where they are counted."""
     packer, number, buffers = maker(version, way), 0, []
     for kind, stream, payload in said:
-        number += kind in frames.COUNTED
+        number += kind in frames.SEQUENCED
         buffers += packer.pack(kind, stream, number, payload)
     return b"".join(buffers)
 
@@ -47,20 +47,20 @@ def _talk(version):
     keeper, anchor = Mux(ID, True, LIMIT), Mux(ID, False, LIMIT)
     here = keeper.attach(version)
     first = keeper.open("", b"GET / HTTP/1.1")
-    keeper.message({"hello": "anchor"})
+    keeper.send_message({"hello": "anchor"})
     out, back = b"".join(keeper.data_to_send(here)), b""
     hello, rest = read_hello(out, version)
     there = anchor.accept(hello, version)
     anchor.receive(there, rest)
     for turn in range(4):
         stream = keeper.open("", b"x" * turn)
-        for line in (anchor, keeper):
-            line.send(first, b"data" * 10 * turn)
-            line.send(stream, b"more" * 100)
-            line.message({"turn": turn})
-            line.ping(b"12345678")
-            line.streams[first].owed += 1 << 20
-            line.consumed(first, 0)
+        for mux in (anchor, keeper):
+            mux.send(first, b"data" * 10 * turn)
+            mux.send(stream, b"more" * 100)
+            mux.send_message({"turn": turn})
+            mux.send_ping(b"12345678")
+            mux.streams[first].pending_credit += 1 << 20
+            mux.mark_consumed(first, 0)
         keeper.send_eof(stream)
         anchor.reset(stream)
         said, answered = b"".join(keeper.data_to_send(here)), b"".join(anchor.data_to_send(there))
@@ -97,7 +97,10 @@ def _frame(rng):
     """A frame that could be one: its kind, stream or payload may be anything."""
     kind = rng.choice(KINDS) if rng.random() < 0.95 else rng.randrange(256)
     stream = rng.choice((0, 1, 1, 2, 3, rng.choice(NUMBERS) & 0xFFFFFFFF))
-    count, mark = frames.COUNT.pack(rng.choice(NUMBERS) & (1 << 64) - 1), frames.BEAT.pack(rng.randrange(9), b"x" * 8)
+    count, mark = (
+        frames.COUNT.pack(rng.choice(NUMBERS) & (1 << 64) - 1),
+        frames.HEARTBEAT.pack(rng.randrange(9), b"x" * 8),
+    )
     payload = rng.choice((
         b"", rng.choice(TEXTS), bytes(rng.randrange(300)), count, mark, mark + count,
         frames.CREDIT.pack(rng.choice(NUMBERS) & 0xFFFFFFFF),
@@ -111,7 +114,7 @@ def _frames(rng, version, way):
     text = bytes_of(version, way, [_frame(rng) for _ in range(rng.randrange(1, 6))])
     if version == 1 and rng.random() < 0.2:
         length = rng.choice((1, 1 << 18, (1 << 18) + 1, 0xFFFFFF))
-        text += frames.HEAD.pack(rng.choice(KINDS) << 24 | length, 1)
+        text += frames.HEADER.pack(rng.choice(KINDS) << 24 | length, 1)
     return text
 
 
@@ -141,36 +144,36 @@ def _answered(version, link=1):
     return bytes_of(version, 0, f(frames.HELLO, 0, pack_text(hello)))
 
 
-def _talkative(line, token):
+def _talkative(mux, token):
     """An end that has said more than honest talk acknowledges."""
     for _ in range(12):
-        line._out.order(frames.MESSAGE, 0, b"{}")
-    line.data_to_send(token)
-    return line, token
+        mux._queue.queue_control(frames.MESSAGE, 0, b"{}")
+    mux.data_to_send(token)
+    return mux, token
 
 
 def _anchor(version):
-    line = Mux(ID, False, LIMIT)
-    return _talkative(line, line.accept(HELLO, version))
+    mux = Mux(ID, False, LIMIT)
+    return _talkative(mux, mux.accept(HELLO, version))
 
 
 def _keeper(version):
-    line = Mux(ID, True, LIMIT)
+    mux = Mux(ID, True, LIMIT)
     for _ in range(5):
-        line.open("", b"a question")
-    return _talkative(line, line.attach(version))
+        mux.open("", b"a question")
+    return _talkative(mux, mux.attach(version))
 
 
 def _known_keeper(version):
-    line, token = _keeper(version)
-    line.receive(token, _answered(version))
-    return line, token
+    mux, token = _keeper(version)
+    mux.receive(token, _answered(version))
+    return mux, token
 
 
 def _keeper_again(version):
-    line, _ = _known_keeper(version)
-    line.open("", b"while there was no link")
-    return line, line.attach(version)
+    mux, _ = _known_keeper(version)
+    mux.open("", b"while there was no link")
+    return mux, mux.attach(version)
 
 
 ENDS = (_anchor, _keeper, _known_keeper, _keeper_again)
@@ -188,22 +191,22 @@ def _input(rng, version, way):
 def _try_hello(rng, version):
     found = read_hello(_input(rng, version, 1), version)
     if found is not None:
-        line = rng.choice((Mux(ID, False, LIMIT), _anchor(version)[0]))
-        line.receive(line.accept(found[0], version), found[1])
+        mux = rng.choice((Mux(ID, False, LIMIT), _anchor(version)[0]))
+        mux.receive(mux.accept(found[0], version), found[1])
 
 
 def _try_line(rng, version):
-    line, token = rng.choice(ENDS)(version)
-    text = _input(rng, version, 0 if line.opener else 1)
+    mux, token = rng.choice(ENDS)(version)
+    text = _input(rng, version, 0 if mux.is_client else 1)
     cut = rng.randrange(len(text) + 1)
     try:
-        line.receive(token, text[:cut])
-        line.receive(token, text[cut:])
+        mux.receive(token, text[:cut])
+        mux.receive(token, text[cut:])
     finally:
-        Side(line, 0).check()
-        line.data_to_send(token)
-        if line.opener:
-            line.data_to_send(line.attach(version))
+        Side(mux, 0).check()
+        mux.data_to_send(token)
+        if mux.is_client:
+            mux.data_to_send(mux.attach(version))
 
 
 def attack(seed, count):

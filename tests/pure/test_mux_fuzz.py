@@ -1,4 +1,4 @@
-"""A taste of `tests/test_line_attack.py` for the quick checks, and bytes of hypothesis' own invention."""
+"""A taste of `tests/test_mux_attack.py` for the quick checks, and bytes of hypothesis' own invention."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from farlab.mux.codec import read_hello
 from farlab.mux.frames import VERSION, ProtocolError
-from line_fuzz import ENDS, attack
+from mux_fuzz import ENDS, attack
 
 
 def test_hostile_bytes_raise_nothing_but_the_protocols_own_error() -> None:
@@ -22,9 +22,9 @@ def test_hostile_bytes_raise_nothing_but_the_protocols_own_error() -> None:
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)
 @given(st.lists(st.binary(max_size=40)))
 def test_any_bytes_are_taken_or_refused(make, version: int, pieces: list[bytes]) -> None:
-    line, token = make(version)
+    mux, token = make(version)
     with contextlib.suppress(ProtocolError):
         for piece in pieces:
-            line.receive(token, piece)
+            mux.receive(token, piece)
     with contextlib.suppress(ProtocolError):
         read_hello(b"".join(pieces), version)

@@ -1,4 +1,4 @@
-"""What the line alone can carry: both carriers over a real `ssh`, with a plain source and sink in Jupyter's place."""
+"""What the mux alone can carry: both drivers over a real `ssh`, with a plain source and sink in Jupyter's place."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ CASES: tuple[tuple[str, float, float | None, int, float], ...] = (
 
 
 def measure(host: Host, rounds: int) -> Table:
-    """MB/s down and up, line against `ssh -L`."""
-    head = ("network", "way", "line", "without checks", "`ssh -L`", "straight to the socket", "line / without")
-    head += ("line / `ssh -L`", "goal")
+    """MB/s down and up, mux against `ssh -L`."""
+    head = ("network", "way", "mux", "without checks", "`ssh -L`", "straight to the socket", "mux / without")
+    head += ("mux / `ssh -L`", "goal")
     about = "MB/s of one stream between a plain client and a plain server on a Unix socket: median (min-max)."
-    table = Table("Bulk, the line alone", head, about)
+    table = Table("Bulk, the mux alone", head, about)
     with _source(host) as place:
         for name, rtt, rate, size, goal in CASES:
             alias = host.alias(rtt, rate)
             with (
-                _line(host, alias, place, 2) as ours,
-                _line(host, alias, place, 1) as unchecked,
+                _mux(host, alias, place, 2) as ours,
+                _mux(host, alias, place, 1) as unchecked,
                 peers.forward(host, alias, place, path="/0") as theirs,
             ):
-                ways: dict[str, Way] = {"line": ours, "unchecked": unchecked, "ssh": theirs, "straight": place}
+                ways: dict[str, Way] = {"mux": ours, "unchecked": unchecked, "ssh": theirs, "straight": place}
                 for label, run in (("down", down), ("up", up)):
                     runs: dict[str, Run] = {way: partial(run, where, size * MIB) for way, where in ways.items()}
-                    took = interleave(runs, rounds, label=f"line {name} {label}")
+                    took = interleave(runs, rounds, label=f"mux {name} {label}")
                     shown = [took[way].show(scale=1e-6, digits=0) for way in took]
-                    goal_met = verdict(took["line"].median / took["ssh"].median, goal, at_least=True)
-                    cost = ratio(took["line"], took["unchecked"])
-                    table.add(name, label, *shown, cost, ratio(took["line"], took["ssh"]), goal_met)
+                    goal_met = verdict(took["mux"].median / took["ssh"].median, goal, at_least=True)
+                    cost = ratio(took["mux"], took["unchecked"])
+                    table.add(name, label, *shown, cost, ratio(took["mux"], took["ssh"]), goal_met)
     table.notes.append(
         "`mux/driver.py` and `mux/mux.py` at both ends of one `ssh`, as keeper and anchor use them; "
         "without checks: the same in version 1 of the protocol"
@@ -64,18 +64,18 @@ def _source(host: Host) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _line(host: Host, alias: str, place: Path, version: int) -> Iterator[int]:
-    """The port of a line's near end; version 1 of the protocol has no checks."""
-    far = host.work / f"line_host{version}.py"
+def _mux(host: Host, alias: str, place: Path, version: int) -> Iterator[int]:
+    """The port of a mux's near end; version 1 of the protocol has no checks."""
+    far = host.work / f"mux_host{version}.py"
     env = {**host.local_env(), "PYTHONPATH": str(host.source), "PYTHONPYCACHEPREFIX": str(host.work / "compiled")}
     pack = (
         "import sys; from farlab.transport import bootstrap as b; print(b.program(b.ANCHOR, open(sys.argv[1]).read()))"
     )
-    argv = [sys.executable, "-c", pack, str(HERE / "line_host.py")]
+    argv = [sys.executable, "-c", pack, str(HERE / "mux_host.py")]
     far.write_bytes(subprocess.run(argv, env=env, check=True, capture_output=True).stdout)
     far.chmod(0o644)
     ssh = host.ssh(alias, "-T", command=f"exec /usr/bin/python3 -IS {far} {place} {version}")
-    with _talking([sys.executable, str(HERE / "line_laptop.py"), str(version), *ssh], env) as word:
+    with _talking([sys.executable, str(HERE / "mux_laptop.py"), str(version), *ssh], env) as word:
         yield int(word)
 
 

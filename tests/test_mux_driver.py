@@ -1,14 +1,13 @@
-"""How the carrier moves bytes between a line and real sockets, on the host's own loop."""
+"""How the driver moves bytes between a mux and real sockets, on the host's own loop."""
 
 from __future__ import annotations
 
 import socket
-import types
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from farlab.host import clients
+from farlab.host import pending_link
 from farlab.host.reactor import Reactor
 from farlab.mux.driver import CHUNK, MuxDriver
 from farlab.mux.frames import VERSION
@@ -37,14 +36,14 @@ def turn(loop: Reactor, seconds: float) -> None:
     """Let the loop run that long."""
     loop.call_later(seconds, loop.stop)
     loop.run()
-    loop._stopped = False
+    loop._is_stopped = False
 
 
-def test_many_sockets_that_are_full_at_once_do_not_exceed_the_lines_limit(
+def test_many_sockets_that_are_full_at_once_do_not_exceed_the_limit_of_the_mux(
     pairs: Callable[[], tuple[socket.socket, socket.socket]],
 ) -> None:
-    loop, line = Reactor(), Mux("0123456789abcdefghij", True, MIB)
-    carrier = MuxDriver(loop, line, lambda event: None, lambda reason: None)
+    loop, mux = Reactor(), Mux("0123456789abcdefghij", True, MIB)
+    driver = MuxDriver(loop, mux, lambda event: None, lambda reason: None)
     for _ in range(100):
         ours, theirs = pairs()
         theirs.setblocking(False)
@@ -53,30 +52,29 @@ def test_many_sockets_that_are_full_at_once_do_not_exceed_the_lines_limit(
                 theirs.send(bytes(CHUNK))
             except BlockingIOError:
                 break
-        carrier.join(line.open(), ours)
+        driver.connect_socket(mux.open(), ours)
     turn(loop, 0.2)
-    assert MIB // 2 < line.held <= MIB + CHUNK
-    assert carrier.waits_since is not None
-    carrier.close()
+    assert MIB // 2 < mux.buffered <= MIB + CHUNK
+    assert driver.blocked_since is not None
+    driver.close()
 
 
-def test_what_waits_for_a_socket_is_forgotten_with_the_line() -> None:
-    line = Mux("0123456789abcdefghij", False, MIB)
-    carrier = MuxDriver(Reactor(), line, lambda event: None, lambda reason: None)
-    carrier.expect(7)
-    carrier.close()
-    assert not carrier.is_expected(7)
+def test_what_waits_for_a_socket_is_forgotten_with_the_mux() -> None:
+    mux = Mux("0123456789abcdefghij", False, MIB)
+    driver = MuxDriver(Reactor(), mux, lambda event: None, lambda reason: None)
+    driver.reserve(7)
+    driver.close()
+    assert not driver.is_reserved(7)
 
 
 @pytest.mark.parametrize("version", [1, VERSION])
 def test_a_link_that_does_not_say_whose_it_is_is_closed_after_a_while(
-    version: int, pairs: Callable[[], tuple[socket.socket, socket.socket]], monkeypatch: pytest.MonkeyPatch
+    version: int, pairs: Callable[[], tuple[socket.socket, socket.socket]]
 ) -> None:
-    monkeypatch.setattr(clients, "GREETING_TIMEOUT", 0.05)
     loop, (link, laptop), (agent, far) = Reactor(), pairs(), pairs()
     fds = [link.detach()]
     fds.append(socket.dup(fds[0]))
-    clients.PendingLink(types.SimpleNamespace(loop=loop), b"\x01\x00", LinkPipes(*fds), agent, version)
+    pending_link.PendingLink(loop, LinkPipes(*fds), agent, version, b"\x01\x00", pytest.fail).begin(0.05)
     laptop.settimeout(5)
     far.settimeout(5)
     turn(loop, 0.5)

@@ -1,4 +1,4 @@
-"""The line, between two real ends: whatever happens to its links, every stream arrives once, whole and in order."""
+"""The mux, between two real ends: whatever happens to its links, every stream arrives once, whole and in order."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from farlab.mux import frames
 from farlab.mux.frames import DATA, EOF, MESSAGE, OPEN, PONG, RESET, ProtocolError
-from farlab.mux.link_end import ACK_EVERY, MAX_CONTROL
+from farlab.mux.link_end import ACK_THRESHOLD, MAX_CONTROL_FRAMES
 from farlab.mux.mux import MAX_STREAMS, UP, Event, Mux
-from line_pair import ID, PairOfEnds, as_said_to, hello_of, said_by
-from line_world import LIMIT, SCHEDULE, World
+from mux_pair import ID, PairOfEnds, as_said_to, hello_of, said_by
+from mux_world import LIMIT, SCHEDULE, World
 
 SOAK = int(os.environ.get("FARLAB_SOAK", "1"))
 """How many times as many examples as usual; with more than 1 they are other ones each time."""
@@ -79,7 +79,7 @@ def test_others_may_print_into_a_link_and_read_of_it_and_all_arrives_over_that_v
 
 
 def _a_day_before(state: str, version: int) -> World:
-    """A line that has lived: never linked, linked, or linked to an anchor that has forgotten it."""
+    """A mux that has lived: never linked, linked, or linked to an anchor that has forgotten it."""
     world = World(version=version)
     world.step("open", 0, 6)
     if state != "new":
@@ -125,7 +125,7 @@ def test_a_spoilt_link_costs_nothing(ends: PairOfEnds) -> None:
     token, data = ends.anchor_token, ends.out() + as_said_to(ends.anchor, (99, 0, b""))
     with pytest.raises(ProtocolError):
         ends.anchor.receive(token, data)
-    assert not ends.anchor.linked
+    assert not ends.anchor.is_linked
     assert ends.anchor.receive(token, ends.out()) == []
     ends.keeper.send(stream, b" and after")
     ends.connect()
@@ -135,19 +135,19 @@ def test_a_spoilt_link_costs_nothing(ends: PairOfEnds) -> None:
 def test_a_frame_that_cannot_be_does_not_count(ends: PairOfEnds) -> None:
     with pytest.raises(ProtocolError):
         ends.anchor.receive(ends.anchor_token, as_said_to(ends.anchor, (MESSAGE, 0, b"no json")))
-    ends.keeper.message({"n": 1})
+    ends.keeper.send_message({"n": 1})
     ends.connect()
     assert Event(MESSAGE, 0, {"n": 1}) in ends.flow()[1]
 
 
 def test_calls_for_a_link_that_was_replaced_do_nothing(ends: PairOfEnds) -> None:
     old = ends.keeper_token
-    late = ends.back(ends.anchor.message({"n": 1}))
+    late = ends.back(ends.anchor.send_message({"n": 1}))
     ends.connect()
     assert ends.keeper.receive(old, late) == []
     assert ends.keeper.data_to_send(old) == []
     ends.keeper.detach(old)
-    assert ends.keeper.linked
+    assert ends.keeper.is_linked
     assert Event(MESSAGE, 0, {"n": 1}) in ends.flow()[0]
 
 
@@ -157,14 +157,14 @@ def test_a_hello_that_was_overtaken_is_refused_and_disturbs_nothing(ends: PairOf
     ends.flow()
     with pytest.raises(ProtocolError):
         ends.anchor.accept(late, ends.version)
-    ends.keeper.message({"n": 1})
+    ends.keeper.send_message({"n": 1})
     assert Event(MESSAGE, 0, {"n": 1}) in ends.flow()[1]
 
 
 # anchors that forget ---------------------------------------------------------------------------------------
 
 
-def test_a_forgotten_line_begins_anew_and_its_streams_are_reset(ends: PairOfEnds) -> None:
+def test_a_forgotten_mux_begins_anew_and_its_streams_are_reset(ends: PairOfEnds) -> None:
     stream = ends.open(b"question")
     ends.anchor = Mux(ID, False, LIMIT)
     ends.connect()
@@ -172,10 +172,10 @@ def test_a_forgotten_line_begins_anew_and_its_streams_are_reset(ends: PairOfEnds
     assert at_keeper == [Event(RESET, stream, b""), Event(UP, 0, False)]
     assert at_anchor == []
     assert ends.keeper.streams == ends.anchor.streams == {}
-    assert ends.keeper.held == 0
+    assert ends.keeper.buffered == 0
 
 
-def test_a_stream_that_was_never_announced_survives_a_forgotten_line(ends: PairOfEnds) -> None:
+def test_a_stream_that_was_never_announced_survives_a_forgotten_mux(ends: PairOfEnds) -> None:
     ends.keeper.detach(ends.keeper_token)
     stream = ends.keeper.open("", b"new")
     ends.keeper.send(stream, b" and more")
@@ -201,7 +201,7 @@ def test_two_anchors_in_turn_never_mix_their_streams(ends: PairOfEnds) -> None:
     assert first.streams == ends.keeper.streams == {}
 
 
-def test_an_answerer_that_began_from_a_late_hello_is_not_taken_for_another() -> None:
+def test_a_server_that_began_from_a_late_hello_is_not_taken_for_another() -> None:
     ends = PairOfEnds()
     ends.connect()
     ends.flow()
@@ -216,13 +216,13 @@ def test_an_answerer_that_began_from_a_late_hello_is_not_taken_for_another() -> 
     assert [event.kind for event in ends.flow()[0]] == [RESET, UP]
 
 
-def test_a_hello_for_another_line_is_refused() -> None:
+def test_a_hello_for_another_mux_is_refused() -> None:
     other = Mux("another0123456789", True, LIMIT)
     with pytest.raises(ProtocolError):
         Mux(ID, False, LIMIT).accept(hello_of(other), frames.VERSION)
 
 
-def test_up_says_whether_the_line_goes_on(ends: PairOfEnds) -> None:
+def test_up_says_whether_the_mux_goes_on(ends: PairOfEnds) -> None:
     ends.connect()
     assert ends.flow()[0] == [Event(UP, 0, True)]
 
@@ -234,8 +234,8 @@ def test_what_was_given_up_before_it_was_announced_is_never_heard_of(ends: PairO
     ends.keeper.detach(ends.keeper_token)
     for _ in range(1000):
         ends.keeper.reset(ends.keeper.open("", b"x" * 3000))
-    assert ends.keeper.held == 0
-    assert not ends.keeper._out._small
+    assert ends.keeper.buffered == 0
+    assert not ends.keeper._queue._interactive
     ends.connect()
     assert ends.flow()[1] == []
 
@@ -274,7 +274,7 @@ def test_misuse_is_told_to_the_driver(ends: PairOfEnds) -> None:
         (ends.anchor.open,),
         (ends.keeper.open, "é"),
         (ends.keeper.open, "x" * 256),
-        (ends.keeper.message, {"n": "x" * frames.MAX_TEXT}),
+        (ends.keeper.send_message, {"n": "x" * frames.MAX_TEXT}),
     ):
         with pytest.raises(ValueError, match=r"."):
             call(*arguments)
@@ -296,39 +296,39 @@ def test_a_ping_acknowledges_all_in_both_directions(ends: PairOfEnds) -> None:
     stream = ends.open(b"question")
     ends.anchor.send(stream, b"answer")
     ends.flow()
-    assert ends.keeper.held
-    assert ends.anchor.held
-    ends.keeper.ping(b"the mark")
+    assert ends.keeper.buffered
+    assert ends.anchor.buffered
+    ends.keeper.send_ping(b"the mark")
     assert ends.flow()[0] == [Event(PONG, 0, b"the mark")]
-    assert ends.keeper.held == ends.anchor.held == 0
+    assert ends.keeper.buffered == ends.anchor.buffered == 0
 
 
 def test_much_is_acknowledged_without_a_ping_once_for_all_that_came(ends: PairOfEnds) -> None:
     stream = ends.open()
-    ends.keeper.send(stream, bytes(ACK_EVERY * 4))
+    ends.keeper.send(stream, bytes(ACK_THRESHOLD * 4))
     ends.anchor.receive(ends.anchor_token, ends.out())
     assert said_by(ends.anchor, ends.back()) == [(frames.ACK, 0, frames.COUNT.pack(ends.anchor.received))]
 
 
 def test_a_large_frame_that_takes_its_time_is_acknowledged_meanwhile_when_asked_for(ends: PairOfEnds) -> None:
     stream = ends.open()
-    ends.anchor.reassure()  # nothing is under way
+    ends.anchor.ack_now()  # nothing is under way
     assert not ends.back()
-    ends.keeper.send(stream, bytes(ACK_EVERY * 4))
+    ends.keeper.send(stream, bytes(ACK_THRESHOLD * 4))
     frame = ends.out()
     ends.anchor.receive(ends.anchor_token, frame[:-1])
     assert not ends.back()
-    ends.anchor.reassure()
+    ends.anchor.ack_now()
     said = ends.back()
     assert said_by(ends.anchor, said) == [(frames.ACK, 0, frames.COUNT.pack(ends.anchor.received))]
     assert not ends.keeper.receive(ends.keeper_token, said)
     [came] = ends.anchor.receive(ends.anchor_token, frame[-1:])
-    assert len(came.data) == ACK_EVERY * 4
+    assert len(came.data) == ACK_THRESHOLD * 4
 
 
 def test_a_flood_of_pings_that_nobody_reads_is_cut(ends: PairOfEnds) -> None:
-    mark = frames.BEAT.pack(0, b"12345678") + (bytes(8) if ends.version > 1 else b"")
+    mark = frames.HEARTBEAT.pack(0, b"12345678") + (bytes(8) if ends.version > 1 else b"")
     ping = as_said_to(ends.anchor, (frames.PING, 0, mark))
-    ends.anchor.receive(ends.anchor_token, ping * MAX_CONTROL)
+    ends.anchor.receive(ends.anchor_token, ping * MAX_CONTROL_FRAMES)
     with pytest.raises(ProtocolError):
         ends.anchor.receive(ends.anchor_token, ping)

@@ -1,4 +1,4 @@
-"""The near end without the keeper: `python line_laptop.py VERSION SSH_ARGV...` prints its port, carries until told."""
+"""The near end without the keeper: `python mux_laptop.py VERSION SSH_ARGV...` prints its port, carries until told."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ def start_ssh(argv: list[str]) -> tuple[subprocess.Popen[bytes], int]:
 
 
 async def carry(version: int, argv: list[str]) -> None:
-    """Give each connection to the port a stream of the line."""
+    """Give each connection to the port a stream of the mux."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    line = Mux(secrets.token_hex(16), True, BufferLimits().laptop)
-    carrier = MuxDriver(loop, line, lambda event: None, lambda reason: ended.set())
+    mux = Mux(secrets.token_hex(16), True, BufferLimits().laptop)
+    driver = MuxDriver(loop, mux, lambda event: None, lambda reason: ended.set())
     process, descriptor = start_ssh(argv)
-    carrier.carry(line.attach(version), LinkPipes(descriptor, descriptor))
+    driver.attach_link(mux.attach(version), LinkPipes(descriptor, descriptor))
     listener = socket.create_server(("127.0.0.1", 0))
 
     def accept() -> None:
         sock, _ = listener.accept()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        carrier.join(line.open(""), sock)
-        carrier.pump()
+        driver.connect_socket(mux.open(""), sock)
+        driver.pump()
 
     loop.add_reader(listener.fileno(), accept)
     loop.add_reader(sys.stdin.fileno(), ended.set)
     print(listener.getsockname()[1], flush=True)
     await ended.wait()
-    carrier.close()
+    driver.close()
     process.terminate()
     process.wait()
 

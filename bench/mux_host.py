@@ -1,10 +1,10 @@
-"""The far end of a line without the anchor, packed like it: `python3 PACKED SOCKET VERSION`, on standard streams."""
+"""The far end of a mux without the anchor, packed like it: `python3 PACKED SOCKET VERSION`, on standard streams."""
 
 import os
 import socket
 import sys
 
-from farlab.host.clients import LINE_LIMIT
+from farlab.host.client import BUFFER_LIMIT
 from farlab.host.reactor import Reactor
 from farlab.mux import codec, frames
 from farlab.mux.driver import MuxDriver
@@ -19,17 +19,17 @@ def main():
         brought += os.read(0, 65536)
     hello, rest = codec.read_hello(brought, version)
     loop = Reactor()
-    line = Mux(hello["line"], False, LINE_LIMIT)
+    mux = Mux(hello["line"], False, BUFFER_LIMIT)
 
     def happened(event):
         if event.kind == frames.OPEN:
             sock = socket.socket(socket.AF_UNIX)
             sock.connect(sys.argv[1])
-            carrier.join(event.stream, sock)
-            carrier.pump()
+            driver.connect_socket(event.stream, sock)
+            driver.pump()
 
-    carrier = MuxDriver(loop, line, happened, lambda reason: loop.stop())
-    carrier.carry(line.accept(hello, version), LinkPipes(0, 1), rest)
+    driver = MuxDriver(loop, mux, happened, lambda reason: loop.stop())
+    driver.attach_link(mux.accept(hello, version), LinkPipes(0, 1), rest)
     loop.run()
 
 

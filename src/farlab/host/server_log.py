@@ -1,0 +1,35 @@
+"""The log of the notebook server, which it appends to; kept short. Python 3.6."""
+
+import os
+from contextlib import suppress
+
+from farlab.host import directories
+
+MAX_SIZE = 8 << 20
+_NO_TERMINAL = (": Inappropriate ioctl for device", ": no job control in this shell")
+"""What an interactive shell says about having no terminal, which it shall not have."""
+
+
+class ServerLog(object):
+    """The log at `path`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def open(self) -> int:
+        """A descriptor that appends."""
+        return os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+
+    def end(self) -> str:
+        """The end of the log, without what says nothing."""
+        lines = directories.tail(self._path).splitlines()
+        return "\n".join(line for line in lines if not line.endswith(_NO_TERMINAL))
+
+    def shorten(self) -> None:
+        """Keep only the end of a log that has become too long."""
+        with suppress(OSError):
+            if os.stat(self._path).st_size > MAX_SIZE:
+                kept = directories.tail(self._path, MAX_SIZE // 8).encode()
+                with open(self._path, "r+b") as file:  # the server appends: it goes on behind what is kept
+                    file.write(kept)
+                    file.truncate()

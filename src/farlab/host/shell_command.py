@@ -1,0 +1,57 @@
+"""The command that brings the user's login shell to farlab's launcher, after the user's `--setup` lines. Python 3.6.
+
+    sh -l -i -c 'STEP setup && eval "$FARLAB_SETUP_0" && exec STEP launch'
+
+Rule: every login shell reads the command alike. Whatever is not ours (paths, setup lines) stands in variables.
+"""
+
+import os
+import sys
+
+SETUP = "FARLAB_SETUP_"
+"""Begins the names of the variables that hold the user's `--setup` lines."""
+
+
+def command(shell: str, setup: "list[str]", is_interactive: bool) -> "list[str]":
+    """The login shell's argv. A shell takes a name that begins with a hyphen for "you are a login shell"."""
+    steps = [step("setup")] + ['eval "$%s%d"' % (SETUP, number) for number in range(len(setup))] if setup else []
+    script = " && ".join([*steps, "exec " + step("launch")])
+    return ["-" + os.path.basename(shell)] + (["-i"] if is_interactive else []) + ["-c", script]
+
+
+def environment(base: "dict[str, str]", runtime: str, setup: "list[str]") -> "dict[str, str | bytes]":
+    """The login shell's environment: `base`, which was the agent's, and what `command` needs."""
+    env = dict(base, JUPYTER_RUNTIME_DIR=runtime)  # type: dict[str, str | bytes]
+    env.update((key, os.environ[key]) for key in ("TMUX", "TMUX_PANE", "TERM") if key in os.environ)
+    env.setdefault("TMUX", "none,0,0")  # start-up files that `exec tmux` unless they are in one must not
+    env.update(FARLAB_LAUNCH_PYTHON=plain(sys.executable), FARLAB_LAUNCH_RUNTIME=plain(runtime))
+    for number, line in enumerate(setup):  # as bytes: an old Python in a C locale would raise
+        env["%s%d" % (SETUP, number)] = line.encode("utf-8", "surrogateescape")
+    return env
+
+
+def step(name: str) -> str:
+    """The shell's words for one step of the launcher. The paths come from variables, decoded by sh."""
+    python, runtime = ('"$(printf %%b "$FARLAB_LAUNCH_%s")"' % each for each in ("PYTHON", "RUNTIME"))
+    script = 'r=%s; exec %s -I -S "$r/farlab-anchor" farlab.host.login_shell %s "$r"' % (runtime, python, name)
+    return "/bin/sh -c '%s'" % script
+
+
+def plain(path: str) -> str:
+    """A path in letters that no shell changes, as printf(1) takes them: fish writes others anew by its locale."""
+    plains = b"/._-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return "".join(chr(each) if each in plains else "\\0%03o" % each for each in os.fsencode(path))
+
+
+def login_shell(env: "dict[str, str]") -> str:
+    """The user's login shell: as in the account, else `$SHELL`, else sh."""
+    import pwd
+
+    try:
+        shell = pwd.getpwuid(os.getuid()).pw_shell
+    except KeyError:
+        shell = ""
+    for each in (shell, env.get("SHELL", "")):
+        if each.startswith("/") and os.access(each, os.X_OK):
+            return each
+    return "/bin/sh"
