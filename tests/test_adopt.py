@@ -13,7 +13,7 @@ import pytest
 
 from address import Address, connect
 from bed import Host, Laptop, processes, wait_for
-from farlab.host.processes import here, is_same
+from farlab.host.processes import is_same, process
 from host_parts import anchor_of, kernel_with_a_variable, remembers, server_of
 
 pytestmark = pytest.mark.usefixtures("small_jupyter")
@@ -246,7 +246,7 @@ def test_a_process_that_was_killed_is_gone_before_its_memory_is() -> None:
     with subprocess.Popen([sys.executable, "-c", LARGE], stdin=pipe, stdout=pipe) as large:
         assert large.stdout
         assert large.stdout.readline() == b"ready\n"
-        one = here(large.pid)
+        one = process(large.pid)
         assert is_same(one)
         large.kill()
         wait_for("its end", lambda: not is_same(one), pause=0.0)

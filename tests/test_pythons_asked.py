@@ -54,8 +54,7 @@ def chosen(app: str | None = None, named: str | None = None) -> tuple[str, str, 
 def refused(wanted: str | None = None, environment: str | None = None) -> dict[str, str]:
     with pytest.raises(Failure) as failure:
         chosen(wanted, environment)
-    words: dict[str, str] = failure.value.words
-    return words
+    return vars(failure.value.info)
 
 
 @pytest.mark.parametrize("version", PYTHONS)

@@ -22,7 +22,8 @@ from ..errors import Interrupted, TimedOut
 from ..keeper import control_client, control_connection, control_socket
 from ..keeper.control_messages import question_of
 from ..model import OnProgress, Progress, Prompt, Question, Target
-from ..protocol import agent, commands, control
+from ..protocol import agent, commands
+from ..protocol.askpass import Ask
 from ..protocol.records import Record
 from ..transport.agent_frames import MAX_FRAME
 from ..transport.choose import for_target
@@ -221,4 +222,4 @@ class _Talk:
         """Put one question of askpass to the person; whoever only looks whether somebody listens has none."""
         message = await peer.receive() or {}
         if message.get("op") == "ask":
-            peer.send(answer=await self._want(Record(), question_of(control.Ask.read_leniently(message))))
+            peer.send(answer=await self._want(Record(), question_of(Ask.read_leniently(message))))

@@ -3,14 +3,13 @@
 Rules: standard library, Python 3.6, one thread, one event loop. `requests` has what is asked on its private socket.
 """
 
-import json
 import os
 import signal
 import socket
 import time
 from contextlib import suppress
 
-from farlab.host import directories, processes
+from farlab.host import directories, kill
 from farlab.host.clients import Clients
 from farlab.host.control import ControlServer
 from farlab.host.launchers.base import Hold
@@ -20,13 +19,17 @@ from farlab.host.requests import Requests
 from farlab.host.server import Server
 from farlab.host.server_connector import ServerConnector
 from farlab.host.session_record import SessionRecord
+from farlab.protocol import json_lines
+from farlab.protocol.anchor import Stopped
+from farlab.protocol.options import Options
+from farlab.protocol.session import ErrorInfo, ServerInfo
+from farlab.protocol.spec import Spec
 from farlab.protocol.timing import Timing
 
 MYPY = False
 if MYPY:
-    from typing import Any
-
     from farlab.host.control import ControlConnection
+    from farlab.protocol.mux_messages import SessionInfo
 
 TICK = 5.0
 RETRY = 0.02
@@ -39,11 +42,11 @@ class Anchor(object):
 
     def __init__(self, runtime: str) -> None:
         path = os.path.join(runtime, "spec.json")
-        with open(path) as file:
-            self._spec = json.load(file)  # type: dict[str, Any]
+        with open(path, "rb") as file:
+            self._spec = spec = Spec.read(json_lines.decoded(file.read()))
+        spec.wish, self._timing = Options.read(spec.wish), Timing.read_leniently(spec.timing)
         os.unlink(path)
-        self._timing = Timing.read_leniently(self._spec.get("timing"))
-        self.loop = Reactor(Faults(os.path.join(self._spec["directory"], "log")).report)
+        self.loop = Reactor(Faults(os.path.join(self._spec.directory, "log")).report)
         self._hold = Hold()
         self._record = SessionRecord(self._spec)
         self._server = Server(self.loop, self._spec, self._record.token, self._timing, self._on_change)
@@ -57,10 +60,10 @@ class Anchor(object):
         self.listen()
         self._record.save(self._server)
         self._handle_signals()
-        self._hold = named(self._spec["launcher"]).hold(self._spec["handle"])
-        self._hold.print("farlab session `%s`; log: %s/log" % (self._spec["name"], self._spec["directory"]))
-        if self._spec["adopt"]:
-            self._server.adopt(self._spec["adopt"])
+        self._hold = named(self._spec.launcher).hold(self._spec.handle)
+        self._hold.print("farlab session `%s`; log: %s/log" % (self._spec.name, self._spec.directory))
+        if self._spec.adopt:
+            self._server.adopt(self._spec.adopt)
         else:
             self._server.start()
             self.loop.call_later(self._timing.first_link, self._on_no_link)
@@ -70,11 +73,11 @@ class Anchor(object):
     def listen(self) -> None:
         """Make the private socket."""
         requests = Requests(self._spec, self._server, self._record, self._on_stop)
-        path = os.path.join(self._spec["runtime"], "anchor.sock")
+        path = os.path.join(self._spec.runtime, "anchor.sock")
         ControlServer(self.loop, path, requests.dispatch, self._clients.add_link)
 
-    def _describe(self) -> "dict[str, Any]":
-        return self._record.describe(self._server, has_token=True)
+    def _describe(self) -> "SessionInfo":
+        return self._record.describe(self._server)
 
     def _tick(self) -> None:
         self.loop.call_later(TICK, self._tick)
@@ -133,7 +136,7 @@ class Anchor(object):
         if server.state != "ended":
             if server.state == "up" and not self._is_announced:
                 self._is_announced = True
-                self._hold.print("%s is running; Ctrl-b d detaches" % server.info.get("server"))
+                self._hold.print("%s is running; Ctrl-b d detaches" % (server.info or ServerInfo()).server)
             with suppress(OSError):  # a full disk: the last record holds, and the next change tries again
                 self._record.save(server)
             self._clients.send_info()
@@ -151,8 +154,8 @@ class Anchor(object):
         All is gone before anybody hears of it: who hears may start the next session of this name at once. But
         whoever started us hears of it in any case: we wait for the link that is on its way.
         """
-        ending = self._server.ending
-        is_awaited = not (self._clients.has_come or self._spec["adopt"] or ending["code"] == "terminated")
+        ending = self._server.ending or ErrorInfo()
+        is_awaited = not (self._clients.has_come or self._spec.adopt or ending.code == "terminated")
         if is_awaited and time.monotonic() < deadline:
             self.loop.call_later(RETRY, self._end, deadline)
             return
@@ -161,19 +164,19 @@ class Anchor(object):
         self._is_cleared = True
         self.loop.call(self._clear, ending)
         self._clients.send_info()
-        patience = TERMINATED_FAREWELL if ending["code"] == "terminated" else self._timing.farewell
+        patience = TERMINATED_FAREWELL if ending.code == "terminated" else self._timing.farewell
         self._leave(time.monotonic() + patience)
 
-    def _clear(self, ending: "dict[str, Any]") -> None:
-        for process in processes.kernels_of(self._spec["runtime"]):
-            processes.end_process(process)
-        directories.remove_runtime(self._spec["runtime"])
+    def _clear(self, ending: ErrorInfo) -> None:
+        for process in kill.kernels_of(self._spec.runtime):
+            kill.end_process(process)
+        directories.remove_runtime(self._spec.runtime)
         self._hold.close()
-        if ending["code"] == "ended":
+        if ending.code == "ended":
             with suppress(OSError):
                 self._record.save_ended(ending)
         else:
-            directories.remove_tree(self._spec["directory"])
+            directories.remove_tree(self._spec.directory)
             directories.remove_empty(directories.state_base())
 
     def _leave(self, deadline: float) -> None:
@@ -182,7 +185,7 @@ class Anchor(object):
             self.loop.call_later(RETRY, self._leave, deadline)
             return
         for connection in self._stoppers:
-            connection.send(stopped=True)
+            connection.send(Stopped(stopped=True))
         self.loop.stop()
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from farlab.mux import frames
 from farlab.mux.driver import MuxDriver
 from farlab.mux.mux import Event, Mux
+from farlab.protocol.mux_messages import BufferInfo, Full, SessionMessage
 
 MYPY = False
 if MYPY:
@@ -16,6 +17,7 @@ if MYPY:
     from farlab.host.pending_link import PendingLink
     from farlab.host.reactor import Reactor
     from farlab.host.server_connector import ServerConnector
+    from farlab.protocol.mux_messages import Keep, SessionInfo
     from farlab.protocol.timing import Timing
 
 BUFFER_LIMIT = 64 << 20
@@ -23,7 +25,6 @@ BUFFER_LIMIT = 64 << 20
 BUFFER_LIMITS = range(1 << 20, 1 << 40)
 RESUME_TIMEOUT = 72 * 3600.0
 """Seconds that a mux without a link is kept, unless the laptop asks for more or less."""
-MAX_RESUME_TIMEOUT = 1e10
 MIN_STALL = 1.0
 """Seconds for which a buffer was full that are worth telling."""
 RETRY = 0.02
@@ -38,11 +39,11 @@ class Client(object):
         loop: "Reactor",
         timing: "Timing",
         connector: "ServerConnector",
-        describe: "Callable[[], dict[str, Any]]",
+        describe: "Callable[[], SessionInfo]",
         on_message: "Callable[[Client, dict[str, Any]], object]",
     ) -> None:
         self.mux = Mux(mux_id, False, BUFFER_LIMIT)
-        self.laptop = None
+        self.laptop = ""
         self.disconnected_at = time.monotonic()  # type: float | None # when the last link was lost
         self._loop, self._timing, self._describe, self._on_message = loop, timing, describe, on_message
         self._driver = MuxDriver(loop, self.mux, self._on_event, self._on_lost)
@@ -65,9 +66,9 @@ class Client(object):
         """Tell the keeper what the session is. With each link it hears so anew."""
         if self.disconnected_at is None:
             now = time.monotonic()
-            full = None if self._stall is None else {"ago": now - self._stall[0], "for": self._stall[1]}
-            buffer = {"limit": self.mux.limit, "seconds": self._resume_timeout, "full": full}
-            self.mux.send_message({"session": self._describe(), "line": buffer})
+            full = None if self._stall is None else Full(**{"ago": now - self._stall[0], "for": self._stall[1]})
+            buffer = BufferInfo(limit=self.mux.limit, seconds=self._resume_timeout, full=full)
+            self.mux.send_message(SessionMessage(session=self._describe(), line=buffer))
             self._driver.pump()
 
     def check(self, now: float) -> bool:
@@ -83,13 +84,11 @@ class Client(object):
             self._driver.pump()  # it may buffer more now
         return True
 
-    def keep(self, wanted: "dict[str, Any]") -> None:
-        """How much to buffer while this laptop is away, and for how long: it decides."""
-        size, seconds = (wanted.get(key) for key in ("bytes", "seconds"))
-        if isinstance(size, int):
-            self.mux.limit = min(max(BUFFER_LIMITS[0], size), BUFFER_LIMITS[-1])
-        if isinstance(seconds, (int, float)) and 0 < seconds < MAX_RESUME_TIMEOUT:
-            self._resume_timeout = float(seconds)
+    def keep(self, limits: "Keep") -> None:
+        """Buffer as much as this laptop wants while it is away, and for as long."""
+        if limits.bytes:
+            self.mux.limit = min(max(BUFFER_LIMITS[0], limits.bytes), BUFFER_LIMITS[-1])
+        self._resume_timeout = limits.seconds or self._resume_timeout
         self.send_info()
 
     def _record_stall(self, blocked_since: "float | None", now: float) -> None:

@@ -3,6 +3,7 @@
 import time
 
 from farlab.mux.pipes import LinkPipes
+from farlab.protocol.mux_messages import KeeperMessage
 
 MYPY = False
 if MYPY:
@@ -13,6 +14,7 @@ if MYPY:
     from farlab.host.client import Client
     from farlab.host.reactor import Reactor
     from farlab.host.server_connector import ServerConnector
+    from farlab.protocol.mux_messages import SessionInfo
     from farlab.protocol.timing import Timing
 
 
@@ -27,7 +29,7 @@ class Clients(object):
         loop: "Reactor",
         timing: "Timing",
         connector: "ServerConnector",
-        describe: "Callable[[], dict[str, Any]]",
+        describe: "Callable[[], SessionInfo]",
         on_attach: "Callable[[], object]",
         on_stop: "Callable[[], object]",
     ) -> None:
@@ -77,24 +79,18 @@ class Clients(object):
             self._forget(client)
 
     def _on_message(self, client: "Client", message: "dict[str, Any]") -> None:
-        """Take a keeper's message.
-
-        `laptop`: which one it serves; an earlier keeper's mux of that laptop is of no more use.
-        `keep`: how much to buffer for it, and for how long. `bye`: it ends. `stop`: the user terminates.
-        `cancel`: Ctrl-C while the session starts; the same as `bye` where others wait.
-        """
-        if isinstance(message.get("keep"), dict):
-            client.keep(message["keep"])
-        if message.get("laptop"):
-            client.laptop = message["laptop"]
+        """Take a keeper's message."""
+        asked = KeeperMessage.read_leniently(message)
+        if asked.keep:
+            client.keep(asked.keep)
+        if asked.laptop:
+            client.laptop = asked.laptop
             for other in list(self._clients.values()):
                 if other is not client and other.laptop == client.laptop:
                     self._forget(other)
-        elif message.get("stop") or (
-            message.get("cancel") and self._connector.is_server_starting and len(self._clients) == 1
-        ):
+        elif asked.stop or (asked.cancel and self._connector.is_server_starting and len(self._clients) == 1):
             self._on_stop()
-        elif message.get("bye") or message.get("cancel"):
+        elif asked.bye or asked.cancel:
             self._forget(client)
 
     def _forget(self, client: "Client") -> None:

@@ -1,13 +1,36 @@
-"""What can be asked of a host besides a line: end a session, tell of sessions, read a log. Python 3.6."""
+"""What can be asked of a host besides a mux: end a session, tell of sessions, read a log. Python 3.6."""
 
 import os
 import re
 from contextlib import suppress
 
-from farlab.host import directories, processes, system
+from farlab.host import directories, kill
 from farlab.host.failure import Failure
-from farlab.host.launchers.known import of_record
-from farlab.host.session_files import NAME, Session, read_json
+from farlab.host.launchers.known import named
+from farlab.host.lock import Lock
+from farlab.host.session_files import NAME, Session, read_file
+from farlab.protocol import anchor
+from farlab.protocol.agent import Progress
+from farlab.protocol.commands import (
+    Confirm,
+    Done,
+    ForeignServer,
+    JupyterFile,
+    Lines,
+    ListSessions,
+    Logs,
+    Sessions,
+    Stop,
+    Stopped,
+)
+from farlab.protocol.listing import ListedSession
+from farlab.protocol.session import SessionRecord
+
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from farlab.host.loader import Link
 
 MOST_LOG = 1 << 20
 """Bytes of a log that are read at once."""
@@ -15,130 +38,144 @@ STOP_TIMEOUT = 25.0
 """Seconds an anchor may take to end its server; then we do it."""
 
 
-def stop(link, request):
+def stop(link: "Link", request: Stop) -> None:
     """End the session, whatever state it is in, and leave nothing."""
-    session = Session(request["name"])
-    if session.look().record or os.path.isdir(session.directory):
+    session = Session(request.name)
+    if session.look().state != "none" or os.path.isdir(session.directory):
         session.refuse_elsewhere()
-        kernels = confirmed(link, session, request) if session.state == "alive" else 0  # a person thinks: not locked
-        with session.lock(link):
+        kernels = confirmed(link, session, request) if session.state == "alive" else 0  # the user thinks: not locked
+        with Lock(session.name, link):
             state = session.look().state
             if state == "alive":
                 stop_by_anchor(link, session, hangs=kernels is None)
-            record = session.record
-            if state in ("alive", "orphan"):  # else its numbers may be others' by now
-                for process in (record.get("anchor"), record.get("server")):
-                    processes.end_process(process)
-            for process in processes.kernels_of(record["runtime"]) if "runtime" in record else ():
-                processes.end_process(process)
-            if "anchor" in record:
-                launcher, handle = of_record(record, session.name)
-                launcher.stop(handle, record["anchor"]["pid"])
+            if session.record:
+                end_processes(session.name, session.record, state)
             session.sweep()
         directories.remove_empty(directories.state_base())
         if state in ("alive", "orphan"):
-            link.say(stopped=True, kernels=kernels or 0)
+            link.send(Stopped(stopped=True, kernels=kernels or 0))
             return
     raise Failure("no-session", "session `%s` is not running" % session.name)
 
 
-def confirmed(link, session, request):
-    """How many kernels the session has, None where it does not answer; the person has been asked where one is busy.
+def end_processes(name: str, record: SessionRecord, state: str) -> None:
+    """End what is left of a session: its processes, unless their numbers may be others' by now, and its kernels."""
+    if state in ("alive", "orphan"):
+        for process in (record.anchor, record.server):
+            kill.end_process(process)
+    for process in kill.kernels_of(record.runtime):
+        kill.end_process(process)
+    launcher = named(record.launcher)
+    usual, handle = launcher.handle_for(name), record.handle or {}  # an older farlab's record has none
+    launcher.stop(handle if set(usual) <= set(handle) else usual, record.anchor.pid or 0)
+
+
+def confirmed(link: "Link", session: Session, request: Stop) -> "int | None":
+    """How many kernels the session has, None where it does not answer; the user has been asked where one is busy.
 
     `asks`: where there is any, too, and where nobody can tell.
     """
-    kernels = hangs = None
+    kernels, hangs = None, False
     try:
-        sock, answer = session.ask(op="status")
+        sock, answer = session.ask(anchor.Status(op="status"), ListedSession)
         sock.close()
-        kernels = answer.get("kernels")
+        kernels = answer.kernels
     except Failure:
         hangs = True
-    busy = [kernel for kernel in kernels or () if kernel.get("state") == "busy"]
-    if (busy or (request.get("asks") and kernels != [])) and not request.get("yes"):
-        link.say(confirm=kernels)
-        if not link.hear(None).get("yes"):
+    busy = [kernel for kernel in kernels or () if kernel and kernel.state == "busy"]
+    if (busy or (request.asks and kernels != ())) and not request.yes:
+        link.send(Confirm(confirm=kernels))
+        if not Stop.read_leniently(dict(link.receive(None), name=session.name)).yes:
             raise Failure("interrupted", "nothing was terminated: session `%s` is still running" % session.name)
     return None if hangs else len(kernels or ())
 
 
-def stop_by_anchor(link, session, hangs):
+def stop_by_anchor(link: "Link", session: Session, hangs: bool) -> None:
     """Let the anchor end its server in good order, if it can."""
     with suppress(Failure):
         if not hangs:
-            link.say(progress="stop", text="stopping the server")
-            session.ask(op="stop", timeout=STOP_TIMEOUT)[0].close()
+            link.send(Progress(progress="stop", text="stopping the server"))
+            session.ask(anchor.Stop(op="stop"), anchor.Stopped, timeout=STOP_TIMEOUT)[0].close()
             return
-    link.say(progress="stop", text="the session does not answer; killing its processes")
+    link.send(Progress(progress="stop", text="the session does not answer; killing its processes"))
 
 
-def describe(session):
+def describe(session: Session) -> ListedSession:
     """What `list` tells of one session; asks a living anchor."""
-    record = session.record
-    words = {key: value for key, value in record.items() if key not in ("token", "runtime", "server", "told")}
-    words.update(record.get("told") or {}, name=session.name, state=session.state)
-    words["pid"] = (record.get("server") or {}).get("pid")
-    if session.ending:
-        words.update(state="ended", reason=session.ending["message"])
-    if session.state == "alive":
+    listed = ListedSession(state=session.state)
+    record, ended, ending = session.record, session.ended, session.ending
+    if record:
+        keys = ("node", "launcher", "transport", "environment")
+        vars(listed).update((key, getattr(record, key)) for key in keys)
+        vars(listed).update((key, getattr(record.told, key)) for key in ("app", "server", "directory") if record.told)
+        listed.pid = record.server.pid if record.server else None
+    if ended:
+        listed.node, listed.launcher = ended.node, ended.launcher
+    if ending:
+        listed.state, listed.reason = "ended", ending.message
+    if listed.state == "alive":
         try:
-            sock, answer = session.ask(op="status")
+            sock, answer = session.ask(anchor.Status(op="status"), ListedSession)
             sock.close()
-            words.update(answer)
+            vars(listed).update(vars(answer))
         except Failure as failure:
-            words.update(state="not-answering", reason=failure.words["message"])
-    return words
+            listed.state, listed.reason = "not-answering", failure.info.message
+    listed.name = session.name
+    return listed
 
 
-def list_all(link, request):
+def list_all(link: "Link", request: ListSessions) -> None:
     """Every session of ours on this home, and the Jupyter servers that farlab did not start."""
     base = directories.state_base()
     names = sorted(filter(NAME.match, os.listdir(base))) if os.path.isdir(base) else []
-    link.say(sessions=list(filter(None, map(listed, names))), foreign=foreign())
+    found = tuple(each for each in map(listed, names) if each)
+    link.send(Sessions(sessions=found, foreign=foreign_servers()))
 
 
-def listed(name):
+def listed(name: str) -> "ListedSession | None":
     """What `list` tells of one session, None where there is none; whatever it is like, others are told, too."""
     try:
         session = Session(name)
         return describe(session) if session.look().state != "none" else None
     except Exception as error:
-        return {"name": name, "node": os.uname().nodename, "state": "not-answering", "reason": str(error)[:200]}
+        node = os.uname().nodename
+        return ListedSession(name=name, node=node, state="not-answering", reason=str(error)[:200])
 
 
-def foreign():
+def foreign_servers() -> "tuple[ForeignServer, ...]":
     """Jupyter servers found by the files they write; never their tokens. Files are read, not tidied."""
     home = os.path.expanduser("~")
     places = [home + "/.local/share/jupyter/runtime", home + "/Library/Jupyter/runtime"]
     files = [
         os.path.join(place, name) for place in places if os.path.isdir(place) for name in sorted(os.listdir(place))
     ]
-    return list(filter(None, map(server_of, files)))
+    return tuple(server for server in map(server_of, files) if server)
 
 
-def server_of(path):
+def server_of(path: str) -> "ForeignServer | None":
     """What a file that a Jupyter server has written tells of it; None where it is none, or runs no more."""
+    if not re.search(r"/(jpserver|nbserver)-\d+\.json$", path):
+        return None
     with suppress(OSError):
-        words = re.search(r"/(jpserver|nbserver)-\d+\.json$", path) and read_json(path, {"pid": system.PID})
-        if words:
-            os.kill(words["pid"], 0)  # it runs, and is ours
-            return {"pid": words["pid"], "directory": words.get("root_dir") or words.get("notebook_dir"),
-                    "port": words.get("port"), "server": words.get("version")}  # fmt: skip
+        found = read_file(path, JupyterFile)
+        if found:
+            os.kill(found.pid, 0)  # it runs, and is ours
+            directory = found.root_dir or found.notebook_dir
+            return ForeignServer(pid=found.pid, directory=directory, port=found.port, server=found.version)
     return None
 
 
-def logs(link, request):
+def logs(link: "Link", request: Logs) -> None:
     """The last lines of the server's log; then, to follow, what is added until the link ends."""
-    session = Session(request["name"])
+    session = Session(request.name)
     if not os.path.exists(session.log):
         raise Failure("no-session", "session `%s` has no log on this host" % session.name)
     with open(session.log, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_LOG))
-        follows = request.get("follow")
-        whole, rest = whole_lines(file.read()) if follows else (file.read(), b"")
+        whole, rest = whole_lines(file.read()) if request.follow else (file.read(), b"")
         lines = lines_of(whole)
-        link.say(lines=lines[max(0, len(lines) - request["lines"]) :])
-        while follows:
+        link.send(Lines(lines=lines[max(0, len(lines) - request.lines) :]))
+        while request.follow:
             link.more(0.5)
             size = os.fstat(file.fileno()).st_size
             if size < file.tell():  # it was shortened; what is kept has been said
@@ -146,15 +183,24 @@ def logs(link, request):
                 rest = b""
             whole, rest = whole_lines(rest + file.read(MOST_LOG))
             if whole:
-                link.say(lines=lines_of(whole))
-    link.say(done=True)
+                link.send(Lines(lines=lines_of(whole)))
+    link.send(Done(done=True))
 
 
-def whole_lines(content):
+def whole_lines(content: bytes) -> "tuple[bytes, bytes]":
     """The lines that have ended, and what follows them, which is still being written."""
     end = content.rfind(b"\n") + 1
     return content[:end], content[end:]
 
 
-def lines_of(content):
+def lines_of(content: bytes) -> "list[str]":
     return content.decode("utf-8", "replace").splitlines()
+
+
+REQUESTS = {"stop": (stop, Stop), "list": (list_all, ListSessions), "logs": (logs, Logs)}  # type: dict[str, Any]
+
+
+def run(link: "Link", message: "dict[str, Any]") -> None:
+    """Answer one request, by its `op`."""
+    perform, record = REQUESTS[message["op"]]
+    perform(link, record.read(message))

@@ -6,12 +6,11 @@ the link already. A request that makes no sense is not answered, and loses the c
 
 import array
 import base64
-import json
 import os
 import socket
 
 from farlab.mux import frames
-from farlab.protocol import peer
+from farlab.protocol import json_lines, peer
 
 MYPY = False
 if MYPY:
@@ -19,6 +18,7 @@ if MYPY:
     from typing import Any
 
     from farlab.host.reactor import Reactor
+    from farlab.protocol.records import Record
 
     Dispatch = Callable[[dict[str, Any], "ControlConnection"], object]
     OnLink = Callable[[list[int], socket.socket, int, bytes], object]
@@ -89,7 +89,7 @@ class ControlConnection(object):
 
     def _on_line(self, line: bytes, sock: "socket.socket") -> None:
         if not self._fds:
-            request = dict(json.loads(line.decode()))
+            request = json_lines.decoded(line)
             self._version = frames.VERSION if request.get("mux") == frames.VERSION else 1
             self._dispatch(request, self)
         elif len(self._fds) == 2:
@@ -100,14 +100,14 @@ class ControlConnection(object):
         else:  # no descriptor was free for both of a link's two
             self.close()
 
-    def send(self, **answer: "Any") -> None:
+    def send(self, answer: "Record") -> None:
         """Answer, if whoever asked is still there: it reads one line."""
         if self._sock is None:
             return
         try:
             self._sock.setblocking(True)
             self._sock.settimeout(1.0)
-            self._sock.sendall(json.dumps(answer).encode() + b"\n")
+            self._sock.sendall(json_lines.encoded(answer))
             self._sock.setblocking(False)
         except OSError:
             self.close()

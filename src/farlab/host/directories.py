@@ -10,7 +10,7 @@ from contextlib import suppress
 from farlab.host.failure import Failure
 
 
-def private(path):
+def private(path: str) -> str:
     """A directory that only we can enter, made if need be; refuses anybody else's."""
     with suppress(FileExistsError):
         os.mkdir(path, 0o700)
@@ -21,12 +21,12 @@ def private(path):
     return path
 
 
-def is_our_directory(path):
+def is_our_directory(path: str) -> bool:
     found = os.lstat(path)
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
 
 
-def runtime_base():
+def runtime_base() -> str:
     """The short private directory for sockets: they do not live on NFS, and their paths end at 107 bytes."""
     for base in (os.environ.get("XDG_RUNTIME_DIR"), "/run/user/%d" % os.getuid()):
         if base and base.startswith("/") and len(base) <= 30 and os.path.isdir(base):
@@ -46,11 +46,12 @@ def runtime_base():
         return tempfile.mkdtemp("", usual + "-")
 
 
-def state_base():
+def state_base() -> str:
+    """Where every session's record and log are."""
     return os.path.join(os.path.expanduser("~"), ".local", "state", "farlab")
 
 
-def remove_runtime(path):
+def remove_runtime(path: str) -> None:
     """Remove a session's runtime directory; not where a stranger has made the one above it: that may lead anywhere."""
     above = os.path.dirname(path)
     with suppress(OSError):
@@ -59,7 +60,7 @@ def remove_runtime(path):
             os.rmdir(above)  # if it is empty
 
 
-def remove_tree(path):
+def remove_tree(path: str) -> None:
     """Remove a directory of ours; symbolic links in it are removed, never followed."""
     if os.path.isdir(path) and not os.path.islink(path):
         import shutil  # 2 ms, and not for every link
@@ -67,17 +68,18 @@ def remove_tree(path):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def remove_file(path):
+def remove_file(path: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(path)
 
 
-def remove_empty(directory):
+def remove_empty(directory: str) -> None:
     with suppress(OSError):
         os.rmdir(directory)
 
 
-def tail(path, size=8192):
+def tail(path: str, size: int = 8192) -> str:
+    """The end of a file, "" where it cannot be read."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - size))

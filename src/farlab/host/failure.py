@@ -1,9 +1,14 @@
 """An expected failure on the host. Python 3.6."""
 
+from farlab.protocol.session import ErrorInfo
+
 
 class Failure(Exception):
-    """An expected failure: `code` is a slug of farlab's errors."""
+    """`info` is what the laptop hears of it: its `code` is a slug of farlab's errors.
 
-    def __init__(self, code, message, detail="", hint=None):
+    `detail` None: the server's log tells more.
+    """
+
+    def __init__(self, code: str, message: str, detail: "str | None" = "", hint: "str | None" = None) -> None:
         Exception.__init__(self, message)
-        self.words = {"code": code, "message": message, "detail": detail, "hint": hint}
+        self.info = ErrorInfo(code=code, message=message, detail=detail, hint=hint)

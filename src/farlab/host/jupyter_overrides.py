@@ -8,6 +8,7 @@ configuration and before it uses it. The anchor checks the result from outside b
 import os
 
 from farlab.host.failure import Failure
+from farlab.protocol.launcher import Serving
 
 MYPY = False
 if MYPY:
@@ -73,7 +74,7 @@ class Overrides(object):
         if app.sock != self._sock or app.ssl_options:
             raise Failure("server-failed", "the server's configuration makes it listen elsewhere", None)
         setting, who = doorkeeper(app)
-        self._report(op="serving", base_url=app.base_url, setting=setting, doorkeeper=who)
+        self._report(Serving(op="serving", base_url=app.base_url, setting=setting, doorkeeper=who))
         go()
 
     def start_app(self, app: "Any", go: "Callable[[], object]") -> None:

@@ -10,9 +10,12 @@ import json
 import os
 import select
 import stat
-import sys
 import zlib
 from contextlib import suppress
+
+MYPY = False
+if MYPY:
+    from typing import Any
 
 MOST_REQUEST = 8 << 20
 MOST_ASKED = 5
@@ -23,19 +26,20 @@ SILENCE = 3.0
 class Link(object):
     """The laptop, at the other end of standard input and output."""
 
-    def __init__(self, nonce):
+    def __init__(self, nonce: str) -> None:
         self._mark = b"\n%s:" % nonce.encode()
         self._came = b""
         self._serial = 0
 
-    def say(self, **words):
-        body = json.dumps(words).encode()
+    def send(self, message: object) -> None:
+        """A dictionary, or a record (`protocol.records`)."""
+        body = json.dumps(message, default=vars).encode()
         rest = self._mark + b"%08x%08x%s" % (len(body), zlib.crc32(body), body)
         while rest:
             rest = rest[os.write(1, rest) :]
 
-    def hear(self, silence=SILENCE):
-        """The next request as a dict, with what it brings along as `brought`; ends the agent where the link has ended.
+    def receive(self, silence: "float | None" = SILENCE) -> "dict[str, Any]":
+        """The next request, with what it brings along as `brought`; ends the agent where the link has ended.
 
         It is asked for again where start-up files have read of it, or `silence` seconds pass without a byte.
         """
@@ -44,23 +48,23 @@ class Link(object):
             body = self._frame(silence)
             if body is None:
                 asked += 1
-                self.say(need="request")
+                self.send({"need": "request"})
                 continue
-            words, _, brought = body.partition(b"\n")
-            request = dict(json.loads(words.decode()), brought=brought)
+            line, _, brought = body.partition(b"\n")
+            request = dict(json.loads(line.decode()), brought=brought)
             if request["serial"] > self._serial:  # else it came twice
                 self._serial = request["serial"]
                 return request
         raise self._lost()
 
-    def _lost(self):
+    def _lost(self) -> SystemExit:
         """Say, if anybody is there to hear it, that nothing comes; what is returned ends the agent."""
         message = "a start-up file of your login shell reads or closes standard input, which farlab needs"
         with suppress(OSError):
-            self.say(error={"code": "shell-failed", "message": message, "detail": "", "hint": None})
+            self.send({"error": {"code": "shell-failed", "message": message}})
         return SystemExit(0)
 
-    def _frame(self, silence):
+    def _frame(self, silence: "float | None") -> "bytes | None":
         """The body of the next frame, None where something is missing of it."""
         mark = self._mark[1:]
         while True:
@@ -74,7 +78,7 @@ class Link(object):
             if not self.more(silence) or len(before) > MOST_REQUEST:
                 return None
 
-    def _body(self, size, check, silence):
+    def _body(self, size: int, check: int, silence: "float | None") -> "bytes | None":
         while len(self._came) < size <= MOST_REQUEST:
             if not self.more(silence):
                 return None
@@ -84,7 +88,7 @@ class Link(object):
         self._came = self._came[size:]
         return body
 
-    def more(self, silence):
+    def more(self, silence: "float | None") -> bool:
         """Read what has come; False where nothing does for so many seconds."""
         if not select.select([0], [], [], silence)[0]:
             return False
@@ -95,12 +99,12 @@ class Link(object):
         return True
 
 
-def main(nonce):
+def main(nonce: str) -> None:
     """Hear the first request, and have the agent that comes with it answer."""
     if not (stat.S_IFMT(os.fstat(1).st_mode) in (stat.S_IFIFO, stat.S_IFSOCK) or os.isatty(1)):
         os.dup2(2, 1)  # a start-up file has sent it elsewhere: it is heard that we are, and where
     link = Link(nonce)
-    link.say(hello=sys.version.split()[0], node=os.uname().nodename)
-    request = link.hear()
+    link.send({"hello": True})
+    request = link.receive()
     agent, request["brought"] = request["brought"][: request["agent"]], request["brought"][request["agent"] :]
     exec(zlib.decompress(agent, -15), {"link": link, "request": request})  # noqa: S102 - it is ours, as we are

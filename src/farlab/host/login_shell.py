@@ -11,6 +11,7 @@ from farlab.host import environments
 from farlab.host.anchor_client import tell
 from farlab.host.environments import in_home
 from farlab.host.failure import Failure
+from farlab.protocol.launcher import Fail, InShell, SettingUp
 
 MYPY = False
 if MYPY:
@@ -21,11 +22,11 @@ def main(step: str, runtime: str) -> None:
     """`step` is "setup" (only say that the user's own lines are next) or "launch"."""
     try:
         if step == "setup":
-            tell(runtime, op="setting_up")
+            tell(runtime, SettingUp(op="setting_up"))
         else:
             launch(runtime)
     except Failure as failure:
-        tell(runtime, op="fail", **failure.words)
+        tell(runtime, Fail(op="fail", **vars(failure.info)))
         sys.exit(1)
 
 
@@ -37,12 +38,12 @@ def launch(runtime: str) -> None:
         del os.environ[name]  # have been used, and are not the server's
     os.environ["JUPYTER_RUNTIME_DIR"] = runtime  # whatever an rc file says: the token is written there
     home = os.path.realpath(os.path.expanduser("~"))
-    options = tell(runtime, op="in_shell", pid=os.getpid(), home=home)["wish"]
-    enter_directory(options.get("directory"))
+    options = tell(runtime, InShell(op="in_shell", pid=os.getpid(), home=home)).wish
+    enter_directory(options.directory)
     os.chdir("/")  # no Python of that directory's choice
-    named = options.get("environment") or None
+    named = options.environment or None
     found = environments.find(named, os.environ)
-    environment, app, title = environments.choose(found, named, options.get("app"))
+    environment, app, title = environments.choose(found, named, options.app)
     os.environ.update(environment.variables)
     program = os.path.join(runtime, "farlab-anchor")
     os.execv(environment.python, [environment.python, program, "farlab.host.run_jupyter", runtime, app, title])

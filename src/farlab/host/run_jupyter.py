@@ -11,6 +11,7 @@ from contextlib import suppress
 from farlab.host.anchor_client import tell
 from farlab.host.failure import Failure
 from farlab.host.login_shell import enter_directory
+from farlab.protocol.launcher import Fail, InPython, Installing, OpenKernel, Wish
 
 MYPY = False
 if MYPY:
@@ -33,36 +34,37 @@ def main(runtime: str, app: str, title: str) -> None:
     try:
         serve(runtime, app, title)
     except Failure as failure:
-        tell(runtime, op="fail", **failure.words)
+        tell(runtime, Fail(op="fail", **vars(failure.info)))
         sys.exit(1)
 
 
 def serve(runtime: str, app: str, title: str) -> None:
     umask = os.umask(0o077)  # for what is ours
-    options = tell(runtime, op="wish")["wish"]
-    enter_directory(options.get("directory"))
+    options = tell(runtime, Wish(op="wish")).wish
+    enter_directory(options.directory)
     directory = os.getcwd()
     os.chdir("/")
     with suppress(OSError):
         os.chdir(os.path.expanduser("~"))  # as by hand; the directory may be anybody's
     (output_limit, overrides), (kernels, kernel_start) = import_ours(), import_kernels()
-    keep = import_keep_output() if options.get("keep_output") else None
+    keep = import_keep_output() if options.keep_output else None
     hide_ours(runtime)
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # jsonschema takes 0.7 s to build a grammar nobody needs here
     overlay = prepare(keep, runtime, app) if keep else ""
     path = hide_node()
-    answer = tell(runtime, op="in_python", app=app, server=title, python=sys.executable,
-                 directory=os.fsencode(directory).decode("utf-8", "replace"))  # fmt: skip
+    shown = os.fsencode(directory).decode("utf-8", "replace")
+    step = InPython(op="in_python", app=app, server=title, python=sys.executable, directory=shown)
+    answer = tell(runtime, step)
     main = import_main(app)
     os.environ["PATH"] = path
     del sys.modules["rfc3987_syntax"]
-    sys.argv = ["jupyter-" + app, *arguments(directory if options.get("directory") else None)]
-    overrides.Overrides(runtime, answer["token"], directory, lambda **message: tell(runtime, **message)).install()
+    sys.argv = ["jupyter-" + app, *arguments(directory if options.directory else None)]
+    overrides.Overrides(runtime, answer.token, directory, lambda step: tell(runtime, step)).install()
     output_limit.install()
-    kernels.install(runtime, kernel_start, answer["wish"].get("kernels") == "private", tell_open(runtime))
+    kernels.install(runtime, kernel_start, answer.wish.kernels == "private", tell_open(runtime))
     if keep:
         keep.show(overlay)
-        sys.argv += keep.arguments(answer["session"])
+        sys.argv += keep.arguments(answer.session)
     os.umask(umask)
     sys.exit(main())
 
@@ -87,7 +89,7 @@ def import_kernels() -> "Tuple[ModuleType, str]":
 
 def tell_open(runtime: str) -> "Callable[[str], Any]":
     """The anchor hears of each kind of kernel that others on the host can read; it may be killed, or stopped."""
-    return lambda name: tell(runtime, timeout=ANCHOR_TIMEOUT, op="open_kernel", name=name)
+    return lambda name: tell(runtime, OpenKernel(op="open_kernel", name=name), ANCHOR_TIMEOUT)
 
 
 def import_keep_output() -> "ModuleType":
@@ -109,7 +111,7 @@ def hide_ours(runtime: str) -> None:
 def prepare(keep: "ModuleType", runtime: str, app: str) -> str:
     """The overlay with what keeps output; the environment may lack something for it, or the host a network."""
     try:
-        return str(keep.prepare(app, lambda: tell(runtime, op="installing")))
+        return str(keep.prepare(app, lambda: tell(runtime, Installing(op="installing"))))
     except keep.CannotKeep as error:
         raise Failure("no-keep-output", "`--keep-output`: %s" % error.message, error.detail, error.hint) from None
 

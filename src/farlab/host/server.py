@@ -1,6 +1,6 @@
 """The notebook server as its parent sees it: started in the user's own shell, watched, ended. Python 3.6.
 
-    starting ──up──▶ up ──▶ ended      how it ended: `ending`, a dict like an error's (code, message, detail, hint)
+    starting ──up──▶ up ──▶ ended      how it ended: `ending`
         └──────────────────▶ ended
 
 The server is tied to us by no pipe: if the anchor dies, it goes on, and the next anchor adopts it.
@@ -9,21 +9,25 @@ The server is tied to us by no pipe: if the anchor dies, it goes on, and the nex
 import os
 import signal
 
-from farlab.host import processes, shell_command
+from farlab.host import kill, shell_command
 from farlab.host.http import ServerApi
 from farlab.host.server_health import ServerHealth
 from farlab.host.server_launch import Launch
 from farlab.host.server_log import ServerLog
 from farlab.host.server_process import ServerProcess, describe_exit
 from farlab.host.socket_guard import SocketGuard
+from farlab.protocol.launcher import Fail, InShell
+from farlab.protocol.session import ErrorInfo, Process
 
 MYPY = False
 if MYPY:
     from collections.abc import Callable
-    from typing import Any
 
     from farlab.host.http import OnAnswer
     from farlab.host.reactor import Reactor, Timer
+    from farlab.protocol.anchor import Request
+    from farlab.protocol.session import ServerInfo, SessionRecord
+    from farlab.protocol.spec import Spec
     from farlab.protocol.timing import Timing
 
 REQUEST_TIMEOUT = 3.0
@@ -62,15 +66,15 @@ class Server(object):
     """`on_change()` is called when `state`, `stage` or `answers` changes. `spec` is the agent's, `token` ours."""
 
     def __init__(
-        self, loop: "Reactor", spec: "dict[str, Any]", token: str, timing: "Timing", on_change: "Callable[[], object]"
+        self, loop: "Reactor", spec: "Spec", token: str, timing: "Timing", on_change: "Callable[[], object]"
     ) -> None:
         self.state = "starting"
-        self.ending = {}  # type: dict[str, Any]
+        self.ending = None  # type: ErrorInfo | None
         self._loop, self._spec, self._on_change = loop, spec, on_change
-        self._guard = SocketGuard(spec["runtime"])
-        self._log = ServerLog(os.path.join(spec["directory"], "log"))
+        self._guard = SocketGuard(spec.runtime)
+        self._log = ServerLog(os.path.join(spec.directory, "log"))
         self._process = ServerProcess()
-        self._launch = Launch(timing, spec["wish"])
+        self._launch = Launch(timing, spec.wish)
         self._api = ServerApi(loop, self.socket_path, token)
         self._health = ServerHealth(self._api, timing, on_change)
         self._shutdown = Shutdown(loop, self._process, timing)
@@ -82,13 +86,13 @@ class Server(object):
         return "" if self.state == "ended" else self._launch.stage
 
     @property
-    def info(self) -> "dict[str, Any]":
-        """What the launcher said of the server: python, server, app, directory, environment."""
+    def info(self) -> "ServerInfo | None":
+        """What the launcher said of the server, None before its first word."""
         return self._launch.info
 
     @property
-    def process(self) -> "dict[str, Any]":
-        """The server's pid and start time; empty before it starts."""
+    def process(self) -> "Process":
+        """The server's process; without a pid before it starts."""
         return self._process.identity
 
     @property
@@ -102,19 +106,23 @@ class Server(object):
 
     def request(self, method: str, path: str, on_answer: "OnAnswer", timeout: float = REQUEST_TIMEOUT) -> None:
         """Send one request to the server's API; `on_answer(None, b"")` if it does not answer."""
-        self._api.request(method, self.info.get("base_url", "/") + path, on_answer, timeout)
+        self._api.request(method, self._base_url + path, on_answer, timeout)
+
+    @property
+    def _base_url(self) -> str:
+        return (self.info.base_url if self.info else "") or "/"
 
     # start -----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the user's login shell, which becomes the launcher and then the server."""
-        spec, shell = self._spec, shell_command.login_shell(self._spec["env"])
-        setup = list(spec["wish"].get("setup") or ())
+        spec, shell = self._spec, shell_command.login_shell(self._spec.env)
+        setup = list(spec.wish.setup)
         argv = shell_command.command(shell, setup, self._launch.is_interactive)
-        env = shell_command.environment(spec["env"], spec["runtime"], setup)
+        env = shell_command.environment(spec.env, spec.runtime, setup)
         log = self._log.open()
         try:
-            self._process.spawn(shell, argv, env, log, spec["umask"])
+            self._process.spawn(shell, argv, env, log, spec.umask)
         except OSError as error:
             self.fail("shell-failed", "cannot start your login shell `%s`" % shell, str(error))
             return
@@ -124,28 +132,28 @@ class Server(object):
         self._on_change()
         self._watch_in(0.02)
 
-    def adopt(self, record: "dict[str, Any]") -> None:
+    def adopt(self, record: "SessionRecord") -> None:
         """Take over a server whose anchor has ended."""
-        info = record.get("told") or {}
-        if not info.get("base_url"):  # it was not up yet: nobody has seen whom it lets in
-            processes.end_process(record["server"])
+        info, process = record.told, record.server or Process()
+        if not info or not info.base_url:  # it was not up yet: nobody has seen whom it lets in
+            kill.end_process(process)
             self.start()
             return
-        self._process.adopt(record["server"])
+        self._process.adopt(process)
         self._launch.adopt(info)
         self._enter("up")
         self._watch_in(1.0)
 
-    def report(self, step: str, values: "dict[str, Any]") -> None:
+    def report(self, step: str, request: "Request") -> None:
         """The launcher, or a kernel's start, has reached `step`, the name of a method of `Launch`, or "fail"."""
         if self.state != "starting" and step != "open_kernel":
             return
-        if step == "fail":
-            self.fail(**values)
+        if isinstance(request, Fail):
+            self.fail(request.code, request.message, request.detail, request.hint)
             return
-        if "pid" in values:
-            self._process.follow(values["pid"])
-        getattr(self._launch, step)(**{key: value for key, value in values.items() if key != "pid"})
+        if isinstance(request, InShell):
+            self._process.follow(request.pid)
+        getattr(self._launch, step)(request)
         if step != "serving":
             self._on_change()
 
@@ -153,7 +161,7 @@ class Server(object):
         """The server cannot start, or has ended: say why. `detail`: the end of its log unless given."""
         if self.state != "ended":
             detail = self._log.end() if detail is None else detail
-            self.ending = {"code": code, "message": message, "detail": detail, "hint": hint}
+            self.ending = ErrorInfo(code=code, message=message, detail=detail, hint=hint)
             self._process.kill(signal.SIGKILL)
             self._enter("ended")
 
@@ -185,12 +193,12 @@ class Server(object):
             self._guard.refresh()
             if not self._shutdown.cause and self._health.is_due():
                 self._process.note_memory_kills()
-                self._health.probe(self.info["base_url"] + "api")
+                self._health.probe(self._base_url + "api")
 
     def _watch_start(self) -> None:
         overdue = self._launch.overdue()
         if overdue is not None:
-            self.fail(**overdue.words)
+            self.fail(**vars(overdue.info))
         elif self._launch.place and os.path.exists(self.socket_path()):
             self._health.check_ready(self._launch.place, self._on_ready, self._on_not_ours)
 
@@ -213,7 +221,7 @@ class Server(object):
         elif self._launch.may_retry():
             self.start()
         else:
-            self.fail(**self._launch.exited(why, why_server).words)
+            self.fail(**vars(self._launch.exited(why, why_server).info))
 
     # end -------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ if MYPY:
     from collections.abc import Callable
 
     from farlab.host.http import ServerApi
+    from farlab.protocol.launcher import Serving
     from farlab.protocol.timing import Timing
 
 REFUSALS = (301, 302, 303, 307, 308, 401, 403)
@@ -38,13 +39,13 @@ class ServerHealth(object):
             self._on_change()
 
     def check_ready(
-        self, place: "dict[str, str]", on_ready: "Callable[[], object]", on_failure: "Callable[[str], object]"
+        self, place: "Serving", on_ready: "Callable[[], object]", on_failure: "Callable[[str], object]"
     ) -> None:
         """Call one of the two, unless a server that starts does not answer yet. It is ready once it also refuses."""
         if self._is_asking:
             return
         self._is_asking = True
-        target = place["base_url"] + "api/status"
+        target = place.base_url + "api/status"
 
         def with_token(status: "int | None", body: bytes) -> None:
             if status == 200:
@@ -53,7 +54,7 @@ class ServerHealth(object):
             self._is_asking = False
             if status in (400, 404):
                 message = "the server answers %d below its own `c.ServerApp.base_url`, `%s`"
-                on_failure(message % (status, place["base_url"]))
+                on_failure(message % (status, place.base_url))
             elif status is not None:  # else it does not listen yet
                 message = "the server rejects farlab's token (HTTP status %d): %s"
                 on_failure(message % (status, doorkeeper))
@@ -65,5 +66,5 @@ class ServerHealth(object):
             elif status is not None:
                 on_failure("the server does not require the token: %s" % doorkeeper)
 
-        doorkeeper = "`c.%(setting)s` is `%(doorkeeper)s`" % place
+        doorkeeper = "`c.%s` is `%s`" % (place.setting, place.doorkeeper)
         self._api.request("GET", target, with_token, self._timing.start)

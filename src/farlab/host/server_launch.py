@@ -6,21 +6,22 @@ waiting for your login shell → [running your setup lines] → looking for Jupy
 import time
 
 from farlab.host.failure import Failure
+from farlab.protocol.session import ServerInfo
 
 MYPY = False
 if MYPY:
-    from typing import Any
-
+    from farlab.protocol.launcher import InPython, InShell, Installing, OpenKernel, Serving, SettingUp
+    from farlab.protocol.options import Options
     from farlab.protocol.timing import Timing
 
 
 class Launch(object):
-    """`info`: what the launcher said of the server. `place`: where the server says it is about to listen."""
+    """`info`: what the launcher said of the server, None before its first word. `place`: where it is to listen."""
 
-    def __init__(self, timing: "Timing", options: "dict[str, Any]") -> None:
+    def __init__(self, timing: "Timing", options: "Options") -> None:
         self.stage = "waiting for your login shell"
-        self.info = {}  # type: dict[str, Any]
-        self.place = {}  # type: dict[str, str]
+        self.info = None  # type: ServerInfo | None
+        self.place = None  # type: Serving | None
         self.is_interactive = True
         self._timing, self._options = timing, options
         self._is_in_setup = False
@@ -30,43 +31,50 @@ class Launch(object):
         """The login shell has been started."""
         self._deadline = time.monotonic() + self._timing.shell
 
-    def adopt(self, info: "dict[str, Any]") -> None:
+    def adopt(self, info: ServerInfo) -> None:
         """An earlier anchor has seen the launcher report this."""
         self.info = info
 
     # the launcher's reports, each named like its request
 
-    def setting_up(self) -> None:
+    def setting_up(self, step: "SettingUp") -> None:
         """The login shell has come to the user's `--setup` lines."""
         self._is_in_setup = True
         self._enter("running your setup lines", self._timing.start)
 
-    def in_shell(self, home: str) -> None:
+    def in_shell(self, step: "InShell") -> None:
         """The launcher runs, and looks for a Python."""
-        self.info["home"] = home
+        self._learn(home=step.home)
         self._enter("looking for Jupyter", self._timing.start)
 
-    def installing(self) -> None:
+    def installing(self, step: "Installing") -> None:
         """The launcher installs what `--keep-output` needs."""
         self._enter("installing the extensions for --keep-output", self._timing.install)
 
-    def in_python(self, **info: str) -> None:
+    def in_python(self, step: "InPython") -> None:
         """The launcher has become the chosen Python and is about to become the server."""
         options = self._options
-        self.info.update(info, keep_output=bool(options.get("keep_output")), which_kernels=options.get("kernels"))
-        self._enter("starting " + info["server"], self._timing.start)
+        self._learn(app=step.app, server=step.server, python=step.python, directory=step.directory)
+        self._learn(keep_output=options.keep_output, which_kernels=options.kernels or "")
+        self._enter("starting " + step.server, self._timing.start)
 
-    def serving(self, **place: str) -> None:
-        """The server is about to listen: under which `base_url`, and the `doorkeeper` that a `setting` names."""
-        self.place = place
+    def serving(self, step: "Serving") -> None:
+        """The server is about to listen."""
+        self.place = step
 
-    def open_kernel(self, name: str) -> None:
+    def open_kernel(self, step: "OpenKernel") -> None:
         """A kernel of this kind runs, and others on the host could read it."""
-        self.info["open_kernels"] = sorted(set(self.info.get("open_kernels") or ()) | {name})
+        known = self.info.open_kernels if self.info else ()
+        self._learn(open_kernels=tuple(sorted({*known, step.name})))
 
     def is_up(self) -> None:
         """The server answers."""
-        self.info["base_url"], self.stage = self.place["base_url"], ""
+        self.stage = ""
+        self._learn(base_url=self.place.base_url if self.place else "")
+
+    def _learn(self, **values: object) -> None:
+        self.info = self.info or ServerInfo()
+        vars(self.info).update(values)
 
     def _enter(self, stage: str, timeout: float) -> None:
         self.stage, self._deadline = stage, time.monotonic() + timeout

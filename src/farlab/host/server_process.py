@@ -5,11 +5,8 @@ import signal
 import subprocess
 from contextlib import suppress
 
-from farlab.host import processes
-
-MYPY = False
-if MYPY:
-    from typing import Any
+from farlab.host import kill, processes
+from farlab.protocol.session import Process
 
 UNKNOWN_STATUS = 1 << 16
 """Stands for the exit status of an adopted server, which only its parent could see."""
@@ -19,7 +16,7 @@ class ServerProcess(object):
     """The login shell at first, which becomes the launcher and then the server. `identity`: pid and start time."""
 
     def __init__(self) -> None:
-        self.identity: "dict[str, Any]" = {}
+        self.identity = Process()
         self._child = None  # type: subprocess.Popen[bytes] | None
         self._memory_kills = memory_kills()
 
@@ -32,13 +29,13 @@ class ServerProcess(object):
         )  # fmt: skip
         self.follow(self._child.pid)
 
-    def adopt(self, identity: "dict[str, Any]") -> None:
+    def adopt(self, identity: Process) -> None:
         """Watch a server that another anchor started."""
         self.identity = identity
 
     def follow(self, pid: int) -> None:
         """From now on the server is the process `pid`, which the shell has started."""
-        self.identity = {"pid": pid, "start": processes.start_time(pid)}
+        self.identity = processes.process(pid)
 
     def exit_status(self) -> "int | None":
         """None while it lives."""
@@ -48,8 +45,8 @@ class ServerProcess(object):
 
     def kill(self, number: int) -> None:
         """Signal it and its process group."""
-        if processes.is_same(self.identity):
-            processes.signal_group(self.identity["pid"], number)
+        if self.identity.pid and processes.is_same(self.identity):
+            kill.signal_group(self.identity.pid, number)
 
     def note_memory_kills(self) -> None:
         """Only what the kernel kills from now on can have been the server."""

@@ -2,43 +2,42 @@
 
 import json
 import os
-import time
 from contextlib import suppress
 
 from farlab.host import processes
+from farlab.protocol import session
+from farlab.protocol.mux_messages import SessionInfo
 
 MYPY = False
 if MYPY:
     from typing import Any
 
     from farlab.host.server import Server
-
-_SERVER_KEYS = (
-    "app", "server", "python", "directory", "home", "base_url", "keep_output", "which_kernels", "open_kernels",
-)  # fmt: skip
+    from farlab.protocol.records import Record
+    from farlab.protocol.spec import Spec
 
 
 class SessionRecord(object):
     """`spec` is the agent's. `token`: the session's, which outlives its anchor."""
 
-    def __init__(self, spec: "dict[str, Any]") -> None:
-        adopted, options = spec["adopt"] or {}, spec["wish"]
-        self.token = adopted.get("token") or os.urandom(24).hex()  # type: str
-        self._directory = spec["directory"]  # type: str
+    def __init__(self, spec: "Spec") -> None:
+        adopted, options = spec.adopt, spec.wish
+        self.token = (adopted.token if adopted else "") or os.urandom(24).hex()
+        self._directory = spec.directory
         self._path = os.path.join(self._directory, "record.json")
-        self._fields = dict(
-            processes.here(os.getpid()),
-            name=spec["name"],
-            runtime=spec["runtime"],
+        self._record = session.SessionRecord(
+            name=spec.name,
+            node=os.uname().nodename,
+            boot=processes.boot_id(),
+            runtime=spec.runtime,
+            anchor=processes.process(os.getpid()),
             token=self.token,
-            anchor={"pid": os.getpid(), "start": processes.start_time(os.getpid())},
-            launcher=spec["launcher"],
-            handle=spec["handle"],
+            launcher=spec.launcher,
+            handle=spec.handle,
             transport="unix",
-            created=adopted.get("created") or time.time(),
-            environment=(adopted or options).get("environment") or "",
-            asked=adopted["asked"] if "asked" in adopted else options.get("directory") or "",
-        )  # type: dict[str, Any]
+            environment=adopted.environment if adopted else options.environment or "",
+            asked=adopted.asked if adopted else options.directory or "",
+        )
 
     @property
     def exists(self) -> bool:
@@ -47,39 +46,45 @@ class SessionRecord(object):
 
     def save(self, server: "Server") -> None:
         """Write the record of a session that runs."""
-        self._write(dict(self._fields, server=server.process, told=server.info))
+        self._record.server, self._record.told = server.process, server.info
+        self._write(self._record)
 
-    def save_ended(self, ending: "dict[str, Any]") -> None:
+    def save_ended(self, ending: session.ErrorInfo) -> None:
         """Write how the session ended."""
-        self._write(dict({key: self._fields[key] for key in ("name", "node", "launcher")}, ended=ending))
+        record = self._record
+        self._write(session.EndedRecord(name=record.name, node=record.node, launcher=record.launcher, ended=ending))
 
-    def _write(self, fields: "dict[str, Any]") -> None:
+    def _write(self, record: "Record") -> None:
         """Write the file, whole or not at all."""
         os.makedirs(self._directory, 0o700, exist_ok=True)
         with open(os.open(self._path + ".new", os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
-            json.dump(fields, file)
+            json.dump(record, file, default=vars)
             file.flush()
             os.fsync(file.fileno())
         os.rename(self._path + ".new", self._path)
 
     def lost_launcher(self) -> None:
         """Note that the session continues without what it was started in."""
-        self._fields.update(launcher="detached", handle={})
+        self._record.launcher, self._record.handle = "detached", {}
 
-    def describe(self, server: "Server", has_token: bool = False) -> "dict[str, Any]":
-        """What agents, and with the token keepers, are told of the session."""
-        keys = ("name", "node", "launcher", "transport", "created", "environment", "asked")
-        described = {key: self._fields.get(key) for key in keys}
-        described.update((key, server.info.get(key)) for key in _SERVER_KEYS)
-        described.update(
-            state=server.state, stage=server.stage, pid=server.process.get("pid"), answers=server.answers,
-            names=_sessions_in(os.path.dirname(self._directory)),
+    def summary(self, server: "Server") -> "dict[str, Any]":
+        """The fields of a `SessionSummary`."""
+        record, info = self._record, server.info or session.ServerInfo()
+        return {
+            "state": server.state,
+            "pid": server.process.pid,
+            **{key: getattr(record, key) for key in ("node", "launcher", "transport", "environment")},
+            **{key: getattr(info, key) for key in ("app", "server", "directory")},
+        }
+
+    def describe(self, server: "Server") -> SessionInfo:
+        """What keepers are told of the session, with its token."""
+        info, names = server.info or session.ServerInfo(), _sessions_in(os.path.dirname(self._directory))
+        keys = ("home", "base_url", "keep_output", "which_kernels", "open_kernels")
+        return SessionInfo(
+            stage=server.stage, answers=server.answers, asked=self._record.asked, token=self.token, names=names,
+            error=server.ending, **self.summary(server), **{key: getattr(info, key) for key in keys},
         )  # fmt: skip
-        if server.ending:
-            described["error"] = server.ending
-        if has_token:
-            described["token"] = self.token
-        return described
 
 
 def _sessions_in(directory: str) -> "list[str]":

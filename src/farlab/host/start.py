@@ -10,10 +10,12 @@ from farlab.host import directories, processes
 from farlab.host.failure import Failure
 from farlab.host.launchers.known import LAUNCHERS
 from farlab.host.session_files import short
+from farlab.protocol.agent import Ensure, Need, Progress
+from farlab.protocol.spec import Spec
 
 MYPY = False
 if MYPY:
-    from typing import Any, Dict
+    from typing import Dict
 
     from farlab.host.loader import Link
     from farlab.host.session_files import Session
@@ -25,28 +27,30 @@ ROOM = 64 << 10
 """Bytes that must be free where the record and the log are."""
 
 
-def start(link: "Link", request: "Dict[str, Any]", session: "Session") -> None:
-    """Start the session's anchor, or one that adopts the server of a lost one. The session is locked."""
+def start(link: "Link", request: Ensure, session: "Session", bundle: bytes, umask: int) -> None:
+    """Start the session's anchor, or one that adopts the server of a lost one. The session is locked.
+
+    `bundle`: the anchor's program, deflated; empty where the laptop did not expect that it is needed.
+    """
     session.refuse_elsewhere()
     adopt = session.record if session.state == "orphan" else None
-    if request.get("existing") and not adopt:
+    if request.existing and not adopt:
         ended = session.ending
-        why = "has ended: " + ended["message"] if ended else "is not running"
-        raise Failure("no-session", "session `%s` %s" % (session.name, why), ended["detail"] if ended else "")
-    bundle = request["brought"]
+        why = "has ended: " + ended.message if ended else "is not running"
+        raise Failure("no-session", "session `%s` %s" % (session.name, why), ended.detail if ended else "")
     if not bundle:
-        link.say(need="bundle")
+        link.send(Need(need="bundle"))
         signal.alarm(BUNDLE_TIMEOUT)  # the laptop may be gone; who ends by that leaves a lock that is known to be stale
-        bundle = link.hear(BUNDLE_TIMEOUT / 4)["brought"]
+        bundle = link.receive(BUNDLE_TIMEOUT / 4)["brought"]
         signal.alarm(0)
-    link.say(progress="start", text="starting the session")
-    runtime = adopt["runtime"] if adopt else os.path.join(directories.runtime_base(), short(session.name))
+    link.send(Progress(progress="start", text="starting the session"))
+    runtime = adopt.runtime if adopt else os.path.join(directories.runtime_base(), short(session.name))
     if not adopt:
         session.sweep()
     try:
         prepare_files(session, runtime, bundle, bool(adopt))
-        spec = {"wish": request["wish"], "adopt": adopt, "umask": request["umask"], "timing": request.get("timing")}
-        spec.update(name=session.name, directory=session.directory, runtime=runtime, env=environment())
+        spec = Spec(name=session.name, directory=session.directory, runtime=runtime, env=environment(),
+                    wish=request.wish, timing=request.timing, adopt=adopt, umask=umask)  # fmt: skip
         spawn_anchor(spec)
         await_anchor(session, runtime)
     except BaseException:
@@ -69,14 +73,14 @@ def await_anchor(session: "Session", runtime: str) -> None:
         )
 
 
-def spawn_anchor(spec: "Dict[str, Any]") -> None:
+def spawn_anchor(spec: Spec) -> None:
     """Have the first launcher that can start the anchor; it is told which one."""
-    argv = [sys.executable, "-I", "-S", spec["runtime"] + "/farlab-anchor", "farlab.host.anchor", spec["runtime"]]
-    path = os.path.join(spec["runtime"], "spec.json")
+    argv = [sys.executable, "-I", "-S", spec.runtime + "/farlab-anchor", "farlab.host.anchor", spec.runtime]
+    path = os.path.join(spec.runtime, "spec.json")
     for launcher in (each for each in LAUNCHERS if each.is_available()):
-        spec.update(launcher=launcher.name, handle=launcher.handle_for(spec["name"]))
-        write(path, json.dumps(spec).encode())
-        if launcher.start(spec["handle"], argv) or not os.path.exists(path):  # the anchor has taken it
+        spec.launcher, spec.handle = launcher.name, launcher.handle_for(spec.name)
+        write(path, json.dumps(spec, default=vars).encode())
+        if launcher.start(spec.handle, argv) or not os.path.exists(path):  # the anchor has taken it
             return
 
 

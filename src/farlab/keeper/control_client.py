@@ -7,10 +7,10 @@ no cleaner can remove and which only one process can have.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import select
 import socket
+import struct
 import sys
 import time
 from contextlib import suppress
@@ -20,7 +20,8 @@ from typing import Any
 from .. import paths, saved
 from ..errors import KeeperSilent
 from ..model import Target
-from ..protocol import peer
+from ..protocol import json_lines, peer
+from ..protocol.records import InvalidMessage
 
 MAX_LINE = 8 << 20
 HAS_ABSTRACT_NAMES = sys.platform.startswith("linux")
@@ -87,7 +88,7 @@ class ControlClient:
             raise PermissionError(f"`{address}` is no private socket of ours")
         self._sock = socket.socket(socket.AF_UNIX)
         self._sock.settimeout(timeout)
-        self._buffer = b""
+        self._lines = json_lines.JsonLines(MAX_LINE)
         try:
             self._sock.connect(address if isinstance(address, bytes) else str(address))
             if not peer.is_same_user(self._sock):
@@ -100,12 +101,18 @@ class ControlClient:
     def send(self, **words: object) -> None:
         """Send one line. Does nothing where the keeper has gone: `receive` returns what it had sent, then None."""
         with suppress(OSError):
-            self._sock.sendall(json.dumps(words).encode() + b"\n")
+            self._sock.sendall(json_lines.encoded(words))
 
     def receive(self, timeout: float | None = None) -> Words | None:
         """The next message; None at the end, and for anything else. Raises TimeoutError after `timeout` seconds."""
         end = None if timeout is None else time.monotonic() + timeout
-        while b"\n" not in self._buffer:
+        while True:
+            try:
+                message = self._lines.next()
+            except InvalidMessage:
+                return None
+            if message is not None:
+                return message
             left = WAIT_SLICE if end is None else max(end - time.monotonic(), 0.0)
             if not select.select([self._sock], [], [], min(left, WAIT_SLICE))[0]:
                 if left <= 0:
@@ -115,20 +122,19 @@ class ControlClient:
                 data = self._sock.recv(1 << 16)
             except OSError:
                 return None
-            if not data or len(self._buffer) > MAX_LINE:
+            if not data:
                 return None
-            self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        try:
-            message = json.loads(line)
-        except (ValueError, RecursionError):
-            return None
-        return message if isinstance(message, dict) else None
+            self._lines.feed(data)
 
     @property
     def pid(self) -> int | None:
         """The process that listens there, where the system tells."""
-        return peer.pid_of(self._sock)
+        level, option = socket.SOL_SOCKET, getattr(socket, "SO_PEERCRED", -1)
+        if sys.platform == "darwin":
+            level, option = 0, 2  # SOL_LOCAL, LOCAL_PEERPID
+        with suppress(OSError):
+            return int(struct.unpack("i", self._sock.getsockopt(level, option, 4))[0]) or None
+        return None
 
     def close(self) -> None:
         self._sock.close()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from ..protocol import json_lines
 from ..protocol.peer import is_same_user
 
 Words = dict[str, Any]
@@ -29,11 +29,9 @@ class ControlConnection:
     async def receive(self) -> Words | None:
         """The next message; None at the end, and for anything else."""
         try:
-            line = await self._reader.readline()
-            message = json.loads(line) if line else None
-        except (OSError, ValueError, RecursionError):
+            return json_lines.decoded(await self._reader.readline())
+        except (OSError, ValueError):  # the line is too long, or an InvalidMessage
             return None
-        return message if isinstance(message, dict) else None
 
     def send(self, **words: object) -> None:
         """Send one line. Does nothing where the client has gone, and drops one that does not read what it is sent."""
@@ -42,7 +40,7 @@ class ControlConnection:
         if self._writer.transport.get_write_buffer_size() > MAX_UNSENT:
             self._writer.transport.abort()
         else:
-            self._writer.write(json.dumps(words).encode() + b"\n")
+            self._writer.write(json_lines.encoded(words))
 
     async def close(self) -> None:
         """Send what is left, then close. A client that does not read it in time loses it."""

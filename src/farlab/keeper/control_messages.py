@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import Usage
 from ..model import Question, QuestionKind
 from ..protocol import control
+from ..protocol.askpass import Ask
 from ..protocol.control import Answer, Unlocked
 from ..protocol.control import AskStatus as Status
 from ..protocol.control import Connect as Connect
@@ -16,7 +17,7 @@ from ..protocol.records import InvalidMessage
 __all__ = ["Answer", "Status", "Unlocked"]
 
 
-class Asked(control.Ask):
+class Asked(Ask):
     """`ssh` asks something, through askpass."""
 
     @property
@@ -25,7 +26,7 @@ class Asked(control.Ask):
         return question_of(self)
 
 
-def question_of(asked: control.Ask | control.Question) -> Question:
+def question_of(asked: Ask | control.Question) -> Question:
     """A question, for a user; what is of no known kind is hidden as it is typed."""
     is_known = asked.kind in list(QuestionKind)
     return Question(prompt=asked.prompt, kind=QuestionKind(asked.kind) if is_known else QuestionKind.SECRET)

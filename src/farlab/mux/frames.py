@@ -33,9 +33,9 @@ class ProtocolError(Exception):
     """The other end broke the protocol, or does not speak it. The link is of no further use."""
 
 
-def pack_text(value: "dict[str, object]") -> bytes:
+def pack_text(value: object) -> bytes:
     """The payload for a JSON object. Raises `ValueError` if that is too long."""
-    payload = json.dumps(value, separators=(",", ":")).encode()
+    payload = json.dumps(value, separators=(",", ":"), default=vars).encode()
     if len(payload) > MAX_TEXT:
         raise ValueError("text of %d bytes" % len(payload))
     return payload

@@ -175,7 +175,7 @@ class Mux(object):
         if stream.open_sent:
             self._queue.queue_control(frames.RESET, stream_id)
 
-    def send_message(self, value: "dict[str, object]") -> None:
+    def send_message(self, value: object) -> None:
         """Send one small JSON object to the other end, before any data. It is queued while there is no link."""
         self._queue.queue_control(frames.MESSAGE, 0, frames.pack_text(value))
 

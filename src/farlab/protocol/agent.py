@@ -6,7 +6,6 @@ What an agent can be asked for besides a mux is in `commands`.
 
 from farlab.protocol.records import Boolean, Integer, Nested, Opaque, Record, Required, Text
 from farlab.protocol.session import ErrorInfo, Name
-from farlab.protocol.timing import Timing
 
 
 class Ensure(Record):
@@ -15,11 +14,10 @@ class Ensure(Record):
     op = Text(20)
     name = Required(Name)
     wish = Opaque()
-    """What it shall be (`options.Options`): the anchor's to read."""
+    """What it shall be (`options.Options`): the anchor's to read, as is `timing`."""
+    timing = Opaque()
     existing = Boolean()
     """It must be there already."""
-    timing = Nested(Timing, lenient=True)
-    """For an anchor that is started."""
     early = Text(1 << 20)
     """Base64 of what the laptop has to say first on the mux."""
 

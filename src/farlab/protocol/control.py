@@ -1,17 +1,17 @@
-"""What is said to a keeper: by whoever starts it, on its standard input, and on its control socket by commands and by
-`ssh`, through askpass. Pure; Python 3.6.
+"""What is said to a keeper: by whoever starts it, on its standard input, and on its control socket by commands; by
+`ssh` in `askpass`. Pure; Python 3.6.
 
 An answer is of the kind whose key it has. Whoever may speak there is this very user, and may still be a script, or a
 farlab of another version.
 """
 
+from farlab.protocol.askpass import MOST_PROMPT
 from farlab.protocol.listing import KernelInfo
 from farlab.protocol.options import Options
 from farlab.protocol.records import Boolean, Each, Integer, Nested, Number, Optional, Path, Record, Required, Text
 from farlab.protocol.session import MOST_LISTED, MOST_PID, Name
 
 _Host = Path()
-_MOST_PROMPT = 1 << 16
 _Port = Integer(1, 65535)
 _Count = Integer(0, 1 << 62)
 _Seconds = Number(0, 1e12)
@@ -69,20 +69,11 @@ class Bare(Record):
     op = Text(20)
 
 
-class Ask(Record):
-    """`ssh` asks something, through askpass."""
-
-    op = Text(20)
-    prompt = Text(_MOST_PROMPT, cut=True)
-    kind = Text(20, default="secret")
-    """A `model.QuestionKind`."""
-
-
 class Answer(Record):
     """The user's answer to the question of that number; None declines."""
 
     id = _Count
-    answer = Optional(Text(_MOST_PROMPT))
+    answer = Optional(Text(MOST_PROMPT))
 
 
 # answers ------------------------------------------------------------------------------------------------
@@ -120,7 +111,7 @@ class Question(Record):
     """A question of `ssh`, with the number that belongs into the answer."""
 
     id = _Count
-    prompt = Text(_MOST_PROMPT, cut=True)
+    prompt = Text(MOST_PROMPT, cut=True)
     kind = Text(20, default="secret")
 
 
@@ -238,10 +229,3 @@ class Disconnected(Record):
     port = Optional(_Port)
     running = Optional(Boolean())
     """Whether the session goes on, as far as it was seen from here."""
-
-
-class Asked(Record):
-    """To askpass: the answer, or that there is none."""
-
-    answer = Optional(Text(_MOST_PROMPT))
-    cancel = Boolean()

@@ -1,10 +1,14 @@
-"""Who is at the other end of a Unix socket, where the system tells: SO_PEERCRED of unix(7), LOCAL_PEERPID of macOS.
-Python 3.6."""
+"""The other end of a Unix socket: whose it is, where the system tells, and what it says. Python 3.6."""
 
 import os
 import socket
 import struct
-import sys
+
+from farlab.protocol.json_lines import JsonLines
+
+MYPY = False
+if MYPY:
+    from typing import Any
 
 
 def is_same_user(sock: "socket.socket") -> bool:
@@ -15,12 +19,13 @@ def is_same_user(sock: "socket.socket") -> bool:
     return user == os.getuid()
 
 
-def pid_of(sock: "socket.socket") -> "int | None":
-    """The process that listens there; None where nobody can tell."""
-    level, option = socket.SOL_SOCKET, getattr(socket, "SO_PEERCRED", -1)
-    if sys.platform == "darwin":
-        level, option = 0, 2  # SOL_LOCAL, LOCAL_PEERPID
-    try:
-        return struct.unpack("i", sock.getsockopt(level, option, 4))[0] or None
-    except OSError:
-        return None
+def receive(sock: "socket.socket", lines: JsonLines) -> "dict[str, Any]":
+    """The next message of a blocking socket. Raises InvalidMessage, OSError where none comes any more."""
+    while True:
+        message = lines.next()
+        if message is not None:
+            return message
+        data = sock.recv(1 << 16)
+        if not data:
+            raise OSError("it closed the connection")
+        lines.feed(data)

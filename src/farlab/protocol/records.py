@@ -140,6 +140,17 @@ def Each(field: "T", most: int, lenient: bool = False) -> "tuple[T, ...]":
     return _field(read, ())
 
 
+def Texts(most: int) -> "dict[str, str]":
+    """An object of at most `most` keys, each a text."""
+
+    def read(value: "Any") -> "dict[str, str]":
+        if isinstance(value, dict) and len(value) <= most and all(isinstance(each, str) for each in value.values()):
+            return value
+        raise InvalidMessage("no object of at most %d texts" % most)
+
+    return _field(read, {})
+
+
 def Opaque() -> "Any":
     """What is passed on to somebody else as it came."""
     return _field(lambda value: value, None)

@@ -1,7 +1,19 @@
 """What is said of a session in more than one place: its processes, its kernels, how it is and why it is no more.
 Pure; Python 3.6."""
 
-from farlab.protocol.records import Boolean, Each, Integer, Nested, Optional, Path, Record, Required, Text, VisibleAscii
+from farlab.protocol.records import (
+    Boolean,
+    Each,
+    Integer,
+    Nested,
+    Optional,
+    Path,
+    Record,
+    Required,
+    Text,
+    Texts,
+    VisibleAscii,
+)
 
 MOST_LISTED = 1000
 """Sessions, servers or kernels in one list; what is beyond is left out."""
@@ -64,6 +76,8 @@ class SessionRecord(Record):
     told = Nested(ServerInfo, lenient=True)
     token = VisibleAscii(1024)
     launcher = Text(40)
+    handle = Optional(Texts(20))
+    """By which the launcher finds again what it has started; an older farlab's record has none."""
     transport = Text(40)
     environment = Path()
     asked = Path()

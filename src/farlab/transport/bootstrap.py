@@ -13,18 +13,31 @@ import re
 import zlib
 
 LAUNCHERS = tuple(f"host.launchers.{name}" for name in ("base", "detached", "tmux", "known"))
-_BASE = ("protocol.peer", "host.failure", "host.directories", "host.processes", "host.system")
-AGENT = (*_BASE, "host.session_files", *LAUNCHERS, "host.commands", "host.start", "host.agent")
+_BOTH = (
+    *(
+        "protocol.records",
+        "protocol.json_lines",
+        "protocol.peer",
+        "protocol.session",
+        "protocol.anchor",
+        "protocol.spec",
+    ),
+    *("host.failure", "host.directories", "host.processes", *LAUNCHERS),
+)
+AGENT = (*_BOTH, "protocol.agent", "host.session_files", "host.lock", "host.agent")
+ENSURE = ("host.start", "host.ensure")
+COMMANDS = ("protocol.commands", "protocol.listing", "host.kill", "host.commands")
 LOADER = ("host.loader",)
 ANCHOR = (
-    *("mux.frames", "mux.codec", "mux.streams", "mux.link_end", "mux.mux", "mux.pipes", "mux.driver"),
-    *(*_BASE, "protocol.records", "protocol.timing", "protocol.session", "protocol.listing", "protocol.jupyter"),
-    *("protocol.http_response", "host.reactor", "host.http", "host.shell_command", "host.server_process"),
+    *_BOTH,
+    *("protocol.timing", "protocol.listing", "protocol.jupyter", "protocol.http_response", "protocol.options"),
+    *("protocol.launcher", "protocol.mux_messages", "mux.frames", "mux.codec", "mux.streams", "mux.link_end"),
+    *("mux.mux", "mux.pipes", "mux.driver", "host.reactor", "host.http", "host.shell_command", "host.server_process"),
     *("host.server_log", "host.server_health", "host.server_launch", "host.socket_guard", "host.server"),
     *("host.server_connector", "host.session_record", "host.client", "host.pending_link", "host.clients"),
-    *("host.control", "host.requests", *LAUNCHERS, "host.launchers.tmux_pane", "host.anchor", "host.anchor_client"),
-    *("host.environments", "host.login_shell", "host.run_jupyter", "host.jupyter_overrides"),
-    *("host.output_limit", "host.kernels", "host.kernel_start", "host.keep_output"),
+    *("host.control", "host.requests", "host.launchers.tmux_pane", "host.anchor", "host.anchor_client"),
+    *("host.environments", "host.login_shell", "host.run_jupyter", "host.jupyter_overrides", "host.output_limit"),
+    *("host.kernels", "host.kernel_start", "host.keep_output", "host.kill"),
 )
 NO_PYTHON, OLD_PYTHON = 90, 91
 """Exit statuses of the bootstrap where the host has no Python, or none from 3.6 on."""
@@ -60,9 +73,11 @@ def command(nonce: str) -> str:
     return "exec sh -c '" + _SHELL.format(**words, nonce=nonce, code=code) + "'"
 
 
-def agent() -> bytes:
-    """The agent, deflated: it comes with a link's first request."""
-    return _deflated(AGENT, "from farlab.host.agent import main\nmain(link, request)\n")
+def agent(op: str) -> bytes:
+    """The agent, deflated: it comes with a link's first request, and has what that request needs."""
+    name, modules = ("ensure", ENSURE) if op == "ensure" else ("commands", COMMANDS)
+    main = f"from farlab.host.agent import main\nfrom farlab.host.{name} import run\nmain(run, link, request)\n"
+    return _deflated((*AGENT, *modules), main)
 
 
 def bundle() -> bytes:
@@ -97,7 +112,7 @@ def source_of(module: str) -> str:
     for line in text.splitlines():
         bare = line.strip()
         is_for_types = bare == "if MYPY:" or (is_for_types and line[:1] in ("", " "))
-        if is_for_types:
+        if is_for_types or bare == "MYPY = False":
             continue
         if in_docstring:
             in_docstring = not bare.endswith('"""')

@@ -51,7 +51,7 @@ class Link:
 
     async def request(self, message: Record, attached: bytes = b"") -> None:
         """Send one request, and bytes that go with it; with the first one the agent that is to answer it."""
-        program = b"" if self._serial else bootstrap.agent()
+        program = b"" if self._serial else bootstrap.agent(str(vars(message).get("op")))
         self._serial += 1
         line = json_lines.encoded({**vars(message), "serial": self._serial, "agent": len(program)})
         body = line + program + attached

@@ -4,8 +4,8 @@
     ssh <── stdout: the answer ─── farlab-askpass <── one JSON line: {"answer": "…"} or {"cancel": true} ──
 
 Rules: it waits for as long as the person needs; it ends when `ssh` does; exit status 0 is an answer, 1 is none; it
-tells nothing to a socket that is not ours. It must start fast and run as a bare file (`python -I -S askpass.py`), so
-it imports little, from the standard library alone.
+tells nothing to a socket that is not ours. It must start fast, and without site-packages, so it
+imports little but the standard library.
 
 Sources: ssh(1), ENVIRONMENT (`SSH_ASKPASS`; `SSH_ASKPASS_REQUIRE` since 8.4); readpass.c of OpenSSH 9.2 (the first
 line counts, 1023 bytes at most; `SSH_ASKPASS_PROMPT` is `confirm`, `none` or absent).
@@ -14,7 +14,6 @@ line counts, 1023 bytes at most; `SSH_ASKPASS_PROMPT` is `confirm`, `none` or ab
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -22,6 +21,9 @@ import socket
 import stat
 import sys
 from collections.abc import Mapping
+
+from ...protocol import json_lines, peer
+from ...protocol.askpass import Ask, Asked
 
 SOCKET = "FARLAB_ASKPASS_SOCKET"
 """Path of the private Unix socket where the one who knows a person listens."""
@@ -87,7 +89,9 @@ def write_program(directory: str) -> str:
     A shell script, not a Python one: a `#!` line ends after 127 or 255 bytes and cannot be quoted.
     Raises OSError where that is impossible, PermissionError where the file system runs no programs (`noexec`).
     """
-    words = (sys.executable, "-I", "-S", os.path.abspath(__file__))
+    home = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+    code = f"import sys; sys.path.append({home!r}); from {__name__} import main; sys.exit(main())"
+    words = (sys.executable, "-I", "-S", "-c", code)
     script = b"#!/bin/sh\nexec " + b" ".join(_quoted(word) for word in words) + b' "$@"\n'
     path = os.path.join(os.path.abspath(directory), _PROGRAM)
     unfinished = f"{path}.{os.getpid()}"
@@ -110,7 +114,7 @@ def main() -> int:
     kind = classify(prompt, hint)
     if kind == NOTICE:
         signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))  # how ssh says that the key was touched
-    question = {"op": "ask", "prompt": prompt, "kind": kind}
+    question = Ask(op="ask", prompt=prompt, kind=kind)
     try:
         answer = _ask(os.environ.get(SOCKET, ""), question)
     except (OSError, ValueError) as error:
@@ -121,14 +125,12 @@ def main() -> int:
     return _print(answer)
 
 
-def _ask(path: str, question: dict[str, str]) -> str | None:
+def _ask(path: str, question: Ask) -> str | None:
     """The answer, or None where the person declined or nobody is left to ask."""
     with contextlib.closing(_connect(path)) as connection:
-        connection.sendall(json.dumps(question).encode("ascii") + b"\n")
-        line = _line(connection)
-    reply = json.loads(line) if line else None
-    answer = reply.get("answer") if isinstance(reply, dict) else None
-    return answer if isinstance(answer, str) else None
+        connection.sendall(json_lines.encoded(question))
+        reply = _receive(connection)
+    return Asked.read(reply).answer if reply else None
 
 
 def _connect(path: str) -> socket.socket:
@@ -139,7 +141,7 @@ def _connect(path: str) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.connect(path)
-        if _peer_user(connection) not in (None, os.geteuid()):
+        if not peer.is_same_user(connection):
             raise PermissionError(f"another user listens on `{path}`")
     except OSError:
         connection.close()
@@ -147,30 +149,20 @@ def _connect(path: str) -> socket.socket:
     return connection
 
 
-def _peer_user(connection: socket.socket) -> int | None:
-    """Who listens there: `struct ucred` is three ints, pid, uid, gid (unix(7)). None where the system has no such."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return None
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    return int.from_bytes(credentials[4:8], sys.byteorder)
-
-
-def _line(connection: socket.socket) -> bytes:
-    """The first line that comes, however late; empty where none will: the other side or `ssh` has gone."""
-    parent = os.getppid()
+def _receive(connection: socket.socket) -> dict[str, object] | None:
+    """The reply, however late it comes; None where none will: the other side or `ssh` has gone."""
+    parent, lines = os.getppid(), json_lines.JsonLines(_LONGEST_REPLY)
     poll = select.poll()
     poll.register(connection, select.POLLIN)
-    received = b""
-    while b"\n" not in received:
-        if not poll.poll(1000):
-            if os.getppid() != parent:
-                return b""
-            continue
-        chunk = connection.recv(4096)
-        received += chunk
-        if not chunk or len(received) > _LONGEST_REPLY:
-            return b""
-    return received.partition(b"\n")[0]
+    while (message := lines.next()) is None:
+        if poll.poll(1000):
+            data = connection.recv(4096)
+            if not data:
+                return None
+            lines.feed(data)
+        elif os.getppid() != parent:
+            return None
+    return message
 
 
 def _print(answer: str) -> int:
@@ -186,7 +178,3 @@ def _print(answer: str) -> int:
 def _quoted(word: str) -> bytes:
     """One word for `sh`, whatever is in it."""
     return b"'" + os.fsencode(word).replace(b"'", b"'\\''") + b"'"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
