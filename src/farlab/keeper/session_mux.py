@@ -44,8 +44,9 @@ class SessionMux:
 
     def _begin(self) -> None:
         self._mux = Mux(secrets.token_hex(16), True, self.limits.laptop)
-        self._driver = MuxDriver(asyncio.get_running_loop(), self._mux, self._on_event, self._lost)
-        self._driver.on_turn = self._on_next_request
+        self._driver = MuxDriver(
+            asyncio.get_running_loop(), self._mux, self._on_event, self._lost, self._on_next_request
+        )
 
     def _lost(self, reason: str) -> None:
         link, self._link = self._link, None
@@ -73,12 +74,12 @@ class SessionMux:
     def carry(self, link: Link, token: int) -> Link | None:
         """That link carries the mux from here on. Returns the one before."""
         old, self._link = self._link, link
-        self._driver.carry(token, *link.release())
+        self._driver.attach_link(token, *link.release())
         return old
 
     def drop(self) -> Link | None:
         """No link carries it any more. Returns the one that did."""
-        self._driver.drop()
+        self._driver.drop_link()
         link, self._link = self._link, None
         return link
 
@@ -98,18 +99,18 @@ class SessionMux:
         """Other limits hold at once, while a link stands too."""
         if limits != self.limits:
             self.limits, self._mux.limit = limits, limits.laptop
-            if self._mux.life:  # else it is told with the first message
-                self._mux.message(limits.message())
+            if self._mux.epoch:  # else it is told with the first message
+                self._mux.send_message(limits.message())
             self._driver.pump()
 
     def send(self, message: dict[str, object]) -> None:
         """Send the anchor a message."""
-        self._mux.message(message)
+        self._mux.send_message(message)
         self._driver.pump()
 
     def ping(self, mark: bytes) -> None:
         """Ask the other end for a sign of life."""
-        self._mux.ping(mark)
+        self._mux.send_ping(mark)
         self._driver.pump()
 
     def open_stream(self, sock: socket.socket, head: bytes) -> int:
@@ -118,7 +119,7 @@ class SessionMux:
         `ValueError` where there are too many.
         """
         stream = self._mux.open("", head)
-        self._driver.join(stream, sock)
+        self._driver.connect_socket(stream, sock)
         self._driver.pump()
         return stream
 
@@ -128,7 +129,7 @@ class SessionMux:
 
     def take_back(self, stream: int) -> socket.socket | None:
         """Give a connection back that has not been answered; its stream ends."""
-        taken = self._driver.take_back(stream)
+        taken = self._driver.detach_socket(stream)
         return taken if isinstance(taken, socket.socket) else None
 
     # what is known ---------------------------------------------------------------------------------------
@@ -141,23 +142,23 @@ class SessionMux:
     @property
     def bytes_heard(self) -> int:
         """Bytes that have come from the other end, over all links."""
-        return self._driver.heard
+        return self._driver.traffic.frame_bytes
 
     @property
     def is_backlogged(self) -> bool:
         """Whether so much is on its way to the host that an answer may have to wait behind it."""
-        return self._mux.held > BACKLOG_THRESHOLD
+        return self._mux.buffered > BACKLOG_THRESHOLD
 
     def facts(self, state: State, remote: RemoteBuffer) -> dict[str, Any]:
         """What `SessionStatus` says of the mux and the buffers at both ends, by its names."""
         return {
             "streams": len(self._mux.streams),
-            "bytes_in": self._driver.bytes_in,
-            "bytes_out": self._driver.bytes_out,
-            "bytes_held": self._mux.held,
+            "bytes_in": self._driver.traffic.bytes_in,
+            "bytes_out": self._driver.traffic.bytes_out,
+            "bytes_held": self._mux.buffered,
             "bytes_limit": self.limits.laptop,
             # a socket that waits while all is well waits for a network that is slower than it: nothing to tell
-            "full_since": None if state is State.UP else self._driver.waits_since,
+            "full_since": None if state is State.UP else self._driver.blocked_since,
             "host_bytes_limit": remote.limit,
             "host_full_since": remote.full_since,
             "host_full_seconds": remote.full_seconds,
