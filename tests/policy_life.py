@@ -81,8 +81,9 @@ def refused(*, has_master: bool = False) -> ev.AttemptFailed:
 FAILED, LATE = ev.AttemptFailed(error=UNREACHABLE), ev.HostAnswered(sent=math.inf, was_away=True)
 
 
-def kinds(orders: list[ev.Action], *kinds: type) -> list[Any]:
-    return [order for order in orders if isinstance(order, kinds)]
+def kinds(orders: list[ev.Action], *kinds: type | ev.Order) -> list[Any]:
+    """Those of these classes, and those orders themselves."""
+    return [order for order in orders if order in kinds or type(order) in kinds]
 
 
 def logged(orders: list[ev.Action]) -> list[str]:

@@ -35,7 +35,7 @@ def life() -> Life:
     life = Life()
     life(user(), JOINED)
     life.hears()
-    life(GREETED, ev.SessionUp(), ev.ServerAnswered(), ev.EndpointsFound(endpoints=DOOR, source="10.0.0.2"))
+    life(GREETED, ev.Signal.SESSION_UP, ev.Signal.SERVER_ANSWERED, ev.EndpointsFound(endpoints=DOOR, source="10.0.0.2"))
     life.goes_on(10)
     assert life.state.state is State.UP
     life.orders.clear()
@@ -51,17 +51,17 @@ def test_a_user_who_connects_is_served_at_once_without_a_timeout(may_ask: bool) 
 
 
 def test_up_is_what_has_answered_and_has_said_so() -> None:
-    for said in ((ev.SessionUp(), ev.ServerAnswered()), (ev.ServerAnswered(), ev.SessionUp())):
+    for said in ((ev.Signal.SESSION_UP, ev.Signal.SERVER_ANSWERED), (ev.Signal.SERVER_ANSWERED, ev.Signal.SESSION_UP)):
         life = Life()
         life(user(), JOINED, GREETED, said[0])
         assert (life.state.state, life.state.was_up) == (State.STARTING, False)
-        assert kinds(life(said[1]), ev.SessionReached, ev.ResolveEndpoints)
+        assert kinds(life(said[1]), ev.Order.SESSION_REACHED, ev.Order.RESOLVE_ENDPOINTS)
         assert (life.state.state, life.state.was_up) == (State.UP, True)
 
 
 def test_a_server_that_is_up_and_never_answers_is_given_up_after_ten_seconds() -> None:
     life = Life()
-    life(user(), JOINED, GREETED, ev.SessionUp())
+    life(user(), JOINED, GREETED, ev.Signal.SESSION_UP)
     life.goes_on(9)
     assert life.state.state is State.STARTING
     life.goes_on(3)
@@ -75,7 +75,7 @@ def test_whatever_is_wrong_with_a_first_attempt_needs_the_user(error: FarlabErro
     life(user())
     orders = life(ev.AttemptFailed(error=error))
     assert (life.state.state, life.state.reason, life.state.failed_attempts) == (State.BLOCKED, error, 1)
-    assert bool(kinds(orders, ev.WatchKeys)) is (error is REFUSED)
+    assert bool(kinds(orders, ev.Order.WATCH_KEYS)) is (error is REFUSED)
     assert not kinds(life.passes(600), ev.Connect)
 
 
@@ -109,7 +109,7 @@ def test_after_a_link_that_lasted_the_next_is_made_at_once_the_way_that_it_went(
     life.at += 3
     assert logged(life(JOINED, GREETED)) == ["reconnected (nothing lost) after 3 s"]
     assert (life.state.state, life.state.outages.count, life.state.outages.longest) == (State.STARTING, 1, 3.0)
-    life(ev.SessionUp())
+    life(ev.Signal.SESSION_UP)
     assert life.state.state is State.UP
 
 
@@ -132,15 +132,15 @@ def test_links_that_end_at_once_are_made_ever_more_slowly(life: Life) -> None:
         life(ENDED)
         life.passes(60, until=lambda: life.state.attempts.current is not None)
         waited.append(life.at - began)
-        life(JOINED, GREETED, ev.SessionUp())
+        life(JOINED, GREETED, ev.Signal.SESSION_UP)
     assert waited == pytest.approx([0, 1, 2, 4, 8])
 
 
 def test_two_protocol_errors_in_a_row_begin_another_mux(life: Life) -> None:
     broken = ev.LinkEnded(reason="protocol: no such frame", is_protocol_error=True)
-    assert not kinds(life(broken), ev.ReplaceMux)
+    assert not kinds(life(broken), ev.Order.REPLACE_MUX)
     life(JOINED)
-    assert kinds(life(broken), ev.ReplaceMux)
+    assert kinds(life(broken), ev.Order.REPLACE_MUX)
 
 
 @pytest.mark.parametrize("code", ["no-python", "unreachable"])
@@ -155,7 +155,7 @@ def test_a_session_that_is_not_there_any_more_has_ended(life: Life) -> None:
     life(ENDED)
     orders = life(ev.AttemptFailed(error=NoSession("gone")))
     assert life.state.state is State.ENDED
-    assert kinds(orders, ev.SessionGone)
+    assert kinds(orders, ev.Order.SESSION_GONE)
     assert not kinds(life.passes(600), ev.Connect)
     assert connect(life(user()))
 
@@ -168,11 +168,11 @@ def test_a_refused_login_waits_for_the_user_or_for_other_keys(error: FarlabError
     life(ENDED)
     orders = life(ev.AttemptFailed(error=error))
     assert life.state.state is State.BLOCKED
-    assert kinds(orders, ev.WatchKeys)
+    assert kinds(orders, ev.Order.WATCH_KEYS)
     changed = ev.NetworkChanged(source="10.9.9.9")
-    assert not kinds([*life(changed, LATE, ev.UserLeft()), *life.passes(3600)], ev.Connect)
-    found = life(ev.KeysChanged())
-    assert kinds(found, ev.StopWatchingKeys)
+    assert not kinds([*life(changed, LATE, ev.Signal.USER_LEFT), *life.passes(3600)], ev.Connect)
+    found = life(ev.Signal.KEYS_CHANGED)
+    assert kinds(found, ev.Order.STOP_WATCHING_KEYS)
     assert connect(found).bypass_master is False
     assert life.state.state is State.DOWN
     life(ev.AttemptFailed(error=error))
@@ -195,17 +195,19 @@ def test_past_the_master_refused_means_by_way_of_the_master_and_not_past_it_agai
 def test_a_user_who_can_answer_takes_the_place_of_an_attempt_that_cannot_ask(life: Life) -> None:
     life(ENDED)
     orders = life(user(may_ask=True))
-    assert kinds(orders, ev.CancelAttempt, ev.Connect) == [ev.CancelAttempt()]
-    assert connect(life(ev.AttemptCancelled())) == ev.Connect(may_ask=True, bypass_master=False, timeout=None)
-    assert kinds(life(ev.UserLeft()), ev.CancelAttempt)
-    assert connect(life(ev.AttemptCancelled())).may_ask is False
+    assert kinds(orders, ev.Order.CANCEL_ATTEMPT, ev.Connect) == [ev.Order.CANCEL_ATTEMPT]
+    assert connect(life(ev.Signal.ATTEMPT_CANCELLED)) == ev.Connect(may_ask=True, bypass_master=False, timeout=None)
+    assert kinds(life(ev.Signal.USER_LEFT), ev.Order.CANCEL_ATTEMPT)
+    assert connect(life(ev.Signal.ATTEMPT_CANCELLED)).may_ask is False
 
 
 def test_a_question_that_is_not_answered_is_not_put_again(life: Life) -> None:
-    life(ENDED, user(may_ask=True), ev.AttemptCancelled(), ev.Prompted(is_open=True))
+    life(ENDED, user(may_ask=True), ev.Signal.ATTEMPT_CANCELLED, ev.Prompted(is_open=True))
     assert life.state.state is State.ASKING
-    assert kinds(life(ev.UserDeclined(), ev.UserLeft()), ev.CancelAttempt) == [ev.CancelAttempt()]
-    life(ev.Prompted(is_open=False), ev.AttemptCancelled())
+    assert kinds(life(ev.Signal.USER_DECLINED, ev.Signal.USER_LEFT), ev.Order.CANCEL_ATTEMPT) == [
+        ev.Order.CANCEL_ATTEMPT
+    ]
+    life(ev.Prompted(is_open=False), ev.Signal.ATTEMPT_CANCELLED)
     assert isinstance(life.state.reason, Interrupted)
     assert life.state.state is State.BLOCKED
 
@@ -280,8 +282,8 @@ def test_the_first_answer_after_a_lost_probe_ends_the_attempt_that_waits_and_one
     life(ENDED)
     assert kinds(life.passes(2), ev.Probe)
     life.at += 1
-    assert kinds(life(ev.HostAnswered(sent=life.at, was_away=True)), ev.CancelAttempt)
-    assert connect(life(ev.AttemptCancelled()))
+    assert kinds(life(ev.HostAnswered(sent=life.at, was_away=True)), ev.Order.CANCEL_ATTEMPT)
+    assert connect(life(ev.Signal.ATTEMPT_CANCELLED))
     life(FAILED)
     assert not kinds(life.passes(0.5), ev.Connect)
 
@@ -289,7 +291,7 @@ def test_the_first_answer_after_a_lost_probe_ends_the_attempt_that_waits_and_one
 def test_a_probe_that_was_answered_before_the_attempt_began_does_not_end_it(life: Life) -> None:
     life(ENDED)
     life.passes(2)
-    assert not kinds(life(ev.HostAnswered(sent=life.at - 10, was_away=True)), ev.CancelAttempt)
+    assert not kinds(life(ev.HostAnswered(sent=life.at - 10, was_away=True)), ev.Order.CANCEL_ATTEMPT)
 
 
 @pytest.mark.parametrize("why", ["slept", "network"])
@@ -300,7 +302,7 @@ def test_a_changed_network_is_believed_within_a_second(why: str, life: Life) -> 
     else:
         life(ev.NetworkChanged(source="10.9.9.9"))
     life.passes(0.2)
-    assert kinds(life.orders, ev.Probe, ev.SendPing)
+    assert kinds(life.orders, ev.Probe, ev.Order.SEND_PING)
     life(ev.HostAnswered(sent=life.at, was_away=False))
     silent(life)
     assert life.at - began < 1
@@ -321,7 +323,7 @@ def test_in_a_dead_network_the_host_is_looked_up_each_three_seconds(life: Life) 
     looked_up = 0
     for _ in range(300):
         orders = life.passes(0.1)
-        if kinds(orders, ev.ResolveEndpoints):
+        if kinds(orders, ev.Order.RESOLVE_ENDPOINTS):
             looked_up += 1
             life(ev.EndpointsFound(endpoints=()))
     assert 8 <= looked_up <= 10

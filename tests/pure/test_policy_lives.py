@@ -50,7 +50,7 @@ class Lives(RuleBasedStateMachine):
         self.do(user())
         if was_up:
             self.joined(is_greeted=True)
-            self.do(ev.ServerAnswered())
+            self.do(ev.Signal.SERVER_ANSWERED)
 
     def do(self, *events: ev.Event) -> None:
         for event in events:
@@ -58,7 +58,7 @@ class Lives(RuleBasedStateMachine):
             for order in self.life(event):
                 self.perform(order)
             if before.state is State.BLOCKED is not self.life.state.state:
-                assert isinstance(event, ev.UserConnects | ev.KeysChanged), event
+                assert isinstance(event, ev.UserConnects) or event is ev.Signal.KEYS_CHANGED, event
 
     def perform(self, order: ev.Action) -> None:
         if isinstance(order, ev.Connect):
@@ -69,11 +69,11 @@ class Lives(RuleBasedStateMachine):
             assert order.may_ask is (order.timeout is None) or not self.life.state.was_up
             self.budget.spend(self.life.at)
             self.under_way, self.is_cancelled = order, False
-        elif isinstance(order, ev.CancelAttempt):
+        elif order is ev.Order.CANCEL_ATTEMPT:
             assert self.under_way is not None, "there is none to be cancelled"
             assert not self.is_cancelled, "it was cancelled already"
             self.is_cancelled = True
-        elif isinstance(order, ev.EndLink):
+        elif order is ev.Order.END_LINK:
             self.is_linked = False
 
     def take(self) -> ev.Connect:
@@ -116,7 +116,7 @@ class Lives(RuleBasedStateMachine):
             self.budget.failed(self.life.at)
         else:
             self.budget.waits(self.life.at)
-        self.do(ev.AttemptCancelled())
+        self.do(ev.Signal.ATTEMPT_CANCELLED)
         if attempts.is_wanted and not was_declined:
             assert self.under_way or self.life.state.attempts.due is not None, "another follows"
         if not attempts.is_wanted:
@@ -136,12 +136,17 @@ class Lives(RuleBasedStateMachine):
     def greeted(self) -> None:
         self.life.hears()
         self.budget.failures = self.budget.short_lived
-        self.do(ev.LinkGreeted(is_resumed=True), ev.SessionUp())
+        self.do(ev.LinkGreeted(is_resumed=True), ev.Signal.SESSION_UP)
 
     @precondition(lambda self: self.is_linked)
     @rule(
         event=st.sampled_from(
-            (ev.SessionStarting(), ev.SessionUp(), ev.ServerAnswered(), ev.PingAnswered(round_trip=0.1))
+            (
+                ev.Signal.SESSION_STARTING,
+                ev.Signal.SESSION_UP,
+                ev.Signal.SERVER_ANSWERED,
+                ev.PingAnswered(round_trip=0.1),
+            )
         )
     )
     def said(self, event: ev.Event) -> None:
@@ -206,7 +211,7 @@ class Lives(RuleBasedStateMachine):
     def keys_change(self) -> None:
         if self.life.state.state is State.BLOCKED:
             self.was_refused, self.budget.is_hurried, self.budget.failures = False, True, 0
-        self.do(ev.KeysChanged())
+        self.do(ev.Signal.KEYS_CHANGED)
 
     # what happens: users
 
@@ -220,7 +225,7 @@ class Lives(RuleBasedStateMachine):
     def user_answers_nothing(self, is_declined: bool, is_open: bool) -> None:
         self.do(ev.Prompted(is_open=is_open))
         self.user_is_there &= is_declined
-        self.do(ev.UserDeclined() if is_declined else ev.UserLeft())
+        self.do(ev.Signal.USER_DECLINED if is_declined else ev.Signal.USER_LEFT)
 
     # what always holds
 
@@ -240,11 +245,11 @@ class Lives(RuleBasedStateMachine):
         other.state, other.at, other.bytes_in = self.life.state, self.life.at, self.life.bytes_in
         current = other.state.attempts.current
         if current and current.is_cancelled:
-            other(ev.AttemptCancelled())
+            other(ev.Signal.ATTEMPT_CANCELLED)
         other.passes(TIMING.backoff[-1] + 1, until=lambda: other.state.attempts.current is not None)
         assert other.state.link or other.state.attempts.current or (current and current.is_declined), "nobody tries"
         other.hears()
-        other(JOINED, GREETED, ev.SessionUp())
+        other(JOINED, GREETED, ev.Signal.SESSION_UP)
         assert other.state.state in (State.UP, State.STARTING) or (current and current.is_declined)
 
 

@@ -11,7 +11,7 @@ from ..errors import FarlabError, LinkLost
 from ..transport.base import Transport
 from ..transport.link import Link
 from ..transport.process import LinkProcess, LinkSpec, dial
-from .events import AttemptCancelled, AttemptFailed, Connect
+from .events import AttemptFailed, Connect, Signal
 
 _SLOW = "the host or your home directory there may be overloaded: `{ssh HOST 'uptime; time ls ~'}` shows which"
 _BUG = "this is a bug; `{farlab logs HOST --keeper}` has more"
@@ -30,7 +30,7 @@ class Connector:
         dialed: LinkProcess | None,
         *,
         handshake: Callable[[Link], Awaitable[None]],
-        on_failure: Callable[[AttemptFailed | AttemptCancelled], None],
+        on_failure: Callable[[AttemptFailed | Signal], None],
     ) -> None:
         self._transport, self._ask_socket, self._dialed = transport, ask_socket, dialed
         self._handshake, self._on_failure = handshake, on_failure
@@ -73,7 +73,7 @@ class Connector:
             return  # closed
         self._task = None
         if task.cancelled():
-            self._on_failure(AttemptCancelled())
+            self._on_failure(Signal.ATTEMPT_CANCELLED)
         elif error := task.exception():
             if not isinstance(error, FarlabError):  # a bug of ours must not end the keeper: the next attempt may do
                 traceback.print_exception(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ..errors import FarlabError
 from ..transport.base import Endpoint
@@ -22,6 +23,25 @@ class Moment:
     """Whether so much is on its way to the host that an answer may have to wait behind it."""
 
 
+class Signal(StrEnum):
+    """What happens, with nothing more to be said of it."""
+
+    USER_LEFT = "user-left"
+    """Nobody is there any more to answer `ssh`."""
+    USER_DECLINED = "user-declined"
+    """The user does not answer a question of `ssh`."""
+    ATTEMPT_CANCELLED = "attempt-cancelled"
+    """The attempt that was to be cancelled has ended."""
+    SESSION_STARTING = "session-starting"
+    """The anchor says that the server is being started."""
+    SESSION_UP = "session-up"
+    """The anchor says that the server is up."""
+    SERVER_ANSWERED = "server-answered"
+    """The server has answered a request through all of it."""
+    KEYS_CHANGED = "keys-changed"
+    """The user's ssh-agent has other keys, or there is another ControlMaster."""
+
+
 # the user ---------------------------------------------------------------------------------------------------
 
 
@@ -31,16 +51,6 @@ class UserConnects:
 
     options: dict[str, object]
     may_ask: bool
-
-
-@dataclass(frozen=True, slots=True)
-class UserLeft:
-    """Nobody is there any more to answer `ssh`."""
-
-
-@dataclass(frozen=True, slots=True)
-class UserDeclined:
-    """The user does not answer a question of `ssh`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +78,6 @@ class AttemptFailed:
     has_master: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptCancelled:
-    """The attempt that was to be cancelled has ended."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkGreeted:
     """The anchor's first frame has come over the link; `is_resumed`: it goes on where the last link ended."""
@@ -91,26 +96,11 @@ class LinkEnded:
 # the session ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SessionStarting:
-    """The anchor says that the server is being started."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionUp:
-    """The anchor says that the server is up."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded:
     """The anchor says how the server ended."""
 
     error: FarlabError
-
-
-@dataclass(frozen=True, slots=True)
-class ServerAnswered:
-    """The server has answered a request through all of it."""
 
 
 # sensors ----------------------------------------------------------------------------------------------------
@@ -156,20 +146,40 @@ class NetworkChanged:
     is_link_cut_off: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class KeysChanged:
-    """The user's ssh-agent has other keys, or there is another ControlMaster."""
-
-
 Event = (
-    UserConnects | UserLeft | UserDeclined | Prompted
-    | LinkJoined | AttemptFailed | AttemptCancelled | LinkGreeted | LinkEnded
-    | SessionStarting | SessionUp | SessionEnded | ServerAnswered
-    | Ticked | PingAnswered | HostAnswered | EndpointsFound | NetworkChanged | KeysChanged
+    Signal | UserConnects | Prompted | LinkJoined | AttemptFailed | LinkGreeted | LinkEnded | SessionEnded
+    | Ticked | PingAnswered | HostAnswered | EndpointsFound | NetworkChanged
 )  # fmt: skip
 
 
 # what is ordered --------------------------------------------------------------------------------------------
+
+
+class Order(StrEnum):
+    """What is ordered, with nothing more to be said of it."""
+
+    CANCEL_ATTEMPT = "cancel-attempt"
+    """End the attempt under way; `ATTEMPT_CANCELLED` follows, or what it came to before."""
+    END_LINK = "end-link"
+    """Let go of the link that carries the mux."""
+    REPLACE_MUX = "replace-mux"
+    """Begin another mux: connections begin anew."""
+    SEND_PING = "send-ping"
+    """Ask the other end for a sign of life."""
+    NOTE_HEARD = "note-heard"
+    """The other end has been heard: for the status."""
+    STOP_PROBING = "stop-probing"
+    """Probe no more."""
+    RESOLVE_ENDPOINTS = "resolve-endpoints"
+    """Find out where the host is; `EndpointsFound` follows."""
+    WATCH_KEYS = "watch-keys"
+    """Watch the ssh-agent and the ControlMaster until they change."""
+    STOP_WATCHING_KEYS = "stop-watching-keys"
+    """Watch them no more."""
+    SESSION_REACHED = "session-reached"
+    """The session was reached for the first time."""
+    SESSION_GONE = "session-gone"
+    """A session that was up has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,31 +189,6 @@ class Connect:
     may_ask: bool
     bypass_master: bool
     timeout: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class CancelAttempt:
-    """End the attempt under way; `AttemptCancelled` follows, or what it came to before."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndLink:
-    """Let go of the link that carries the mux."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplaceMux:
-    """Begin another mux: connections begin anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class SendPing:
-    """Ask the other end for a sign of life."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoteHeard:
-    """The other end has been heard: for the status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,42 +201,12 @@ class Probe:
     min_interval: float
 
 
-@dataclass(frozen=True, slots=True)
-class StopProbing:
-    """Probe no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResolveEndpoints:
-    """Find out where the host is; `EndpointsFound` follows."""
-
-
-@dataclass(frozen=True, slots=True)
-class WatchKeys:
-    """Watch the ssh-agent and the ControlMaster until they change."""
-
-
-@dataclass(frozen=True, slots=True)
-class StopWatchingKeys:
-    """Watch them no more."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeRequest:
     """These options hold from now on; `is_new`: for another session than the one that ended."""
 
     options: dict[str, object]
     is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SessionReached:
-    """The session was reached for the first time."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionGone:
-    """A session that was up has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,8 +216,4 @@ class Log:
     text: str
 
 
-Action = (
-    Connect | CancelAttempt | EndLink | ReplaceMux | SendPing | NoteHeard
-    | Probe | StopProbing | ResolveEndpoints | WatchKeys | StopWatchingKeys
-    | TakeRequest | SessionReached | SessionGone | Log
-)  # fmt: skip
+Action = Order | Connect | Probe | TakeRequest | Log

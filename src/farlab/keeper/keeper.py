@@ -71,7 +71,7 @@ class Keeper:
         """Set, and replaced by another, when there is something new."""
         self._heartbeat = Heartbeat()
         self._mux = SessionMux(on_event=self._on_mux_event, on_lost=self._on_link_lost, on_next_request=on_next_request)
-        self._probe = ServerProbe(self._mux.open_stream, lambda: self._policy.handle(ev.ServerAnswered()))
+        self._probe = ServerProbe(self._mux.open_stream, lambda: self._policy.handle(ev.Signal.SERVER_ANSWERED))
         self._policy = PolicyRunner(
             initial(setup.target, setup.timing, time.monotonic()),
             moment=self._moment,
@@ -86,6 +86,16 @@ class Keeper:
             on_failure=self._policy.handle,
         )
         self._sensors = Sensors(setup.transport, setup.timing, self._policy.handle, self._on_network_change)
+        self._orders: dict[ev.Order, Callable[[], None]] = {
+            **self._sensors.orders,
+            ev.Order.CANCEL_ATTEMPT: self._connector.cancel,
+            ev.Order.END_LINK: self._end_link,
+            ev.Order.REPLACE_MUX: self._mux.replace,
+            ev.Order.SEND_PING: lambda: self._mux.ping(self._heartbeat.mark()),
+            ev.Order.NOTE_HEARD: self._heartbeat.note_heard,
+            ev.Order.SESSION_REACHED: self._session_reached,
+            ev.Order.SESSION_GONE: lambda: self.local_state.save(is_alive=False),
+        }
 
     # what users want -------------------------------------------------------------------------------------
 
@@ -99,7 +109,7 @@ class Keeper:
 
     def user_left(self) -> None:
         """Nobody is there any more to answer a question."""
-        self._policy.handle(ev.UserLeft())
+        self._policy.handle(ev.Signal.USER_LEFT)
 
     def report_prompt(self, *, is_open: bool) -> None:
         """`ssh` asks the user something, or does so no more."""
@@ -107,7 +117,7 @@ class Keeper:
 
     def decline(self) -> None:
         """The user does not answer: end the `ssh` at once, since each empty answer counts as a failed login."""
-        self._policy.handle(ev.UserDeclined())
+        self._policy.handle(ev.Signal.USER_DECLINED)
 
     def end_session(self) -> None:
         """Ask the anchor to end the session."""
@@ -238,41 +248,25 @@ class Keeper:
         match action:
             case ev.Connect():
                 self._connector.start(action)
-            case ev.CancelAttempt():
-                self._connector.cancel()
-            case ev.EndLink() | ev.ReplaceMux() | ev.SendPing() | ev.NoteHeard():
-                self._perform_on_mux(action)
-            case ev.TakeRequest() | ev.SessionReached() | ev.SessionGone() | ev.Log():
-                self._perform_on_session(action)
-            case _ as order:
-                self._sensors.perform(order)
-
-    def _perform_on_mux(self, action: ev.EndLink | ev.ReplaceMux | ev.SendPing | ev.NoteHeard) -> None:
-        match action:
-            case ev.EndLink():
-                if link := self._mux.drop():
-                    self._connector.end(link)
-            case ev.ReplaceMux():
-                self._mux.replace()
-            case ev.SendPing():
-                self._mux.ping(self._heartbeat.mark())
-            case ev.NoteHeard():
-                self._heartbeat.note_heard()
-
-    def _perform_on_session(self, action: ev.TakeRequest | ev.SessionReached | ev.SessionGone | ev.Log) -> None:
-        match action:
+            case ev.Probe():
+                self._sensors.probe(action)
             case ev.TakeRequest():
                 if action.is_new:
                     self._probe.stop()
                 self.facts.take_request(action.options, is_new=action.is_new)
-            case ev.SessionReached():
-                self.local_state.log(f"session `{self.target.name}` on `{self.target.host}` is up")
-                self.facts.reached()
-                self.local_state.save(is_alive=True)
-            case ev.SessionGone():
-                self.local_state.save(is_alive=False)
             case ev.Log():
                 self.local_state.log(action.text)
+            case ev.Order():
+                self._orders[action]()
+
+    def _end_link(self) -> None:
+        if link := self._mux.drop():
+            self._connector.end(link)
+
+    def _session_reached(self) -> None:
+        self.local_state.log(f"session `{self.target.name}` on `{self.target.host}` is up")
+        self.facts.reached()
+        self.local_state.save(is_alive=True)
 
     # what happens ----------------------------------------------------------------------------------------
 
@@ -330,7 +324,7 @@ class Keeper:
         self.facts.session = session = message.session
         self.facts.remote_buffer = RemoteBuffer.of(message.line, time.time())
         if session.state == "starting":
-            self._policy.handle(ev.SessionStarting())
+            self._policy.handle(ev.Signal.SESSION_STARTING)
             self._report_progress("start", session.stage)
         elif session.state == "ended" and session.error:
             error = failure(session.error, self.target.host)
@@ -338,7 +332,7 @@ class Keeper:
             ended = NoSession(error.message, detail=error.detail) if has_run else error
             self._policy.handle(ev.SessionEnded(error=ended))
         elif session.state == "up":
-            self._policy.handle(ev.SessionUp())
+            self._policy.handle(ev.Signal.SESSION_UP)
         self.publish()
 
     def _report_progress(self, stage: str, text: str) -> None:

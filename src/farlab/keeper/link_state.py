@@ -113,13 +113,13 @@ class Draft:
         self.facts = replace(self.facts, state=after, reason=reason)
         why = reason.message if reason else ""
         if before is State.BLOCKED:
-            self.do(ev.StopWatchingKeys())
+            self.do(ev.Order.STOP_WATCHING_KEYS)
         if before is State.SILENT and after in (State.UP, State.STARTING):
             self.attempts = self.attempts.at_rest()  # no second link is needed
         if after is State.BLOCKED:
             self.log(f"action required: {why}; run `{command(self.facts.target, 'connect')}` in a terminal")
             if isinstance(reason, Authentication | CannotAsk):
-                self.do(ev.WatchKeys())
+                self.do(ev.Order.WATCH_KEYS)
         elif after is State.ENDED:
             self.log(f"session ended: {why}")
 

@@ -45,20 +45,19 @@ class _Turn(Draft):
         match event:
             case ev.UserConnects():
                 self.user_connects(event)
-            case ev.UserLeft() | ev.UserDeclined() | ev.Prompted():
+            case ev.Signal.USER_LEFT | ev.Signal.USER_DECLINED | ev.Prompted():
                 self.user_did(event)
-            case ev.LinkJoined() | ev.AttemptFailed() | ev.AttemptCancelled() if self.attempts.current:
+            case ev.LinkJoined() | ev.AttemptFailed() | ev.Signal.ATTEMPT_CANCELLED if self.attempts.current:
                 self.attempt_ended(event, self.attempts.current)
             case ev.LinkEnded():
                 self.link_ended(event)
-            case ev.Ticked() | ev.HostAnswered() | ev.EndpointsFound() | ev.NetworkChanged() | ev.KeysChanged():
+            case ev.Ticked() | ev.HostAnswered() | ev.EndpointsFound() | ev.NetworkChanged() | ev.Signal.KEYS_CHANGED:
                 self.sensed(event)
-            case ev.ServerAnswered():
+            case ev.Signal.SERVER_ANSWERED:
                 self.facts = replace(self.facts, has_answered=True)
                 self.check_reached()
-            case ev.LinkGreeted() | ev.PingAnswered() | ev.SessionStarting() | ev.SessionUp() | ev.SessionEnded():
-                if self.facts.state is not State.ENDED:
-                    self.anchor_said(event)
+            case _ if self.facts.state is not State.ENDED:
+                self.anchor_said(event)
 
     def user_connects(self, event: ev.UserConnects) -> None:
         """Try at once, whatever the state; an attempt that may not ask gives way to one that may."""
@@ -81,14 +80,14 @@ class _Turn(Draft):
         if self.link is None or self.link.is_greeted or self.now.at - self.link.joined > self.timing.hello_timeout:
             self.attempts = self.attempts.wanted(bypass_master=can_help or None).hurried()
 
-    def user_did(self, event: ev.UserLeft | ev.UserDeclined | ev.Prompted) -> None:
+    def user_did(self, event: ev.Event) -> None:
         """A user is asked something, or is not there to answer."""
         match event:
-            case ev.UserLeft():
+            case ev.Signal.USER_LEFT:
                 self.attempts = replace(self.attempts, may_ask=False)
                 if self.attempts.current and self.attempts.current.may_ask:  # it would ask nobody, and has no timeout
                     self.cancel()
-            case ev.UserDeclined():
+            case ev.Signal.USER_DECLINED:
                 self.cancel(is_declined=True)
             case ev.Prompted():
                 if self.facts.may_prompt and (event.is_open or self.facts.state is not State.DOWN):
@@ -111,18 +110,18 @@ class _Turn(Draft):
         if current is None:
             return
         if not current.is_cancelled:
-            self.do(ev.CancelAttempt())
+            self.do(ev.Order.CANCEL_ATTEMPT)
         is_declined = is_declined or current.is_declined
         self.attempts = replace(self.attempts, current=replace(current, is_cancelled=True, is_declined=is_declined))
 
-    def attempt_ended(self, event: ev.LinkJoined | ev.AttemptFailed | ev.AttemptCancelled, attempt: Attempt) -> None:
+    def attempt_ended(self, event: ev.LinkJoined | ev.AttemptFailed | ev.Signal, attempt: Attempt) -> None:
         """The one under way has come to a link, or to nothing."""
         if isinstance(event, ev.LinkJoined):
             self.link = JoinedLink(joined=self.now.at, bypassed_master=attempt.bypass_master)
             self.attempts = self.attempts.joined()
             self.stop_probing()
             self.liveness = self.liveness.link_joined(self.now.at, event.source)
-        elif isinstance(event, ev.AttemptCancelled):
+        elif isinstance(event, ev.Signal):
             if not attempt.is_declined:
                 self.attempts = self.attempts.ended()
                 return
@@ -168,7 +167,7 @@ class _Turn(Draft):
         protocol_errors = self.facts.protocol_errors + 1 if event.is_protocol_error else 0
         self.facts = replace(self.facts, protocol_errors=protocol_errors)
         if protocol_errors > 1:  # the two ends do not agree on what was said
-            self.do(ev.ReplaceMux())
+            self.do(ev.Order.REPLACE_MUX)
         if self.facts.state is State.ENDED:
             return
         # a dead master is dead still
@@ -210,15 +209,13 @@ class _Turn(Draft):
             detector = detector.false_alarm()
         self.liveness = replace(self.liveness, detector=detector, is_stuck=self.liveness.is_stuck and not is_alive)
         if is_alive:
-            self.do(ev.NoteHeard())
+            self.do(ev.Order.NOTE_HEARD)
         if is_alive and self.facts.state is State.SILENT:
             self.enter(Trigger.HEARD if self.facts.was_up else Trigger.SERVER_STARTING)
             self.log_outage(self.outages.end(self.now.at, "the connection is alive again"))
         return is_alive
 
-    def anchor_said(
-        self, event: ev.LinkGreeted | ev.PingAnswered | ev.SessionStarting | ev.SessionUp | ev.SessionEnded
-    ) -> None:
+    def anchor_said(self, event: ev.Event) -> None:
         """Something has come over the link."""
         self.hear()
         match event:
@@ -227,15 +224,15 @@ class _Turn(Draft):
             case ev.PingAnswered():
                 detector = self.liveness.detector.ping_answered(event.round_trip, self.now.at)
                 self.liveness = replace(self.liveness, detector=detector)
-                self.do(ev.NoteHeard())
+                self.do(ev.Order.NOTE_HEARD)
                 self.look()
-            case ev.SessionStarting():
+            case ev.Signal.SESSION_STARTING:
                 self.enter(Trigger.SERVER_STARTING)
             case ev.SessionEnded():
                 self.session_ended(event.error)
-            case ev.SessionUp() if self.facts.was_up:
+            case ev.Signal.SESSION_UP if self.facts.was_up:
                 self.enter(Trigger.SERVER_UP)
-            case ev.SessionUp():
+            case ev.Signal.SESSION_UP:
                 if self.link and self.link.up_since is None:
                     self.link = replace(self.link, up_since=self.now.at)
                 self.check_reached()
@@ -257,7 +254,7 @@ class _Turn(Draft):
         is_up = self.link is not None and self.link.up_since is not None
         if is_up and self.facts.has_answered and not self.facts.was_up and self.facts.state is not State.ENDED:
             self.facts = replace(self.facts, was_up=True)
-            self.do(ev.SessionReached())
+            self.do(ev.Order.SESSION_REACHED)
             self.resolve()  # now is the time to learn the way to it
             self.enter(Trigger.SERVER_UP)
 
@@ -268,15 +265,13 @@ class _Turn(Draft):
         self.attempts = self.attempts.at_rest()
         self.log_outage(self.outages.end(self.now.at, "the host is reachable again"))
         if self.facts.was_up:
-            self.do(ev.SessionGone())
-        self.do(ev.EndLink())
+            self.do(ev.Order.SESSION_GONE)
+        self.do(ev.Order.END_LINK)
         self.enter(Trigger.SERVER_ENDED)
 
     # sensors ---------------------------------------------------------------------------------------------
 
-    def sensed(
-        self, event: ev.Ticked | ev.HostAnswered | ev.EndpointsFound | ev.NetworkChanged | ev.KeysChanged
-    ) -> None:
+    def sensed(self, event: ev.Event) -> None:
         """A sensor has something to report."""
         match event:
             case ev.Ticked():
@@ -289,7 +284,7 @@ class _Turn(Draft):
                 if event.endpoints and event.endpoints != self.liveness.endpoints:
                     self.stop_probing()
                 self.liveness = self.liveness.found(event, self.now.at)
-            case ev.KeysChanged() if self.facts.state is State.BLOCKED:
+            case ev.Signal.KEYS_CHANGED if self.facts.state is State.BLOCKED:
                 self.log("the keys in ssh-agent or your ControlMaster changed; retrying")
                 self.attempts = replace(self.attempts, failures=0, is_refused_past_master=False)
                 self.attempts = self.attempts.wanted(bypass_master=False).hurried()  # by way of the master first
@@ -315,7 +310,7 @@ class _Turn(Draft):
             self.hear()
             if at >= self.liveness.detector.due:
                 self.liveness = replace(self.liveness, detector=self.liveness.detector.ping_sent(at))
-                self.do(ev.SendPing())
+                self.do(ev.Order.SEND_PING)
             if self.liveness.detector.verdict(at) is Verdict.SILENT:
                 self.check_silent()
         is_alive = self.link is None or self.liveness.detector.verdict(at) is Verdict.ALIVE
@@ -391,10 +386,10 @@ class _Turn(Draft):
         """Find out where the host is, unless that is being done."""
         if self.liveness.resolved is not None:
             self.liveness = replace(self.liveness, resolved=None)
-            self.do(ev.ResolveEndpoints())
+            self.do(ev.Order.RESOLVE_ENDPOINTS)
 
     def stop_probing(self) -> None:
         """No probe is needed any more."""
         if self.liveness.is_probing:
             self.liveness = replace(self.liveness, is_probing=False)
-            self.do(ev.StopProbing())
+            self.do(ev.Order.STOP_PROBING)

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ...transport.base import Transport
-from ..events import (
-    EndpointsFound,
-    HostAnswered,
-    KeysChanged,
-    Probe,
-    ResolveEndpoints,
-    StopProbing,
-    StopWatchingKeys,
-    Ticked,
-    WatchKeys,
-)
+from ..events import EndpointsFound, HostAnswered, Order, Probe, Signal, Ticked
 from ..timing import Timing
 from .clock import Clock
 from .endpoints import EndpointResolver
@@ -23,8 +13,7 @@ from .network import NetworkChanges
 from .ssh_agent import SshAgentWatcher
 from .tcp_probe import TcpProber
 
-Sensed = Ticked | HostAnswered | EndpointsFound | KeysChanged
-Order = Probe | StopProbing | ResolveEndpoints | WatchKeys | StopWatchingKeys
+Sensed = Ticked | HostAnswered | EndpointsFound | Signal
 
 
 class Sensors:
@@ -37,26 +26,22 @@ class Sensors:
         on_event: Callable[[Sensed], None],
         on_network_change: Callable[[], None],
     ) -> None:
-        self._transport = transport
         self.clock = Clock(timing, on_event)
         self._network = NetworkChanges(on_network_change)
         self._prober = TcpProber(on_event)
         self._resolver = EndpointResolver(transport.endpoints, on_event)
-        self._keys = SshAgentWatcher(timing.keys_interval, lambda: on_event(KeysChanged()))
+        self._keys = SshAgentWatcher(timing.keys_interval, lambda: on_event(Signal.KEYS_CHANGED))
+        self.orders: Mapping[Order, Callable[[], None]] = {
+            Order.STOP_PROBING: self._prober.stop,
+            Order.RESOLVE_ENDPOINTS: self._resolver.start,
+            Order.WATCH_KEYS: lambda: self._keys.start(transport.unlocked()),
+            Order.STOP_WATCHING_KEYS: self._keys.stop,
+        }
+        """What each does on the policy's order."""
 
-    def perform(self, order: Order) -> None:
-        """Begin to look at something, or look no more."""
-        match order:
-            case Probe():
-                self._prober.start(order.endpoints, order.min_interval)
-            case StopProbing():
-                self._prober.stop()
-            case ResolveEndpoints():
-                self._resolver.start()
-            case WatchKeys():
-                self._keys.start(self._transport.unlocked())
-            case StopWatchingKeys():
-                self._keys.stop()
+    def probe(self, order: Probe) -> None:
+        """Probe until there is an answer; nothing happens where that is being done."""
+        self._prober.start(order.endpoints, order.min_interval)
 
     def stop(self) -> None:
         """Report no more."""
