@@ -17,6 +17,7 @@ from farlab.keeper import control_connection
 from farlab.keeper.control_client import ControlClient
 from farlab.keeper.control_connection import MAX_UNSENT, ControlConnection
 from farlab.keeper.control_server import ControlServer
+from farlab.keeper.events import Order
 from farlab.keeper.keeper import Keeper, KeeperSetup
 from farlab.keeper.timing import Timing
 from farlab.keeper.web.proxy import Proxy
@@ -214,6 +215,14 @@ def test_who_asks_for_what_cannot_be_is_told_so_and_nothing_is_done(monkeypatch:
                 assert answer["error"]["code"] == "usage"
                 assert keeper.status_facts() == before
                 assert not server.should_end.is_set()
+
+    asyncio.run(run())
+
+
+def test_whatever_the_policy_orders_somebody_performs() -> None:
+    async def run() -> None:
+        async with keeping() as (keeper, _, _):
+            assert set(keeper._orders) == set(Order)
 
     asyncio.run(run())
 
