@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zlib
 from pathlib import Path
 
 from farlab.mux import codec, frames, link_end, mux, streams
@@ -142,6 +144,13 @@ def test_the_keys_are_those_of_the_code() -> None:
     to_keeper, to_anchor = codec.link_keys(ID, 1)
     for key in (codec.HELLO_KEY, to_keeper, to_anchor):
         assert f"`{key:08x}`" in PAGE
+
+
+def test_the_frame_of_the_loader_is_one() -> None:
+    frame = re.search(r"^\\n0123456789abcdef:([0-9a-f]{8})([0-9a-f]{8})(\{.*\})$", PAGE, re.M)
+    assert frame
+    assert (int(frame[1], 16), int(frame[2], 16)) == (len(frame[3]), zlib.crc32(frame[3].encode()))
+    assert frame[3] == json.dumps({"hello": True})
 
 
 def test_the_limits_are_those_of_the_code() -> None:
