@@ -10,7 +10,7 @@ from farlab.protocol.session import MOST_LISTED
 class Kernel(Record):
     """One of `/api/kernels`."""
 
-    id = Required(Text(100))
+    id = Text(100, cut=True)
     name = Text(100, cut=True)
     execution_state = Text(40, cut=True)
     last_activity = Text(40, cut=True)
