@@ -234,6 +234,29 @@ def test_beside_a_silent_link_a_second_is_made_past_the_master_and_the_first_may
     assert life.state.link.bypassed_master
 
 
+def test_the_greeting_over_a_second_link_is_no_sign_of_life_of_the_first(life: Life) -> None:
+    silent(life)
+    life(JOINED)
+    life.hears()
+    assert logged(life(GREETED))[0].startswith("reconnected (nothing lost) after")
+
+
+def test_after_a_changed_network_the_answer_to_a_ping_ends_the_silence(life: Life) -> None:
+    life(ev.NetworkChanged(source="10.9.9.9", is_link_cut_off=True))
+    assert life.state.state is State.SILENT
+    life.at += 0.1
+    life.hears()
+    life(ev.PingAnswered(round_trip=0.05))
+    assert life.state.state is State.UP
+
+
+def test_what_a_silent_link_brings_ends_its_outage(life: Life) -> None:
+    silent(life)
+    life.hears()
+    assert logged(life(ev.Signal.SESSION_UP))[0].startswith("the connection is alive again after")
+    assert not life.state.attempts.is_wanted
+
+
 def test_a_second_link_that_needs_the_user_is_tried_once(life: Life) -> None:
     silent(life)
     life(refused())

@@ -217,7 +217,8 @@ class _Turn(Draft):
 
     def anchor_said(self, event: ev.Event) -> None:
         """Something has come over the link."""
-        self.hear()
+        if isinstance(event, ev.Signal):  # a greeting is another link's; of an answer the detector must know first
+            self.hear()
         match event:
             case ev.LinkGreeted():
                 self.greeted(event)
