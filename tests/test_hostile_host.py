@@ -181,10 +181,10 @@ def test_a_host_that_answers_for_ever_is_given_up_after_the_time_limit(laptop: L
     stub_ssh.write(laptop, "hear()\ntry:\n    while True: say({'x': 1})\nexcept OSError:\n    pass")
     source = """
 from farlab.errors import TimedOut
-from farlab.client.oneshot import frames
+from farlab.client.oneshot import run_remote_command
 from farlab.model import Target
 try:
-    for _ in frames(Target(host="alice"), {"op": "list"}, ask=None, tell=None, timeout=1.0):
+    for _ in run_remote_command(Target(host="alice"), {"op": "list"}, ask=None, tell=None, timeout=1.0):
         sum(range(1_000_000))  # the reader is busy most of the time
 except TimedOut:
     print("given up")

@@ -1,7 +1,7 @@
-"""One errand: asks a host's agent over one `ssh`, in a thread of its own.
+"""One command to a host's agent over a link of its own, without a keeper.
 
-Rule: what concerns the person happens in the thread that reads the answers. There Ctrl-C arrives, and there alone a
-terminal's echo can be switched with every signal in mind.
+Rule: the link runs in a thread of its own; all that concerns the user happens in the thread that reads the answers.
+There Ctrl-C arrives, and there alone a terminal's echo can be switched with every signal in mind.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import os
 import queue
 import secrets
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,190 +35,198 @@ _SLOW_LOGIN = "does `{ssh HOST true}` end? `{ssh -v HOST}` shows what it waits f
 _SLOW_HOST = (
     "login works, so the host or your home directory there may be slow: `{ssh HOST 'uptime; time ls ~'}` shows which"
 )
-_MOST_FRAMES = {"logs": 8 << 20, "list": 1 << 20, "stop": 1 << 20}
+_MAX_FRAMES = {"logs": 8 << 20, "list": 1 << 20, "stop": 1 << 20}
 """Bytes of the largest frame of an answer: a log is sent whole, and a list says of each session what it is."""
 
 
-def frames(
+def run_remote_command(
     target: Target, request: Request, *, ask: Prompt | None, tell: OnProgress | None, timeout: float
 ) -> Iterator[tuple[Record, Reply]]:
     """What the host's agent answers to `request`, frame by frame, each with the way to reply to it.
 
-    `timeout` in seconds, without those in which a person is asked. Left early, it ends the `ssh`.
+    `timeout` in seconds, without those in which the user is asked. Left early, it ends the link.
     """
-    talk = _Talk(target, request, may_ask=ask is not None, timeout=timeout)
-    talk.start()
-    try:
-        while (wanted := talk.next()) is not None:
-            if isinstance(wanted, BaseException):
-                raise wanted
-            if wanted.question is not None:
-                answer = ask(wanted.question) if ask else None
-                if answer is None:  # ends the `ssh` at once, since each empty answer counts as a failed login
+    with closing(_RemoteCall(target, request, may_ask=ask is not None, timeout=timeout)) as call:
+        for event in call.events():
+            if isinstance(event, _Question):
+                answer = ask(event.question) if ask else None
+                if answer is None:  # ends the link at once, since each empty answer counts as a failed login
                     raise Interrupted(f"you did not answer the question of `{target.host}`", hint="")
-                talk.go_on(wanted, answer)
+                call.resume(event, answer)
                 continue
-            if tell and isinstance(wanted.frame, agent.Progress):
-                tell(Progress(stage=wanted.frame.progress, text=wanted.frame.text))
+            if tell and isinstance(event.frame, agent.Progress):
+                tell(Progress(stage=event.frame.progress, text=event.frame.text))
             replies: list[Record] = []
-            yield wanted.frame, replies.append
-            talk.go_on(wanted, replies[-1] if replies else None)
-    finally:
-        talk.end()
+            yield event.frame, replies.append
+            call.resume(event, replies[-1] if replies else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
-    """What the talk wants of the person's thread: an answer to a question, or a frame to be read."""
+class _Question:
+    """The login asks the user something; `answered` waits for a str."""
 
-    answer: asyncio.Future[Any]
+    answered: asyncio.Future[Any]
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """The agent has answered; `answered` waits for the next request, or None."""
+
+    answered: asyncio.Future[Any]
     frame: Record
-    question: Question | None = None
 
 
-class _Clock:
-    """Ends a wait after `timeout` seconds, not counting those in which a person is asked."""
-
-    def __init__(self, timeout: float) -> None:
-        self._left, self._since = timeout, time.monotonic()
-        self._asking = 0
-
-    def pause(self) -> None:
-        if not self._asking:
-            self._left -= time.monotonic() - self._since
-        self._asking += 1
-
-    def go_on(self) -> None:
-        self._since = time.monotonic()
-        self._asking -= 1
-
-    async def run_out(self) -> None:
-        """Returns when the time is over."""
-        while self._asking or time.monotonic() - self._since < self._left:
-            await asyncio.sleep(0.1)
+_Event = _Question | _Frame
 
 
-class _Talk:
-    """The errand's thread. What it wants of the other comes out of `wanted`; then its error, or None at its end."""
+class _PausableTimeout:
+    """Cancels the task that enters `timer` after so many seconds, without those in which it is `paused`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.timer = asyncio.timeout(seconds)
+        self._left = seconds
+        self._pauses = 0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Pauses may overlap: each jump host may ask."""
+        now = asyncio.get_running_loop().time
+        if not self._pauses and not self.timer.expired():
+            self._left = (self.timer.when() or now()) - now()
+            self.timer.reschedule(None)
+        self._pauses += 1
+        try:
+            yield
+        finally:
+            self._pauses -= 1
+            if not self._pauses and not self.timer.expired():
+                self.timer.reschedule(now() + self._left)
+
+
+class _RemoteCall:
+    """The thread with the link. It waits for the user's thread at each event, until that calls `resume`."""
 
     def __init__(self, target: Target, request: Request, *, may_ask: bool, timeout: float) -> None:
-        self.wanted: queue.SimpleQueue[_Wanted | BaseException | None] = queue.SimpleQueue()
-        self._target, self._request, self._may_ask, self._timeout = target, request, may_ask, timeout
-        self._clock = _Clock(timeout)
+        self._target, self._request, self._may_ask, self._seconds = target, request, may_ask, timeout
+        self._events: queue.SimpleQueue[_Event | BaseException | None] = queue.SimpleQueue()
         self._is_answered = False
-        """Whether the agent has said a word: then the login works."""
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._begun = threading.Event()
+        """Whether the agent has sent a frame: then the login works."""
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[Any] | None = None
-
-    def start(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def next(self) -> _Wanted | BaseException | None:
-        """What is wanted next. A Ctrl-C that comes just before the wait begins is noticed when it ends."""
+    # in the user's thread ---------------------------------------------------------------------------------
+
+    def events(self) -> Iterator[_Event]:
+        """Until the call ends. Raises what it has ended with."""
+        while (event := self._next()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+
+    def _next(self) -> _Event | BaseException | None:
+        """A Ctrl-C that comes just before the wait begins is noticed when it ends."""
         while True:
             with suppress(queue.Empty):
-                return self.wanted.get(timeout=control_client.WAIT_SLICE)
+                return self._events.get(timeout=control_client.WAIT_SLICE)
 
-    def go_on(self, wanted: _Wanted, answer: object) -> None:
-        """The person's thread has done what was wanted."""
+    def resume(self, event: _Event, answer: object) -> None:
+        """Go on after an event."""
 
         def give() -> None:
-            if not wanted.answer.done():
-                wanted.answer.set_result(answer)
+            if not event.answered.done():
+                event.answered.set_result(answer)
 
-        self._call(give)
+        self._in_loop(give)
 
-    def end(self) -> None:
-        """End it now, if it has not ended, and wait for that."""
-        self._begun.wait()
+    def close(self) -> None:
+        """End the call now, if it has not ended, and wait for that."""
+        self._started.wait()
         if self._task is not None:
-            self._call(self._task.cancel)
+            self._in_loop(self._task.cancel)
         self._thread.join()
 
-    def _call(self, what: Callable[[], object]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: it has ended
+    def _in_loop(self, function: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the call has ended
             if self._loop is not None:
-                self._loop.call_soon_threadsafe(what)
+                self._loop.call_soon_threadsafe(function)
+
+    # in the link's thread ---------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
         except BaseException as error:  # the top of this thread: whatever it is, the other one raises it
-            self.wanted.put(error)
+            self._events.put(error)
         else:
-            self.wanted.put(None)
+            self._events.put(None)
         finally:
-            self._begun.set()
+            self._started.set()
 
     async def _main(self) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        self._begun.set()
-        async with self._asking() as ask_socket:
-            talking = asyncio.create_task(self._talk(ask_socket))
-            running_out = asyncio.create_task(self._clock.run_out())
+        self._started.set()
+        timeout = _PausableTimeout(self._seconds)
+        async with self._ask_socket(timeout) as ask_socket:
             try:
-                await asyncio.wait({talking, running_out}, return_when=asyncio.FIRST_COMPLETED)
-                if not talking.done():
-                    hint = _SLOW_HOST if self._is_answered else _SLOW_LOGIN
-                    raise TimedOut(f"`{self._target.host}` did not answer within {self._timeout:g} s", hint=hint)
-                talking.result()
-            finally:
-                for task in (talking, running_out):
-                    task.cancel()
-                await asyncio.gather(talking, running_out, return_exceptions=True)
+                async with timeout.timer:
+                    await self._exchange(ask_socket, timeout)
+            except TimeoutError:
+                hint = _SLOW_HOST if self._is_answered else _SLOW_LOGIN
+                message = f"`{self._target.host}` did not answer within {self._seconds:g} s"
+                raise TimedOut(message, hint=hint) from None
 
-    async def _talk(self, ask_socket: str | None) -> None:
+    async def _exchange(self, ask_socket: str | None, timeout: _PausableTimeout) -> None:
+        """Send the request, hand over frame by frame, and send what the user's thread replies, to the last frame."""
         transport = for_target(self._target)
         await asyncio.to_thread(transport.resolve)
-        dialed = dial(LinkSpec(transport=transport, ask_socket=ask_socket))
-        link = Link(dialed, _MOST_FRAMES.get(self._request.op, MAX_FRAME))
+        process = dial(LinkSpec(transport=transport, ask_socket=ask_socket))
+        link = Link(process, _MAX_FRAMES.get(self._request.op, MAX_FRAME))
         try:
-            await link.request(self._request)
-            while True:
+            request: Record | None = self._request
+            frame = Record()
+            while not isinstance(frame, commands.Done | commands.Stopped | commands.Sessions):
+                if request is not None:
+                    await link.request(request)
                 frame = await link.receive()
                 self._is_answered = True
-                reply = await self._want(frame)
-                if reply is not None:
-                    await link.request(reply)
-                if isinstance(frame, commands.Done | commands.Stopped | commands.Sessions):
-                    return
+                with timeout.paused() if isinstance(frame, commands.Confirm) else nullcontext():
+                    request = await self._put(_Frame(answered=self._future(), frame=frame))
         finally:
             await link.end()
 
-    async def _want(self, frame: Record, question: Question | None = None) -> Any:
-        """Have the other thread do something; however long that takes, where it is a person who is asked."""
-        wanted = _Wanted(answer=asyncio.get_running_loop().create_future(), frame=frame, question=question)
-        is_person = question is not None or isinstance(frame, commands.Confirm)
-        if is_person:
-            self._clock.pause()
-        try:
-            self.wanted.put(wanted)
-            return await wanted.answer
-        finally:
-            if is_person:
-                self._clock.go_on()
+    def _future(self) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().create_future()
+
+    async def _put(self, event: _Event) -> Any:
+        """Hand an event to the user's thread, and wait for what `resume` brings."""
+        self._events.put(event)
+        return await event.answered
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[str | None]:
-        """A private socket on which askpass reaches the person; None where nobody is there."""
+    async def _ask_socket(self, timeout: _PausableTimeout) -> AsyncIterator[str | None]:
+        """A private socket on which askpass reaches the user; None where nobody is there."""
         if not self._may_ask:
             yield None
             return
+
+        async def serve(connection: control_connection.ControlConnection) -> None:
+            message = await connection.receive() or {}  # {}: whoever only looks whether somebody listens
+            if message.get("op") == "ask":
+                question = question_of(control.Ask.read_leniently(message))
+                with timeout.paused():
+                    connection.send(answer=await self._put(_Question(answered=self._future(), question=question)))
+
         directory = paths.runtime_directory()
         with paths.translate_write_errors(directory):
             path = paths.make_private(directory) / f"errand-{os.getpid()}-{secrets.token_hex(3)}.sock"
-        server = await control_connection.serve(control_socket.listen(path), self._put)
+        server = await control_connection.serve(control_socket.listen(path), serve)
         try:
             yield str(path)
         finally:
             server.close()
             path.unlink(missing_ok=True)
             paths.tidy_runtime_directory()
-
-    async def _put(self, peer: control_connection.ControlConnection) -> None:
-        """Put one question of askpass to the person; whoever only looks whether somebody listens has none."""
-        message = await peer.receive() or {}
-        if message.get("op") == "ask":
-            peer.send(answer=await self._want(Record(), question_of(Ask.read_leniently(message))))

@@ -44,7 +44,7 @@ def terminate(
     """
     count = 0
     request = Stop(op="stop", name=target.name, yes=confirm is None, asks=idle_too)
-    for frame, reply in oneshot.frames(target, request, ask=ask, tell=tell, timeout=TIMEOUT):
+    for frame, reply in oneshot.run_remote_command(target, request, ask=ask, tell=tell, timeout=TIMEOUT):
         if isinstance(frame, commands.Confirm):
             found = kernels(frame.confirm) or ()
             lost = tuple(kernel for kernel in found if idle_too or kernel.state == "busy")
@@ -64,7 +64,7 @@ def sessions_on(
 ) -> tuple[SessionStatus, ...]:
     """All our sessions on the host, and the servers that farlab did not start."""
     found: list[SessionStatus] = []
-    for frame, _ in oneshot.frames(target, ListSessions(op="list"), ask=ask, tell=tell, timeout=timeout):
+    for frame, _ in oneshot.run_remote_command(target, ListSessions(op="list"), ask=ask, tell=tell, timeout=timeout):
         if isinstance(frame, Sessions):
             found += [_session(target, each) for each in frame.sessions if each]
             found += [_foreign(target, each) for each in frame.foreign if each]
@@ -76,7 +76,7 @@ def server_log(target: Target, *, follow: bool, lines: int, ask: Prompt | None) 
     request = Logs(op="logs", name=target.name, lines=lines, follow=follow)
     timeout = 365 * 86400.0 if follow else TIMEOUT
     is_first, left = True, MAX_LOG
-    for frame, _ in oneshot.frames(target, request, ask=ask, tell=None, timeout=timeout):
+    for frame, _ in oneshot.run_remote_command(target, request, ask=ask, tell=None, timeout=timeout):
         if not isinstance(frame, Lines):
             continue
         received = [shortened(line, MAX_LINE) for line in frame.lines]
