@@ -10,10 +10,13 @@ import os
 
 from ..errors import FarlabError, Internal, LinkLost
 from ..model import Target
+from ..sanitize import clean
 from .base import Endpoint, Unlocked
 from .ssh.explain import explain_shell
 
 _MAX_DETAIL = 4000
+_TRANSPORT_ITSELF = 255
+"""As with `ssh`: any other exit status is that of the shell."""
 
 
 class CommandTransport:
@@ -39,9 +42,10 @@ class CommandTransport:
         return dict(os.environ)
 
     def explain(self, output: str, exit_status: int | None, *, may_ask: bool) -> FarlabError:
-        if exit_status is not None and exit_status > 0:
+        if exit_status is not None and 0 < exit_status < _TRANSPORT_ITSELF:
             return explain_shell(output, exit_status, self.host)
-        return LinkLost(f"the command that leads to `{self.host}` has ended", detail=output[-_MAX_DETAIL:])
+        detail = clean(output[-_MAX_DETAIL:]).strip()
+        return LinkLost(f"the command that leads to `{self.host}` has ended", detail=detail)
 
     def not_started(self, program: str, error: OSError) -> FarlabError:
         return Internal(f"cannot start `{program}`", detail=str(error))
