@@ -1,4 +1,4 @@
-"""What the person's configuration makes of a host: one `ssh -G`, which connects to nothing and takes some 20 ms.
+"""What the user's configuration makes of a host: one `ssh -G`, which connects to nothing and takes some 20 ms.
 
 It is begun before it is needed, so that a keeper can load the rest of itself meanwhile.
 """

@@ -1,11 +1,11 @@
-"""Argument lists for the person's own `ssh`, and what `ssh -G` says about a host. Pure: text in, values out.
+"""Argument lists for the user's own `ssh`, and what `ssh -G` says about a host. Pure: text in, values out.
 
 Rules: ours come first on the command line, since for each option the first value wins (ssh_config(5)); what
-the person set about reaching the host (keys, jump hosts, time limits, host key checking) is never overridden.
+the user set about reaching the host (keys, jump hosts, time limits, host key checking) is never overridden.
 
 `IgnoreUnknown` is deliberately not used for the options that old clients lack: as its first value wins too, ours
 would cancel the `IgnoreUnknown UseKeychain` that many configuration files need (seen with OpenSSH 9.2: "Bad
-configuration option: usekeychain"). Instead such an option is given only to an `ssh` whose `-G` output names it.
+configuration option: usekeychain"). So farlab passes such an option only to an `ssh` whose `-G` output names it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ...model import Target
 from ...sanitize import clean_line
 
 CONNECT_TIMEOUT = 15
-"""Seconds for TCP and the key exchange; authentication, and so a person, is not timed (seen with OpenSSH 9.2)."""
+"""Seconds for TCP and the key exchange; authentication, and so a user, is not timed (seen with OpenSSH 9.2)."""
 PROXY_TIMEOUT = 30
 """The same behind a proxy, whose own logins are in it; only where nobody is asked anything."""
 ALIVE_INTERVAL = 15
 """Seconds of silence after which `ssh` asks the other side for a sign of life."""
 ALIVE_COUNT_MAX = 6
 """So a dead `ssh` ends after 90 to 105 s. Generous on purpose: the keeper's own heartbeat notices much earlier, and
-an `ssh` that lives through an outage saves a person with a second factor the next code."""
+an `ssh` that lives through an outage saves a user with a second factor the next code."""
 
 _OURS = (
     "PermitLocalCommand=no",
@@ -130,7 +130,7 @@ def parse_resolved(text: str) -> Resolved:
 
 
 def query_argv(target: Target, program: str = "ssh") -> list[str]:
-    """`ssh -G`: what the person's configuration makes of this host. Connects to nothing."""
+    """`ssh -G`: what the user's configuration makes of this host. Connects to nothing."""
     check_host(target.host)
     return [program, *_config(target), "-G", "-T", "--", target.host]
 
@@ -146,10 +146,10 @@ def link_argv(
 ) -> list[str]:
     """One `ssh` that runs `command` with clean standard streams: the link.
 
-    With `may_ask` False nothing is ever asked (`BatchMode`); with True `ssh` asks as the person's configuration
-    says, through askpass. A living master of the person's is used through their `ControlPath` but never made
-    (`ControlMaster=no`); `bypass_master` goes past it. `LogLevel=INFO` because below it `ssh` ends without a word
-    ("Timeout, server not responding", "Connection closed by"), whatever level the person is used to.
+    With `may_ask` False `ssh` never asks (`BatchMode`); with True it asks as the user's configuration says, through
+    askpass. The link uses a running master of the user's (`ControlPath`) but never starts one (`ControlMaster=no`);
+    with `bypass_master` it uses none. `LogLevel=INFO` because below it `ssh` ends without a word
+    ("Timeout, server not responding", "Connection closed by"), whatever level the user is used to.
     """
     check_host(target.host)
     options = [*_OURS, "RequestTTY=no", "LogLevel=INFO", *_later(resolved), *_patience(resolved, may_ask=may_ask)]
@@ -167,16 +167,16 @@ def attach_argv(
     *,
     resolved: Resolved | None = None,
 ) -> list[str]:
-    """`ssh -t` for a person at a terminal who wants to see `command`; asks on that terminal, as always."""
+    """`ssh -t` for a user at a terminal who wants to see `command`; asks on that terminal, as always."""
     check_host(target.host)
     options = [*_OURS, *_later(resolved)]
     return [program, *_config(target), "-t", *_flags(options), "--", target.host, command]
 
 
 def _patience(resolved: Resolved, *, may_ask: bool) -> list[str]:
-    """Our time limits where the person set none.
+    """Our time limits where the user set none.
 
-    Behind a proxy no `ConnectTimeout` where a person may be asked: there the clock runs until the far banner, and so
+    Behind a proxy no `ConnectTimeout` where a user may be asked: there the clock runs until the far banner, and so
     while a jump host asks for a code (seen with OpenSSH 9.2: "Connection timed out during banner exchange").
     """
     options = []
