@@ -92,16 +92,22 @@ class _PausableTimeout:
     def paused(self) -> Iterator[None]:
         """Pauses may overlap: each jump host may ask."""
         now = asyncio.get_running_loop().time
-        if not self._pauses and not self.timer.expired():
+        if not self._pauses:
             self._left = (self.timer.when() or now()) - now()
-            self.timer.reschedule(None)
+            self._reschedule(None)
         self._pauses += 1
         try:
             yield
         finally:
             self._pauses -= 1
-            if not self._pauses and not self.timer.expired():
-                self.timer.reschedule(now() + self._left)
+            if not self._pauses:
+                self._reschedule(now() + self._left)
+
+    def _reschedule(self, when: float | None) -> None:
+        with suppress(
+            RuntimeError
+        ):  # it has run out, or the call has ended: the question that is cancelled is the last
+            self.timer.reschedule(when)
 
 
 class _RemoteCall:
@@ -216,7 +222,7 @@ class _RemoteCall:
         async def serve(connection: control_connection.ControlConnection) -> None:
             message = await connection.receive() or {}  # {}: whoever only looks whether somebody listens
             if message.get("op") == "ask":
-                question = question_of(control.Ask.read_leniently(message))
+                question = question_of(Ask.read_leniently(message))
                 with timeout.paused():
                     connection.send(answer=await self._put(_Question(answered=self._future(), question=question)))
 
