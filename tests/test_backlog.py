@@ -13,6 +13,7 @@ import websocket
 
 from address import Address, Kernel, session
 from bed import Bed, Host, Laptop, wait_for
+from farlab.host.output_limit import MESSAGE_OVERHEAD
 from host_parts import out_of_reach
 
 LEFT = 128
@@ -156,6 +157,6 @@ def test_what_a_terminal_prints_for_a_page_that_is_away_is_bounded(laptop: Lapto
                 print_all(host)
             kept = 0
             while "Some output was dropped" not in (text := of_terminal(terminal.recv())):
-                kept += len(text)
-            assert 0.8 * least < kept / (1 << 20) < 1.75 * least  # of 34
+                kept += len(text) + MESSAGE_OVERHEAD  # many small pieces, where the machine is busy
+            assert 0.8 * least < kept / (1 << 20) < 2.5 * least  # of 34 and as much for the pieces
             address.ask("DELETE", f"/api/terminals/{name}")

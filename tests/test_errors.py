@@ -47,8 +47,6 @@ class Case:
     env: dict[str, str] = field(default_factory=dict)
     ctrl_c: bool = False
     """Ctrl-C is typed once its `ssh` runs."""
-    is_slow: bool = False
-    """Takes so long that it is tried once, with `--json`."""
 
 
 @contextmanager
@@ -147,7 +145,11 @@ CASES: dict[str, Case] = {
     "host-lacks": Case(words=("connect", "nolan"), names={"gpu1": "nolan"}),
     "no-keep-output": Case(words=("connect", "alice", "--keep-output", "--app", "server")),
     "shell-failed": Case(words=("connect", "alice", "--setup", "exit 3")),
-    "shell-stuck": Case(words=("connect", "hank"), names={"gpu1": "hank"}, is_slow=True),
+    "shell-stuck": Case(
+        words=("connect", "hank"),
+        names={"gpu1": "hank", "20 s": "2 s"},
+        env={"FARLAB_TIMING": '{"host": {"shell": 2}}'},
+    ),
     "server-failed": Case(stage=broken_jupyter),
     "not-answering": Case(stage=stopped_session),
     "elsewhere": Case(
@@ -189,7 +191,7 @@ def test_the_error(slug: str, laptop: Laptop, bed: Bed) -> None:
     with case.stage(laptop, bed):
         code, out, complaint = typed(laptop, case, "--json")
         steps.wait_until_nothing_runs(laptop)
-        text_code, text_out, text = typed(laptop, case) if not case.is_slow else (code, "", "")
+        text_code, text_out, text = typed(laptop, case)
     assert code == text_code == cls.exit_status, (out, text)
     document = json.loads(out)
     assert {key: document[key] for key in ("farlab", "ok")} == {"farlab": 1, "ok": False}
@@ -200,8 +202,7 @@ def test_the_error(slug: str, laptop: Laptop, bed: Bed) -> None:
     assert error["hint"] or slug == "interrupted", error
     assert "HOST" not in error["hint"], error
     assert "Traceback" not in out + complaint + text
-    if not case.is_slow:
-        check_text(text, text_out, error)
+    check_text(text, text_out, error)
     steps.wait_until_nothing_runs(laptop)
 
 

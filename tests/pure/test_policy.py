@@ -356,8 +356,11 @@ def test_in_a_dead_network_the_host_is_looked_up_each_three_seconds(life: Life) 
 
 
 def test_time_constants_can_be_handed_in_and_nonsense_is_left_out() -> None:
-    given = from_json('{"silence": 2, "backoff": [0, 0.5], "tick": -1, "slow_after": true, "other": 1, "jitter": NaN}')
-    assert given == replace(Timing(), silence=2, backoff=(0, 0.5))
+    given = from_json(
+        '{"silence": 2, "backoff": [0, 0.5], "tick": -1, "slow_after": true, "other": 1, "jitter": NaN,'
+        '"host": {"start": 9, "shell": "x"}}'
+    )
+    assert given == replace(Timing(), silence=2, backoff=(0, 0.5), host=(("start", 9),))
     for text in ("", "{", "[]", "[" * 100_000, '{"backoff": []}', '{"backoff": [-1]}', '{"silence": 1e999}'):
         assert from_json(text) == Timing()
 

@@ -277,7 +277,13 @@ class Keeper:
         if not self.was_up:
             self._probe.start()  # the request goes with the first bytes
         facts = self.facts
-        request = Ensure(op="ensure", name=self.target.name, wish=facts.options, existing=not facts.may_start)
+        request = Ensure(
+            op="ensure",
+            name=self.target.name,
+            wish=facts.options,
+            timing=dict(self._policy.state.timing.host) or None,
+            existing=not facts.may_start,
+        )
         is_likely_alive = self.was_up or self.local_state.saved.is_known_alive
         token, reused = await self._mux.handshake(link, request, self._report_progress, is_likely_alive=is_likely_alive)
         self.facts.joined(began, reused=reused)

@@ -66,6 +66,10 @@ class Timing:
     shutdown_grace: float = 1.0
     """That whoever waits may take to hear why the keeper ends."""
 
+    # on the host: protocol/timing.py
+    host: tuple[tuple[str, float], ...] = ()
+    """What the host gets in place of its own, by name: `{"host": {"start": 10}}`."""
+
     def delay(self, failures: int, chance: float) -> float:
         """How long to wait after so many failed attempts in a row; `chance` in [0, 1)."""
         return self.backoff[min(failures, len(self.backoff) - 1)] * (1 + self.jitter * (2 * chance - 1))
@@ -82,6 +86,8 @@ def from_json(text: str) -> Timing:
         value = given.get(field.name)
         if field.name == "backoff" and isinstance(value, list) and value and all(map(_is_seconds, value)):
             good["backoff"] = tuple(value)
+        elif field.name == "host" and isinstance(value, dict):
+            good["host"] = tuple((name, seconds) for name, seconds in value.items() if _is_seconds(seconds))
         elif field.name != "backoff" and _is_seconds(value) and value > 0:
             good[field.name] = value
     return replace(Timing(), **good)
