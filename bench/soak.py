@@ -177,7 +177,7 @@ def run(minutes: float, seed: int, only: list[str]) -> tuple[Soak, str]:
         with loaded(bed, laptop, seed) as world:
             soak = Soak(world, only)
             soak.run(minutes * 60)
-            bed.mend()
+            bed.restore()
             for place in world.places:
                 place.load.stop()
             soak.measure(10)  # at rest

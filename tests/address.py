@@ -226,8 +226,8 @@ def session(laptop: Laptop, host: str, *words: str) -> Iterator[Address]:
     assert ended.code == 0, ended
 
 
-def write_big(host: Host, person: str, size_mib: int) -> str:
-    """A file `big` in the person's home in which no two places are alike; its sha256."""
+def write_big(host: Host, user: str, size_mib: int) -> str:
+    """A file `big` in the user's home in which no two places are alike; its sha256."""
     code = (
         "import hashlib, random, sys\nfound = hashlib.sha256()\n"
         "with open('big', 'wb') as file:\n"
@@ -235,6 +235,6 @@ def write_big(host: Host, person: str, size_mib: int) -> str:
         "        part = random.Random(i).randbytes(1 << 20)\n        file.write(part)\n        found.update(part)\n"
         "print(found.hexdigest())"
     )
-    ran = host.run(person, ["/usr/bin/python3", "-c", code])
+    ran = host.run(user, ["/usr/bin/python3", "-c", code])
     assert ran.returncode == 0, ran
     return ran.stdout.strip()

@@ -1,4 +1,4 @@
-"""A real browser on a laptop of the bed: Debian's Chromium, run as the laptop's person, driven by playwright."""
+"""A real browser on a laptop of the bed: Debian's Chromium, run as the laptop's user, driven by playwright."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def chromium(laptop: Laptop) -> Iterator[BrowserContext]:
     wrapper = laptop.directory / "chromium"
     wrapper.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
     wrapper.chmod(0o755)
-    assert laptop.run("mkdir", str(profile)).code == 0  # by the person, whose it must be
+    assert laptop.run("mkdir", str(profile)).code == 0  # by the user, whose it must be
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             profile,

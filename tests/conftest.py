@@ -61,7 +61,7 @@ def small_jupyter(request: pytest.FixtureRequest, host: Host, bed: Bed) -> Itera
         return
     with host.small_jupyter():
         yield
-        bed.mend()
+        bed.restore()
 
 
 @pytest.fixture
@@ -72,19 +72,19 @@ def new_laptop(bed: Bed) -> Callable[..., Laptop]:
 
 @pytest.fixture
 def laptop(new_laptop: Callable[..., Laptop]) -> Laptop:
-    """A fresh laptop of an ordinary person."""
+    """A fresh laptop of an ordinary user."""
     return new_laptop()
 
 
 @pytest.fixture(scope="module")
-def elsewhere(bed: Bed) -> Iterator[Any]:
+def existing(bed: Bed) -> Iterator[Any]:
     """A session of alice's that no laptop of the tests knows yet, and that none ends; its connect's document."""
     laptop = bed.add_laptop()
     connected = steps.connect(laptop, "alice")
     steps.done(laptop, "disconnect", "alice")
     yield connected
     steps.terminate(laptop, "alice")
-    bed.scrap(laptop)
+    bed.remove(laptop)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def shared(request: pytest.FixtureRequest, bed: Bed) -> Iterator[Address]:
     laptop = bed.add_laptop()
     with session(laptop, getattr(request.module, "OWNER", "alice")) as address:
         yield address
-    bed.scrap(laptop)
+    bed.remove(laptop)
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +116,7 @@ def nothing_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
     if left:
         leftovers.reap(left)
     for laptop in [laptop for laptop in bed.laptops if laptop not in laptops] if bed else []:
-        bed.scrap(laptop)
+        bed.remove(laptop)
     report = request.node.stash.get(_report, None)
     if left and (report is None or report.passed):
         pytest.fail(f"left behind, {GRACE:g} s after the test:\n{left}", pytrace=False)
@@ -125,7 +125,7 @@ def nothing_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
 def _wait_until_clean(marker: str, bed: Bed | None, before: leftovers.Snapshot) -> leftovers.Left:
     """Mend the bed, then look until nothing is left or the grace is over; returns what is left."""
     if bed:
-        bed.mend()
+        bed.restore()
     deadline = time.monotonic() + GRACE
     while (left := leftovers.since(before, marker, bed)) and time.monotonic() < deadline:
         time.sleep(0.05)

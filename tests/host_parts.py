@@ -13,30 +13,30 @@ from address import Address, Kernel
 from bed import Bed, Host, Laptop, processes, wait_for
 
 
-def anchor_of(host: Host, person: str = "alice") -> processes.Process:
-    """The person's only anchor."""
+def anchor_of(host: Host, user: str = "alice") -> processes.Process:
+    """The user's only anchor."""
     [found] = [
-        each for each in host.processes(person) if {"farlab.host.anchor", "farlab.remote.anchor"} & {*each.argv[4:5]}
+        each for each in host.processes(user) if {"farlab.host.anchor", "farlab.remote.anchor"} & {*each.argv[4:5]}
     ]
     return found
 
 
-def server_of(host: Host, person: str = "alice") -> processes.Process:
-    """The person's only notebook server."""
+def server_of(host: Host, user: str = "alice") -> processes.Process:
+    """The user's only notebook server."""
     [found] = [
-        each for each in host.processes(person) if {"farlab.host.run_jupyter", "farlab.remote.launch"} & {*each.argv}
+        each for each in host.processes(user) if {"farlab.host.run_jupyter", "farlab.remote.launch"} & {*each.argv}
     ]
     return found
 
 
-def agents_of(host: Host, person: str = "alice") -> list[processes.Process]:
-    """The far ends of the person's links."""
-    return [each for each in host.processes(person) if "farlab-agent" in each.argv]
+def agents_of(host: Host, user: str = "alice") -> list[processes.Process]:
+    """The far ends of the user's links."""
+    return [each for each in host.processes(user) if "farlab-agent" in each.argv]
 
 
-def kernels_of(host: Host, person: str = "alice") -> list[processes.Process]:
-    """The person's kernels."""
-    return [each for each in host.processes(person) if "ipykernel_launcher" in each.argv]
+def kernels_of(host: Host, user: str = "alice") -> list[processes.Process]:
+    """The user's kernels."""
+    return [each for each in host.processes(user) if "ipykernel_launcher" in each.argv]
 
 
 def pid_of(host: Host, words: str) -> int:
@@ -89,10 +89,10 @@ def out_of_reach(bed: Bed, laptop: Laptop) -> Iterator[None]:
         bed.wan.blackhole("off")
 
 
-def write_home(host: Host, person: str, path: str, text: str) -> None:
-    """Write a file in the person's home, as that person."""
+def write_home(host: Host, user: str, path: str, text: str) -> None:
+    """Write a file in the user's home, as that user."""
     script = 'mkdir -p "$(dirname "$1")" && cat > "$1"'
-    written = host.run(person, ["sh", "-c", script, "sh", path], stdin=text)
+    written = host.run(user, ["sh", "-c", script, "sh", path], stdin=text)
     assert written.returncode == 0, written
 
 

@@ -42,9 +42,9 @@ def refused(laptop: Laptop, *words: str, env: dict[str, str] | None = None, time
     return ran.code, ran.json["error"]
 
 
-def refused_connect(laptop: Laptop, person: str, *words: str) -> tuple[Ran, dict[str, str]]:
+def refused_connect(laptop: Laptop, user: str, *words: str) -> tuple[Ran, dict[str, str]]:
     """A `connect` that must fail: how it ended, and the error it told."""
-    ran = laptop.farlab("connect", person, "--json", "--no-browser", *words, timeout=100)
+    ran = laptop.farlab("connect", user, "--json", "--no-browser", *words, timeout=100)
     assert not ran.json["ok"], ran
     error: dict[str, str] = ran.json["error"]
     assert "Traceback" not in ran.err, ran
@@ -139,24 +139,24 @@ def page(laptop: Laptop, port: int, path: str = "/lab") -> str:
     return laptop.run("curl", "-s", "--max-time", "60", *words, f"http://127.0.0.1:{port}{path}", timeout=70).out
 
 
-def next_code(host: Host, person: str) -> str:
+def next_code(host: Host, user: str) -> str:
     """The counter-based code that comes next; pam_oath(8) keeps the counter of the last one in its file."""
     for line in host.path("/etc/users.oath").read_text().splitlines():
         fields = line.split()
-        if fields[1] == person:
+        if fields[1] == user:
             counter = int(fields[4]) + 1 if len(fields) > 4 else 0
             return host.run("root", ["oathtool", "--hotp", "-c", str(counter), ONE_TIME_SECRET]).stdout.strip()
-    raise AssertionError(f"{person} has no codes")
+    raise AssertionError(f"{user} has no codes")
 
 
-def time_code(host: Host, person: str) -> str:
+def time_code(host: Host, user: str) -> str:
     """A time-based code that has not been used yet: that of now, else that of the next half minute."""
     used = host.path("/etc/users.oath").read_text()
     for when in ("now", "now + 30 seconds", "now + 60 seconds"):
         code = host.run("root", ["oathtool", "--totp", f"--now={when}", ONE_TIME_SECRET]).stdout.strip()
         if code not in used:
             return code
-    raise AssertionError(f"every code of {person} has been used")
+    raise AssertionError(f"every code of {user} has been used")
 
 
 def sockets_and_locks(laptop: Laptop) -> list[str]:
@@ -170,7 +170,7 @@ def sockets_and_locks(laptop: Laptop) -> list[str]:
 
 
 def add_to_config(laptop: Laptop, text: str) -> None:
-    """Put `text` before everything else in the person's `ssh_config`, where it wins."""
+    """Put `text` before everything else in the user's `ssh_config`, where it wins."""
     path = laptop.home / ".ssh/config"
     path.write_text(text.rstrip("\n") + "\n" + path.read_text())
 

@@ -146,7 +146,7 @@ def test_a_server_that_ended_while_no_laptop_was_there_is_told_later(
 @pytest.mark.parametrize(
     "wish", [["kill-session", "-t", "farlab-main"], ["kill-pane", "-t", "farlab-main"], ["kill-server"]]
 )
-def test_the_tmux_session_killed_by_its_person_ends_the_session_whole(
+def test_the_tmux_session_killed_by_its_user_ends_the_session_whole(
     alice: Address, laptop: Laptop, host: Host, wish: list[str], others: bool
 ) -> None:
     if others:

@@ -20,11 +20,11 @@ pytestmark = pytest.mark.usefixtures("small_jupyter")
 ALIAS = "demo"
 
 
-def file_for(laptop: Laptop, person: str, name: str) -> Path:
-    """An `ssh_config` of its own in which one and the same alias leads to that person."""
+def file_for(laptop: Laptop, user: str, name: str) -> Path:
+    """An `ssh_config` of its own in which one and the same alias leads to that user."""
     file = laptop.home / name
     text = (laptop.home / ".ssh/config").read_text()
-    file.write_text(f"Host {ALIAS}\n  User {person}\n  HostName login\n  HostKeyAlias login\n{text}")
+    file.write_text(f"Host {ALIAS}\n  User {user}\n  HostName login\n  HostKeyAlias login\n{text}")
     return file
 
 
@@ -55,8 +55,8 @@ ALICE, BOB, BOBS_SECOND = ("alice's file", "main"), ("bob's file", "main"), ("bo
 @pytest.fixture
 def printed(laptop: Laptop) -> Iterator[dict[tuple[str, str], str]]:
     """Three sessions behind one alias, by two files; what was printed when each was connected."""
-    for person in ("alice", "bob"):
-        file_for(laptop, person, f"{person}'s file")
+    for user in ("alice", "bob"):
+        file_for(laptop, user, f"{user}'s file")
     said = {}
     for file, name in (ALICE, BOB, BOBS_SECOND):
         said[file, name] = steps.done(laptop, "connect", ALIAS, "--name", name, "-F", file, "--no-browser").out
@@ -144,7 +144,7 @@ def test_in_an_outage_the_page_the_log_and_connect_are_about_that_very_session(l
     wait_for("the end of the outage", lambda: steps.status(laptop, *words)["state"] == "up", timeout=60)
     (laptop.home / ".ssh/id_ed25519").rename(laptop.home / "key")
     steps.kill(next(each for each in steps.links(laptop) if "-T" in each.argv))
-    wait_for("the need of a person", lambda: steps.status(laptop, *words)["state"] == "blocked", timeout=60)
+    wait_for("the need of a user", lambda: steps.status(laptop, *words)["state"] == "blocked", timeout=60)
     assert f"run `{told}` in a terminal" in steps.done(laptop, "logs", *words, "--keeper").out
     assert f"`{told}`" in steps.done(laptop, "status", *words).out
     (laptop.home / "key").rename(laptop.home / ".ssh/id_ed25519")

@@ -1,4 +1,4 @@
-"""`farlab-askpass` as a real program, asked by a real `ssh` of a real sshd, answered by a person in this process."""
+"""`farlab-askpass` as a real program, asked by a real `ssh` of a real sshd, answered by a user in this process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from askpass_user import CANCEL, User, environment, meeting, write_program
 from farlab.model import Target
 from farlab.transport.ssh import askpass
 from farlab.transport.ssh.explain import explain
 from farlab.transport.ssh.options import link_argv, parse_resolved, query_argv
-from ssh_fixtures import MISSING, Sshd, run_ssh
-from ssh_person import CANCEL, Person, environment, meeting, write_program
+from local_sshd import MISSING, Sshd, run_ssh
 
 PASSPHRASE = "correct horse é 'quoted' \"twice\""
 
@@ -24,7 +24,7 @@ needs_sshd = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 
 @pytest.fixture
-def meet(tmp_path: Path) -> Iterator[Callable[..., Person]]:
+def meet(tmp_path: Path) -> Iterator[Callable[..., User]]:
     with meeting(tmp_path) as one:
         yield one
 
@@ -53,12 +53,12 @@ def argv(config: Path, command: str = "echo in", *, may_ask: bool = True) -> lis
 
 
 @needs_sshd
-def test_an_unknown_host_key_is_shown_and_accepted(sshd: Sshd, meet: Callable[..., Person], program: str) -> None:
-    person = meet("yes")
+def test_an_unknown_host_key_is_shown_and_accepted(sshd: Sshd, meet: Callable[..., User], program: str) -> None:
+    user = meet("yes")
     config = sshd.write_config(name="unknown", known=False)
-    ran = connect(config, environment(person, program))
+    ran = connect(config, environment(user, program))
     assert (ran.returncode, ran.stdout) == (0, b"in\n"), ran
-    [question] = person.questions
+    [question] = user.questions
     assert question["op"] == "ask"
     assert question["kind"] == "yes-no"
     assert "SHA256:" in question["prompt"]
@@ -67,43 +67,43 @@ def test_an_unknown_host_key_is_shown_and_accepted(sshd: Sshd, meet: Callable[..
 
 
 @needs_sshd
-def test_a_passphrase_reaches_ssh_byte_for_byte(sshd: Sshd, meet: Callable[..., Person], program: str) -> None:
-    person = meet(PASSPHRASE)
-    ran = connect(locked(sshd), environment(person, program))
+def test_a_passphrase_reaches_ssh_byte_for_byte(sshd: Sshd, meet: Callable[..., User], program: str) -> None:
+    user = meet(PASSPHRASE)
+    ran = connect(locked(sshd), environment(user, program))
     assert (ran.returncode, ran.stdout) == (0, b"in\n"), ran
-    [question] = person.questions
+    [question] = user.questions
     assert question["kind"] == "secret"
     assert "Enter passphrase for key" in question["prompt"]
 
 
 @needs_sshd
-def test_a_cancelled_passphrase_ends_the_login(sshd: Sshd, meet: Callable[..., Person], program: str) -> None:
-    person = meet(CANCEL)
-    ran = connect(locked(sshd), environment(person, program))
+def test_a_cancelled_passphrase_ends_the_login(sshd: Sshd, meet: Callable[..., User], program: str) -> None:
+    user = meet(CANCEL)
+    ran = connect(locked(sshd), environment(user, program))
     assert ran.returncode == 255, ran
-    assert len(person.questions) == 1
+    assert len(user.questions) == 1
     assert explain(ran.stderr.decode(), 255, host="far", may_ask=True).slug == "authentication"
 
 
 @needs_sshd
-def test_a_person_may_take_longer_than_any_time_limit(sshd: Sshd, meet: Callable[..., Person], program: str) -> None:
+def test_a_user_may_take_longer_than_any_time_limit(sshd: Sshd, meet: Callable[..., User], program: str) -> None:
     never = threading.Event()
-    person = meet(lambda question: ("yes", PASSPHRASE)[never.wait(3) or question["kind"] == "secret"])
+    user = meet(lambda question: ("yes", PASSPHRASE)[never.wait(3) or question["kind"] == "secret"])
     config = locked(
         sshd, name="slow", known=False, more="ConnectTimeout 1\nServerAliveInterval 1\nServerAliveCountMax 1"
     )
-    ran = connect(config, environment(person, program))
+    ran = connect(config, environment(user, program))
     assert (ran.returncode, ran.stdout) == (0, b"in\n"), ran
-    assert [question["kind"] for question in person.questions] == ["yes-no", "secret"]
+    assert [question["kind"] for question in user.questions] == ["yes-no", "secret"]
 
 
 @needs_sshd
-def test_without_anybody_nothing_is_asked(sshd: Sshd, meet: Callable[..., Person], program: str) -> None:
-    person = meet("yes")
+def test_without_anybody_nothing_is_asked(sshd: Sshd, meet: Callable[..., User], program: str) -> None:
+    user = meet("yes")
     config = sshd.write_config(name="batch", known=False)
-    ran = run_ssh(argv(config, may_ask=False), environment=environment(person, program))
+    ran = run_ssh(argv(config, may_ask=False), environment=environment(user, program))
     assert ran.returncode == 255, ran
-    assert not person.questions
+    assert not user.questions
     assert "{farlab connect HOST}" in explain(ran.stderr.decode(), 255, host="far", may_ask=False).hint
 
 
@@ -120,28 +120,28 @@ def test_a_jump_host_cannot_ask_on_a_terminal_behind_our_back(sshd: Sshd) -> Non
 
 
 @needs_sshd
-def test_a_jump_host_asks_through_us_too(sshd: Sshd, meet: Callable[..., Person], program: str) -> None:
-    person = meet("yes")
-    ran = connect(jumping(sshd), environment(person, program))
+def test_a_jump_host_asks_through_us_too(sshd: Sshd, meet: Callable[..., User], program: str) -> None:
+    user = meet("yes")
+    ran = connect(jumping(sshd), environment(user, program))
     assert (ran.returncode, ran.stdout) == (0, b"in\n"), ran
-    assert [question["kind"] for question in person.questions] == ["yes-no"]
+    assert [question["kind"] for question in user.questions] == ["yes-no"]
 
 
 @needs_sshd
-def test_askpass_ends_with_the_ssh_that_started_it(sshd: Sshd, meet: Callable[..., Person], program: str) -> None:
-    person = meet(None)
+def test_askpass_ends_with_the_ssh_that_started_it(sshd: Sshd, meet: Callable[..., User], program: str) -> None:
+    user = meet(None)
     ssh = subprocess.Popen(
         argv(locked(sshd)),
-        env=environment(person, program),
+        env=environment(user, program),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    assert person.asked.wait(20)
+    assert user.asked.wait(20)
     ssh.kill()
     ssh.wait(10)
-    assert person.left.wait(5)
+    assert user.left.wait(5)
 
 
 def locked(sshd: Sshd, name: str = "locked-config", *, known: bool = True, more: str = "") -> Path:

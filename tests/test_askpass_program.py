@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from askpass_user import CANCEL, User, ask, environment, meeting, write_program
 from farlab.model import QuestionKind
 from farlab.transport.ssh import askpass
-from ssh_fixtures import NOT_ROOT
-from ssh_person import CANCEL, Person, ask, environment, meeting, write_program
+from local_sshd import NOT_ROOT
 
 needs_root = pytest.mark.skipif(bool(NOT_ROOT), reason=NOT_ROOT)
 
 
 @pytest.fixture
-def meet(tmp_path: Path) -> Iterator[Callable[..., Person]]:
+def meet(tmp_path: Path) -> Iterator[Callable[..., User]]:
     with meeting(tmp_path) as one:
         yield one
 
@@ -32,7 +32,7 @@ def program(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("answer", ["", "secret", "pässwörd ☂", "a b  c ", "'\"$(id)`\\", "x" * 1023])
-def test_an_answer_is_printed_as_it_is(meet: Callable[..., Person], program: str, answer: str) -> None:
+def test_an_answer_is_printed_as_it_is(meet: Callable[..., User], program: str, answer: str) -> None:
     ran = ask(program, meet(answer))
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, answer.encode() + b"\n", b"")
 
@@ -42,56 +42,56 @@ def test_an_answer_is_printed_as_it_is(meet: Callable[..., Person], program: str
     [CANCEL, {"answer": None}, {"answer": 7}, {}, {"cancel": True, "answer": None}, "x" * 1024, False],
     ids=["cancel", "null", "number", "empty", "both", "too-long", "hangs-up"],
 )
-def test_without_an_answer_nothing_is_printed(meet: Callable[..., Person], program: str, answer: object) -> None:
+def test_without_an_answer_nothing_is_printed(meet: Callable[..., User], program: str, answer: object) -> None:
     ran = ask(program, meet(answer))
     assert (ran.returncode, ran.stdout) == (1, b"")
     assert b"Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize(("answer", "status"), [("yes", 0), ("Yes", 0), ("", 1), ("no", 1), ("y", 1)])
-def test_a_confirmation_needs_the_word_yes(meet: Callable[..., Person], program: str, answer: str, status: int) -> None:
-    person = meet(answer)
-    ran = ask(program, person, "Allow use of key id?", SSH_ASKPASS_PROMPT="confirm")
+def test_a_confirmation_needs_the_word_yes(meet: Callable[..., User], program: str, answer: str, status: int) -> None:
+    user = meet(answer)
+    ran = ask(program, user, "Allow use of key id?", SSH_ASKPASS_PROMPT="confirm")
     assert ran.returncode == status
-    assert person.questions[0]["kind"] == "yes-no"
+    assert user.questions[0]["kind"] == "yes-no"
 
 
-def test_a_notice_stays_until_ssh_ends_it(meet: Callable[..., Person], program: str) -> None:
-    person = meet(None)
-    settings = environment(person, program, SSH_ASKPASS_PROMPT="none")
+def test_a_notice_stays_until_ssh_ends_it(meet: Callable[..., User], program: str) -> None:
+    user = meet(None)
+    settings = environment(user, program, SSH_ASKPASS_PROMPT="none")
     notice = subprocess.Popen([program, "Confirm user presence for key"], env=settings, stdout=subprocess.DEVNULL)
-    assert person.asked.wait(20)
+    assert user.asked.wait(20)
     assert notice.poll() is None
-    assert person.questions[0]["kind"] == "notice"
+    assert user.questions[0]["kind"] == "notice"
     notice.send_signal(signal.SIGTERM)
     assert notice.wait(10) == 0
-    assert person.left.wait(5)
+    assert user.left.wait(5)
 
 
-def test_a_prompt_of_several_lines_and_odd_bytes_arrives(meet: Callable[..., Person], program: str) -> None:
-    person = meet("1")
-    settings = environment(person, program)
+def test_a_prompt_of_several_lines_and_odd_bytes_arrives(meet: Callable[..., User], program: str) -> None:
+    user = meet("1")
+    settings = environment(user, program)
     prompt = "(duane@login) Duo\n 1. Push\n\nPasscode or option (1-2): é".encode() + b"\xff"
     assert subprocess.run([program.encode(), prompt], env=settings, capture_output=True, timeout=30).returncode == 0
-    assert person.questions[0]["prompt"] == prompt.decode("utf-8", "replace")
+    assert user.questions[0]["prompt"] == prompt.decode("utf-8", "replace")
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o660, 0o620, 0o601])
-def test_a_socket_that_others_can_open_is_told_nothing(meet: Callable[..., Person], program: str, mode: int) -> None:
-    person = meet("secret")
-    person.path.chmod(mode)
-    ran = ask(program, person)
+def test_a_socket_that_others_can_open_is_told_nothing(meet: Callable[..., User], program: str, mode: int) -> None:
+    user = meet("secret")
+    user.path.chmod(mode)
+    ran = ask(program, user)
     assert (ran.returncode, ran.stdout) == (1, b"")
     assert b"not a private socket of ours" in ran.stderr
-    assert not person.bytes_seen
+    assert not user.bytes_seen
 
 
 @needs_root
-def test_a_socket_of_somebody_else_is_told_nothing(meet: Callable[..., Person], program: str) -> None:
-    person = meet("secret")
-    os.chown(person.path, 65534, 65534)
-    assert ask(program, person).returncode == 1
-    assert not person.bytes_seen
+def test_a_socket_of_somebody_else_is_told_nothing(meet: Callable[..., User], program: str) -> None:
+    user = meet("secret")
+    os.chown(user.path, 65534, 65534)
+    assert ask(program, user).returncode == 1
+    assert not user.bytes_seen
 
 
 @needs_root
@@ -110,7 +110,7 @@ def test_a_socket_of_ours_where_somebody_else_listens_is_told_nothing(program: s
         assert b"another user listens" in ran.stderr
 
 
-def test_what_is_no_socket_is_told_nothing(meet: Callable[..., Person], program: str, tmp_path: Path) -> None:
+def test_what_is_no_socket_is_told_nothing(meet: Callable[..., User], program: str, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch(0o600)
     link = tmp_path / "link"
@@ -126,7 +126,7 @@ def test_the_written_program_is_private_and_ours_alone(program: str) -> None:
 
 
 def test_the_written_program_starts_a_python_wherever_it_lies(
-    meet: Callable[..., Person], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    meet: Callable[..., User], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / 'it\'s "mine" $(id) `id` \\ é'
     place.mkdir()

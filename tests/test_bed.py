@@ -1,4 +1,4 @@
-"""The bed itself works: people, wires, crashes, and the check that nothing is left behind."""
+"""The bed itself works: users, wires, crashes, and the check that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bed import (
     BEDS,
     PASSPHRASE,
     PASSWORD,
-    PEOPLE,
+    USERS,
     Bed,
     Host,
     Laptop,
@@ -27,9 +27,9 @@ from bed import (
     processes,
     wait_for,
 )
-from bed.golden import SMALL_VERSION
+from bed.base_image import SMALL_VERSION
 
-BY_KEY = sorted(PEOPLE.keys() - {"nolan", "otto", "hal", "pia", "kim"})
+BY_KEY = sorted(USERS.keys() - {"nolan", "otto", "hal", "pia", "kim"})
 TICK = "i=0; while sleep 0.1; do i=$((i+1)); echo tick $i; done"
 
 
@@ -45,11 +45,11 @@ def reachable(laptop: Laptop, address: str = "10.80.0.11") -> bool:
     return laptop.run("ping", "-c1", "-W1", address).code == 0
 
 
-@pytest.mark.parametrize("person", BY_KEY)
-def test_everybody_with_a_key_logs_in(laptop: Laptop, person: str) -> None:
-    ran = laptop.ssh(person, "id -un; hostname")
+@pytest.mark.parametrize("user", BY_KEY)
+def test_everybody_with_a_key_logs_in(laptop: Laptop, user: str) -> None:
+    ran = laptop.ssh(user, "id -un; hostname")
     assert ran.code == 0, ran
-    assert ran.out.endswith(f"{person}\nlogin\n"), ran
+    assert ran.out.endswith(f"{user}\nlogin\n"), ran
 
 
 @pytest.mark.parametrize("alias", ["bastion", "login", "login6", "login2222", "node1", "node2"])
@@ -66,8 +66,8 @@ def test_a_home_is_shared_by_the_cluster_but_not_with_the_bastion(laptop: Laptop
     assert bed.login.run("alice", ["test", "-e", "seen"]).returncode == 1
 
 
-def test_people_are_what_they_are_said_to_be(laptop: Laptop, host: Host) -> None:
-    assert len(PEOPLE["lena"].home_path) == 100
+def test_users_are_what_they_are_said_to_be(laptop: Laptop, host: Host) -> None:
+    assert len(USERS["lena"].home_path) == 100
     assert laptop.ssh("alice", "command -v jupyter").out.strip() == "/usr/local/bin/jupyter"
     assert laptop.ssh("alice", "jupyter lab --version").code == 0
     assert laptop.ssh("nojup", "bash -lic 'command -v jupyter'").code != 0
@@ -75,8 +75,8 @@ def test_people_are_what_they_are_said_to_be(laptop: Laptop, host: Host) -> None
     assert "/bin/jupyter" in laptop.ssh("cora", "bash -ic 'command -v jupyter'").out
     assert laptop.ssh("rita", "stat -c %U:%a $XDG_RUNTIME_DIR").out.strip() == "rita:700"
     assert laptop.ssh("sam", "true").seconds > 1
-    for person in ("bob", "zoe", "finn", "tess"):
-        ran = laptop.ssh(person, "true")
+    for user in ("bob", "zoe", "finn", "tess"):
+        ran = laptop.ssh(user, "true")
         assert "Welcome to the cluster!" in ran.out, ran
         assert "warning" in ran.err, ran
 
@@ -106,12 +106,12 @@ def test_a_password_a_passphrase_and_codes_are_asked_for(laptop: Laptop, host: H
         "hal": [("Password:", PASSWORD), ("One-time password", code)],
         "otto": [("Password:", PASSWORD), ("One-time password", totp)],
     }
-    for person, talk in talks.items():
-        terminal = laptop.spawn("ssh", "-T", person, "id -un")
+    for user, talk in talks.items():
+        terminal = laptop.spawn("ssh", "-T", user, "id -un")
         for question, answer in talk:
             terminal.expect(question)
             terminal.sendline(answer)
-        terminal.expect(f"\n{person}\r\n")
+        terminal.expect(f"\n{user}\r\n")
         terminal.expect(pexpect.EOF)
 
 
@@ -133,7 +133,7 @@ def test_another_host_key_is_noticed_and_goes_again(laptop: Laptop, host: Host) 
     assert laptop.ssh("login", "true").code == 0
 
 
-def test_laptops_are_an_ordinary_persons_and_each_its_own(new_laptop: Callable[..., Laptop]) -> None:
+def test_laptops_are_an_ordinary_users_and_each_its_own(new_laptop: Callable[..., Laptop]) -> None:
     one, other = new_laptop(), new_laptop()
     for laptop in (one, other):
         assert laptop.run("id", "-un").out == "lap\n"
@@ -337,7 +337,7 @@ def other_bed(bed: Bed) -> Iterator[Bed]:
         yield other
 
 
-def test_a_real_systemd_ends_what_people_run_unless_they_linger(other_bed: Bed) -> None:
+def test_a_real_systemd_ends_what_users_run_unless_they_linger(other_bed: Bed) -> None:
     laptop, login = other_bed.add_laptop(), other_bed.login
     assert laptop.ssh("login", "systemctl is-system-running; echo $XDG_RUNTIME_DIR").out.split() == [
         "running",

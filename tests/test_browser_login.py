@@ -32,8 +32,8 @@ server.serve_forever()
 
 @pytest.fixture
 def browser(bed: Bed, laptop: Laptop) -> Iterator[BrowserContext]:
-    for person in ("alice", "zoe"):
-        bed.fresh_home(person)
+    for user in ("alice", "zoe"):
+        bed.fresh_home(user)
     with chromium(laptop) as context:
         yield context
 
@@ -44,8 +44,8 @@ def history(laptop: Laptop) -> dict[str, bool]:
         return {url: not hidden for url, hidden in db.execute("SELECT url, hidden FROM urls")}
 
 
-def log_of(bed: Bed, person: str) -> str:
-    return (bed.login.home(person) / ".local/state/farlab/main/log").read_text(errors="replace")
+def log_of(bed: Bed, user: str) -> str:
+    return (bed.login.home(user) / ".local/state/farlab/main/log").read_text(errors="replace")
 
 
 def test_a_page_needs_no_token_and_no_history_has_it(bed: Bed, laptop: Laptop) -> None:
@@ -86,7 +86,7 @@ def test_an_address_with_the_token_leads_to_one_without(bed: Bed, laptop: Laptop
 
 
 def test_no_other_sites_page_is_logged_in(bed: Bed, laptop: Laptop, browser: BrowserContext) -> None:
-    """No link, form, frame, script or socket: the login is only for where its person goes."""
+    """No link, form, frame, script or socket: the login is only for where its user goes."""
     with session(laptop, "alice") as address, other_site(laptop) as evil:
         page = browser.pages[0]
         page.goto(evil)

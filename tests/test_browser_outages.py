@@ -1,4 +1,4 @@
-"""Outages as a person sees them: JupyterLab in a real browser, a cell that prints ten lines a second, and a network
+"""Outages as a user sees them: JupyterLab in a real browser, a cell that prints ten lines a second, and a network
 that goes away again and again. No dialog, one WebSocket, every line once and in order, and live again each time."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NOTICED = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class KeeperLog:
+class Journey:
     """A notebook with a cell that prints, on its way through outages."""
 
     bed: Bed
@@ -71,66 +71,66 @@ def browser(bed: Bed, laptop: Laptop) -> Iterator[BrowserContext]:
         yield context
 
 
-def silence(story: KeeperLog, seconds: float) -> None:
+def silence(journey: Journey, seconds: float) -> None:
     """Every packet is lost, both ways, and nobody is told."""
-    story.bed.wan.blackhole("on")
-    story.away_for(seconds)
-    story.bed.wan.blackhole("off")
+    journey.bed.wan.blackhole("on")
+    journey.away_for(seconds)
+    journey.bed.wan.blackhole("off")
 
 
-def wifi_off(story: KeeperLog, seconds: float) -> None:
-    story.bed.wifi(on=False)
-    story.away_for(seconds)
-    story.bed.wifi(on=True)
+def wifi_off(journey: Journey, seconds: float) -> None:
+    journey.bed.wifi(on=False)
+    journey.away_for(seconds)
+    journey.bed.wifi(on=True)
 
 
-def killed(story: KeeperLog, seconds: float) -> None:
-    link = story.link()
+def killed(journey: Journey, seconds: float) -> None:
+    link = journey.link()
     assert processes.end(link.pid, link.started)
 
 
-def another_address(story: KeeperLog, seconds: float) -> None:
-    story.bed.roam("10.80.0.77")
+def another_address(journey: Journey, seconds: float) -> None:
+    journey.bed.roam("10.80.0.77")
 
 
-def asleep(story: KeeperLog, seconds: float) -> None:
+def asleep(journey: Journey, seconds: float) -> None:
     """The laptop's programs stand still; when they go on, the network is another one."""
-    pids = (story.address.keeper(), story.link().pid)
+    pids = (journey.address.keeper(), journey.link().pid)
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
-        story.bed.wan.blackhole("on")
-        story.away_for(seconds)
-        story.bed.roam("10.80.0.78")
-        story.bed.wan.blackhole("off")
+        journey.bed.wan.blackhole("on")
+        journey.away_for(seconds)
+        journey.bed.roam("10.80.0.78")
+        journey.bed.wan.blackhole("off")
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
 
 
-Befalls = Callable[[KeeperLog, float], None]
-STORIES: dict[str, list[tuple[Befalls, float]]] = {
+Outage = Callable[[Journey, float], None]
+JOURNEYS: dict[str, list[tuple[Outage, float]]] = {
     "at a desk": [(silence, 5), (killed, 0), (silence, 20)],
     "on the way": [(wifi_off, 6), (another_address, 0), (asleep, 12)],
 }
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("outages", STORIES.values(), ids=STORIES)
+@pytest.mark.parametrize("outages", JOURNEYS.values(), ids=JOURNEYS)
 def test_a_running_cell_lives_through_outages_without_a_word(
-    bed: Bed, host: Host, laptop: Laptop, browser: BrowserContext, outages: list[tuple[Befalls, float]]
+    bed: Bed, host: Host, laptop: Laptop, browser: BrowserContext, outages: list[tuple[Outage, float]]
 ) -> None:
     with session(laptop, "alice") as address:
         lab, keeper = Lab(browser.pages[0]), address.keeper()
-        story = KeeperLog(bed, address, lab)
+        journey = Journey(bed, address, lab)
         lab.start(f"{address.origin}/lab?token={address.token}")
         lab.begin(CELL)
         lab.wait_for("tick 5\n")
         for befalls, seconds in outages:
             wait_for("the link", lambda: address.status()["state"] == "up", timeout=PATIENCE, pause=0.2)
             before = address.status()["outages"]
-            befalls(story, seconds)
-            lab.wait_for(f"tick {story.printed + 1}\n")  # live again
+            befalls(journey, seconds)
+            lab.wait_for(f"tick {journey.printed + 1}\n")  # live again
             told = address.status()
             is_noticed = seconds == 0 or seconds >= NOTICED
             assert told["outages"] - before in ((1,) if is_noticed else (0, 1)), laptop.farlab(
@@ -140,7 +140,7 @@ def test_a_running_cell_lives_through_outages_without_a_word(
                 assert told["longest_outage"] >= seconds - LOOK, told
         (host.home("alice") / STOP).touch()
         lab.wait_for("that was all")
-        assert lab.numbers("tick") == list(range(story.printed + 1))
+        assert lab.numbers("tick") == list(range(journey.printed + 1))
         assert lab.dialogs.count() == 0
         assert len(lab.opened) == 1  # one WebSocket, from the first line to the last
         assert lab.closed == []

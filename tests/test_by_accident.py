@@ -1,4 +1,4 @@
-"""Nothing of the host's is executed by accident, and what kernels write is the person's own."""
+"""Nothing of the host's is executed by accident, and what kernels write is the user's own."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def alice(bed: Bed, host: Host) -> Iterator[Path]:
 def test_a_directory_of_others_runs_nothing_of_theirs(
     laptop: Laptop, host: Host, alice: Path, words: tuple[str, ...]
 ) -> None:
-    """Not before a kernel is started in it, which is the person's own wish."""
+    """Not before a kernel is started in it, which is the user's own wish."""
     planted = host.run("mallory", ["sh", "-c", PLANT, "sh", *DECOYS])
     assert planted.returncode == 0, planted
     try:
@@ -91,7 +91,7 @@ OLD = {
 def test_a_jupyter_that_is_too_old_is_never_started(
     laptop: Laptop, host: Host, alice: Path, said: str, packages: dict[str, str]
 ) -> None:
-    """Though a newer one is on the host, too: another Jupyter would be without the person's packages."""
+    """Though a newer one is on the host, too: another Jupyter would be without the user's packages."""
     made = host.run("alice", ["/usr/bin/python3", "-m", "venv", "--without-pip", "old"])
     assert made.returncode == 0, made
     site = next((alice / "old/lib").glob("python3.*")) / "site-packages"
@@ -145,7 +145,7 @@ print([oct(os.stat(name).st_mode & 0o777) for name in ("kernel.txt", "kernel")])
         ("0022", ("--setup", "umask 002"), 0o664, 0o775),
     ],
 )
-def test_what_kernels_terminals_and_the_server_write_follows_the_persons_umask(
+def test_what_kernels_terminals_and_the_server_write_follows_the_users_umask(
     laptop: Laptop, host: Host, alice: Path, umask: str, words: tuple[str, ...], file: int, folder: int
 ) -> None:
     write_home(host, "alice", ".bash_profile", f"umask {umask}\n")

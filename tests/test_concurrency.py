@@ -28,9 +28,9 @@ def at_once(laptop: Laptop, *words: str, times: int = MANY) -> list[tuple[int, A
     return [(process.returncode, json.loads(out)) for process, out, _ in ended]
 
 
-def servers(host: Host, person: str) -> list[Any]:
+def servers(host: Host, user: str) -> list[Any]:
     """The notebook servers that run, by the file that each of them was started from."""
-    return [it for it in host.processes(person) if "farlab.host.run_jupyter" in it.argv]
+    return [it for it in host.processes(user) if "farlab.host.run_jupyter" in it.argv]
 
 
 @pytest.mark.jupyter

@@ -10,7 +10,7 @@ import pytest
 
 from address import PATIENCE, Address, Kernel, printed, session, write_big
 from bed import Bed, Host, Laptop, processes, wait_for
-from bed.people import PEOPLE
+from bed.users import USERS
 
 BIG_MIB = 300
 
@@ -35,8 +35,8 @@ def kill_ssh(bed: Bed, address: Address, is_enough: Callable[[], bool]) -> None:
 
 
 def kill_sshd(bed: Bed, address: Address, is_enough: Callable[[], bool]) -> None:
-    """The sshd process of the person's connection dies on the host."""
-    uid, inside = PEOPLE[address.host].uid, processes.namespace(bed.login.pid, "pid")
+    """The sshd process of the user's connection dies on the host."""
+    uid, inside = USERS[address.host].uid, processes.namespace(bed.login.pid, "pid")
     found = [each for each in processes.every() if (each.name, each.uid, each.pids) == ("sshd", uid, inside)]
     assert len(found) == 1, found
     assert processes.end(found[0].pid, found[0].started)
@@ -121,7 +121,7 @@ def start_ticking(kernel: Kernel) -> str:
     )
 
 
-def ticks(host: Host, person: str) -> int:
+def ticks(host: Host, user: str) -> int:
     """How many lines the cell has printed so far, as the host sees it."""
-    path = host.home(person) / "ticks"
+    path = host.home(user) / "ticks"
     return len(path.read_text().splitlines()) if path.exists() else 0

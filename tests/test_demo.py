@@ -1,4 +1,4 @@
-"""`farlab demo` for real: as whoever runs the tests and, on the bed, as an ordinary person. Nothing is left."""
+"""`farlab demo` for real: as whoever runs the tests and, on the bed, as an ordinary user. Nothing is left."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Demo:
 
 
 @dataclass(slots=True)
-class Person:
+class User:
     """Whoever runs the tests, with an empty home and no browser."""
 
     home: Path
@@ -73,13 +73,13 @@ class Person:
 
 
 @pytest.fixture
-def person(tmp_path: Path) -> Iterator[Person]:
+def user(tmp_path: Path) -> Iterator[User]:
     tmp_path.chmod(0o700)
-    person = Person(tmp_path)
+    user = User(tmp_path)
     try:
-        yield person
+        yield user
     finally:  # where the test has failed
-        for terminal in person.spawned:
+        for terminal in user.spawned:
             if not terminal.closed and terminal.isalive():
                 terminal.kill(signal.SIGTERM)
                 terminal.expect(pexpect.EOF)
@@ -110,8 +110,8 @@ def without(tmp_path_factory: pytest.TempPathFactory, program: str) -> str:
     return f"{Path(sys.executable).parent}:{directory}"
 
 
-def test_a_notebook_answers_at_the_printed_address_until_the_seconds_are_over(person: Person) -> None:
-    demo = standing(person.spawn("--no-browser", "--seconds", "4"))
+def test_a_notebook_answers_at_the_printed_address_until_the_seconds_are_over(user: User) -> None:
+    demo = standing(user.spawn("--no-browser", "--seconds", "4"))
     assert "farlab-main" in tmux_of(demo.base)
     assert demo.ask("api/kernels", "POST")["execution_state"] in ("starting", "idle")
     assert any("ipykernel" in line for line in rest_of(demo.base))
@@ -121,9 +121,9 @@ def test_a_notebook_answers_at_the_printed_address_until_the_seconds_are_over(pe
     assert rest_of(demo.base) == []
 
 
-def test_two_demos_at_once_have_nothing_to_do_with_each_other(person: Person) -> None:
+def test_two_demos_at_once_have_nothing_to_do_with_each_other(user: User) -> None:
     """Their sessions have one name and one account, and a home each."""
-    first, second = (standing(person.spawn("--no-browser")) for _ in range(2))
+    first, second = (standing(user.spawn("--no-browser")) for _ in range(2))
     assert second.token != first.token
     second.terminal.sendcontrol("c")
     assert second.end() == 0
@@ -138,11 +138,9 @@ def tmux_of(base: str) -> str:
     return subprocess.run(words, env=env, capture_output=True, text=True).stdout
 
 
-def test_a_demo_without_tmux_says_so_and_ends_by_sigterm(
-    person: Person, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    person.path = without(tmp_path_factory, "tmux")
-    demo = standing(person.spawn("--no-browser"))
+def test_a_demo_without_tmux_says_so_and_ends_by_sigterm(user: User, tmp_path_factory: pytest.TempPathFactory) -> None:
+    user.path = without(tmp_path_factory, "tmux")
+    demo = standing(user.spawn("--no-browser"))
     assert "the host has no usable tmux" in demo.said
     assert demo.ask("api/kernels") == []
     demo.terminal.kill(signal.SIGTERM)
@@ -150,8 +148,8 @@ def test_a_demo_without_tmux_says_so_and_ends_by_sigterm(
     assert rest_of(demo.base) == []
 
 
-def test_a_demo_survives_the_end_of_its_ssh_and_ends_with_its_terminal(person: Person) -> None:
-    demo = standing(person.spawn("--no-browser"))
+def test_a_demo_survives_the_end_of_its_ssh_and_ends_with_its_terminal(user: User) -> None:
+    demo = standing(user.spawn("--no-browser"))
     (ssh,) = [each for each in processes.every() if each.name == "ssh" and is_link(each.argv, demo)]
     assert processes.end(ssh.pid, ssh.started)
     assert demo.ask("api/kernels") == []  # held until another link stands
@@ -165,16 +163,16 @@ def is_link(argv: Sequence[str], demo: Demo) -> bool:
     return f"{demo.base}/ssh_config" in argv and "-G" not in argv
 
 
-def test_a_demo_ends_when_jupyter_is_shut_down(person: Person) -> None:
-    demo = standing(person.spawn("--no-browser"))
+def test_a_demo_ends_when_jupyter_is_shut_down(user: User) -> None:
+    demo = standing(user.spawn("--no-browser"))
     demo.ask("api/shutdown", "POST")
     assert demo.end() == 0
     assert "the session had already ended" in demo.said
     assert rest_of(demo.base) == []
 
 
-def test_ctrl_c_while_it_connects_leaves_nothing(person: Person) -> None:
-    terminal = person.spawn("--no-browser")
+def test_ctrl_c_while_it_connects_leaves_nothing(user: User) -> None:
+    terminal = user.spawn("--no-browser")
     terminal.expect(PLACE)
     base = terminal.match[1]
     terminal.expect("starting the session")
@@ -187,14 +185,14 @@ def test_ctrl_c_while_it_connects_leaves_nothing(person: Person) -> None:
     assert rest_of(base) == []
 
 
-def test_a_host_whose_demo_was_killed_removes_everything_by_itself(person: Person) -> None:
-    demo = standing(person.spawn("--no-browser"))
+def test_a_host_whose_demo_was_killed_removes_everything_by_itself(user: User) -> None:
+    demo = standing(user.spawn("--no-browser"))
     demo.terminal.kill(signal.SIGKILL)
     assert demo.end() == -signal.SIGKILL
     wait_for("nothing to be left", lambda: rest_of(demo.base) == [], timeout=30)
 
 
-def test_an_ordinary_person_gets_the_browser_and_keeps_the_tmux_of_their_own(laptop: Laptop) -> None:
+def test_an_ordinary_user_gets_the_browser_and_keeps_the_tmux_of_their_own(laptop: Laptop) -> None:
     assert laptop.run("tmux", "new-session", "-d", "-s", "mine", "sleep", "600").code == 0
     demo = standing(laptop.spawn_farlab("demo", timeout=90))
     wait_for("the browser", lambda: laptop.opened, timeout=10)
@@ -229,16 +227,16 @@ def test_a_demo_without_asyncssh_says_what_to_install(tmp_path: Path) -> None:
     assert "pip install 'farlab[demo]'" in error["hint"]
 
 
-def test_a_demo_without_an_ssh_client_says_so(person: Person, tmp_path_factory: pytest.TempPathFactory) -> None:
-    person.path = without(tmp_path_factory, "ssh")
-    ran = person.run()
+def test_a_demo_without_an_ssh_client_says_so(user: User, tmp_path_factory: pytest.TempPathFactory) -> None:
+    user.path = without(tmp_path_factory, "ssh")
+    ran = user.run()
     assert ran.returncode == 1
     assert ran.stderr.startswith("error: there is no `ssh` on this machine\n")
     assert "openssh-client" in ran.stderr
 
 
-def test_json_is_one_document_and_the_story_goes_to_stderr(person: Person) -> None:
-    ran = person.run("--json", "--no-browser", "--seconds", "0.1")
+def test_json_is_one_document_and_the_story_goes_to_stderr(user: User) -> None:
+    ran = user.run("--json", "--no-browser", "--seconds", "0.1")
     assert ran.returncode == 0, ran
     assert json.loads(ran.stdout) == {"farlab": 1, "ok": True}
     assert re.search(ADDRESS, ran.stderr)

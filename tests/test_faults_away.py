@@ -242,7 +242,7 @@ def test_a_jump_host_that(fault: str, laptop: Laptop, bed: Bed, record_property:
 
 
 @pytest.mark.parametrize("fault", ["dies", "freezes"])
-def test_the_persons_own_master_that(fault: str, laptop: Laptop, host: Host, record_property: Record) -> None:
+def test_the_users_own_master_that(fault: str, laptop: Laptop, host: Host, record_property: Record) -> None:
     steps.add_to_config(laptop, "Host *\n  ControlPath %d/master-%C\n")
     with _master(laptop) as master:
         with session(laptop, "alice") as address, cell(address, host.home("alice")):

@@ -35,9 +35,9 @@ REMOVALS = {
 }
 
 
-def wait_until_held(host: Host, number: str, person: str = "alice") -> None:
+def wait_until_held(host: Host, number: str, user: str = "alice") -> None:
     """Until the anchor has seen the sockets of that kernel: it looks once a second."""
-    anchor = anchor_of(host, person)
+    anchor = anchor_of(host, user)
     fds, place = f"/proc/{anchor.pid}/fd", anchor.argv[-1]
     there = {f"{place}/{path.name}" for path in host.path(place).glob(f"kernel-{number}-ipc*")}
     assert len(there) >= 5

@@ -37,8 +37,8 @@ def alice(laptop: Laptop, host: Host) -> Iterator[Address]:
     laptop.farlab("terminate", "alice", "--yes", timeout=PATIENCE)
 
 
-def is_state(laptop: Laptop, state: str, person: str = "alice") -> None:
-    wait_for(state, lambda: steps.status(laptop, person)["state"] == state, timeout=PATIENCE)
+def is_state(laptop: Laptop, state: str, user: str = "alice") -> None:
+    wait_for(state, lambda: steps.status(laptop, user)["state"] == state, timeout=PATIENCE)
 
 
 def reason(laptop: Laptop) -> str:

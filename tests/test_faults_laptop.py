@@ -36,7 +36,7 @@ def killed_at(call: str, pid: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "rename"])
-def test_a_keeper_killed_while_it_remembers_leaves_the_old_memory(call: str, laptop: Laptop, elsewhere: Any) -> None:
+def test_a_keeper_killed_while_it_remembers_leaves_the_old_memory(call: str, laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     old = memory(laptop).read_text().replace('"is_known_alive": true', '"is_known_alive": false')
     [keeper] = steps.keepers(laptop)
@@ -57,7 +57,7 @@ def test_a_keeper_killed_while_it_remembers_leaves_the_old_memory(call: str, lap
     steps.done(laptop, "disconnect", "alice")
 
 
-def test_a_first_connect_whose_keepers_are_killed_says_so_and_the_next_works(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_first_connect_whose_keepers_are_killed_says_so_and_the_next_works(laptop: Laptop, existing: Any) -> None:
     trace = ("strace", "-f", "-o", "/dev/null", "-e", "inject=fsync:signal=SIGKILL:when=1")
     ran = laptop.run(*trace, *laptop.farlab_argv("connect", "alice", "--no-browser", "--json"), timeout=100)
     assert ran.code == 1, ran
@@ -71,7 +71,7 @@ def test_a_first_connect_whose_keepers_are_killed_says_so_and_the_next_works(lap
 
 
 @pytest.mark.jupyter
-def test_twenty_connects_while_keepers_are_killed_end_with_one(laptop: Laptop, elsewhere: Any) -> None:
+def test_twenty_connects_while_keepers_are_killed_end_with_one(laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     argv = laptop.farlab_argv("connect", "alice", "--no-browser", "--json")
     for _ in range(2):
@@ -87,7 +87,7 @@ def test_twenty_connects_while_keepers_are_killed_end_with_one(laptop: Laptop, e
 
 
 def test_twenty_connects_that_wait_for_a_keeper_that_is_killed_go_on_with_another(
-    laptop: Laptop, bed: Bed, elsewhere: Any
+    laptop: Laptop, bed: Bed, existing: Any
 ) -> None:
     bed.wan.blackhole("on")
     argv = laptop.farlab_argv("connect", "alice", "--no-browser", "--json")
@@ -100,13 +100,13 @@ def test_twenty_connects_that_wait_for_a_keeper_that_is_killed_go_on_with_anothe
     wait_for("another", lambda: [it for it in steps.keepers(laptop) if it.key != keeper.key], timeout=60)
     bed.wan.heal()
     told = [json.loads(each.communicate(timeout=100)[0]) for each in running]
-    assert [each.get("pid") for each in told] == [elsewhere["pid"]] * 20, told
+    assert [each.get("pid") for each in told] == [existing["pid"]] * 20, told
     assert len({each["port"] for each in told}) == 1
     assert_one(laptop, told[0])
     steps.done(laptop, "disconnect", "alice")
 
 
-def test_a_keeper_started_by_hand_beside_a_living_one_gives_way(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_keeper_started_by_hand_beside_a_living_one_gives_way(laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     for sock in runtime(laptop).iterdir():  # so that only the other name tells
         sock.unlink()
@@ -127,9 +127,7 @@ print(sock.recv(100))
 
 
 @pytest.mark.parametrize("user", ["lap", "eve", "root"])
-def test_at_the_name_that_anyone_can_knock_at_only_the_person_is_heard(
-    user: str, laptop: Laptop, elsewhere: Any
-) -> None:
+def test_at_the_name_that_anyone_can_knock_at_only_the_user_is_heard(user: str, laptop: Laptop, existing: Any) -> None:
     steps.connect(laptop, "alice")
     names = [it.removeprefix("unix @") for it in processes.listening(laptop.holder) if it.startswith("unix @farlab-")]
     [ran] = [laptop.run("/usr/bin/python3", "-c", KNOCK, name, user=user) for name in names]
@@ -142,9 +140,7 @@ def test_at_the_name_that_anyone_can_knock_at_only_the_person_is_heard(
 
 
 @pytest.mark.parametrize("what", ["the socket", "the directory", "all of farlab's", "all, as at a logout"])
-def test_a_keeper_whose_socket_is_removed_is_found_and_makes_it_again(
-    what: str, laptop: Laptop, elsewhere: Any
-) -> None:
+def test_a_keeper_whose_socket_is_removed_is_found_and_makes_it_again(what: str, laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     [keeper] = steps.keepers(laptop)
     [sock] = runtime(laptop).iterdir()
@@ -166,7 +162,7 @@ def test_a_keeper_whose_socket_is_removed_is_found_and_makes_it_again(
     steps.done(laptop, "disconnect", "alice")
 
 
-def test_a_keeper_is_found_from_cron_where_the_runtime_directory_is_another(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_keeper_is_found_from_cron_where_the_runtime_directory_is_another(laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     assert known(steps.connect(laptop, "alice", env={"XDG_RUNTIME_DIR": ""})) == known(first)
     assert_one(laptop, first)
@@ -175,7 +171,7 @@ def test_a_keeper_is_found_from_cron_where_the_runtime_directory_is_another(lapt
     steps.wait_until_nothing_runs(laptop)
 
 
-def test_in_a_tmp_where_a_stranger_was_faster_the_keeper_makes_nothing(laptop: Laptop, elsewhere: Any) -> None:
+def test_in_a_tmp_where_a_stranger_was_faster_the_keeper_makes_nothing(laptop: Laptop, existing: Any) -> None:
     laptop.extra_env["XDG_RUNTIME_DIR"] = ""
     first = steps.connect(laptop, "alice")
     ours = next(laptop.tmp.glob("farlab-*"))
@@ -210,7 +206,7 @@ def test_ssh_can_ask_after_the_socket_was_removed(laptop: Laptop, host: Host) ->
     steps.terminate(laptop, "pia")
 
 
-def test_a_socket_never_looks_old(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_socket_never_looks_old(laptop: Laptop, existing: Any) -> None:
     steps.connect(laptop, "alice")
     [sock] = runtime(laptop).iterdir()
     fresh = sock.stat().st_mtime
@@ -219,7 +215,7 @@ def test_a_socket_never_looks_old(laptop: Laptop, elsewhere: Any) -> None:
     steps.done(laptop, "disconnect", "alice")
 
 
-def test_a_state_directory_that_is_removed_comes_back(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_state_directory_that_is_removed_comes_back(laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     before = memory(laptop).read_text()
     shutil.rmtree(state(laptop).parent)
@@ -237,7 +233,7 @@ def test_a_state_directory_that_is_removed_comes_back(laptop: Laptop, elsewhere:
 
 
 @pytest.mark.parametrize("what", ["nproc", "nofile"])
-def test_a_keeper_that_can_start_no_ssh_for_a_while_tries_again(what: str, laptop: Laptop, elsewhere: Any) -> None:
+def test_a_keeper_that_can_start_no_ssh_for_a_while_tries_again(what: str, laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     [keeper], [link] = steps.keepers(laptop), dialled(laptop)
 
@@ -280,7 +276,7 @@ def left_over(laptop: Laptop, stem: str) -> list[Path]:
     return left
 
 
-def test_what_an_earlier_boot_left_does_no_harm_and_goes_away(laptop: Laptop, elsewhere: Any) -> None:
+def test_what_an_earlier_boot_left_does_no_harm_and_goes_away(laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     steps.done(laptop, "disconnect", "alice")
     steps.wait_until_nothing_runs(laptop)
@@ -302,18 +298,18 @@ def test_what_an_earlier_boot_left_does_no_harm_and_goes_away(laptop: Laptop, el
      '{"host": "alice", "name": "../x", "ssh_config": null, "port": 7000}',
      '{"host": ["alice"], "name": "main", "ssh_config": 1, "port": true}'],
 )  # fmt: skip
-def test_a_memory_that_is_no_memory_is_none(text: str, laptop: Laptop, elsewhere: Any) -> None:
+def test_a_memory_that_is_no_memory_is_none(text: str, laptop: Laptop, existing: Any) -> None:
     steps.connect(laptop, "alice")
     steps.done(laptop, "disconnect", "alice")
     memory(laptop).write_text(text)
     assert steps.done(laptop, "list", "--json").json["sessions"] == []
     assert steps.refused(laptop, "status", "alice")[1]["code"] == "no-session"
     again = steps.connect(laptop, "alice")
-    assert (again["pid"], again["notes"]) == (elsewhere["pid"], [])
+    assert (again["pid"], again["notes"]) == (existing["pid"], [])
     steps.done(laptop, "disconnect", "alice")
 
 
-def test_a_memory_of_a_newer_farlab_is_read(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_memory_of_a_newer_farlab_is_read(laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     steps.done(laptop, "disconnect", "alice")
     memory(laptop).write_text(memory(laptop).read_text().replace("{", '{"colour": "red", ', 1))

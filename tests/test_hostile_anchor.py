@@ -25,7 +25,7 @@ BAD = {
 }
 
 
-def story(laptop: Laptop) -> str:
+def keeper_log(laptop: Laptop) -> str:
     """The keepers' logs."""
     return "".join(path.read_text() for path in keeper_files.state(laptop).glob("*.log"))
 
@@ -51,12 +51,12 @@ def test_a_message_that_cannot_be_ends_its_link_and_nothing_else(what: str, lapt
     )
     connected = steps.connect(laptop, "alice")
     wait_for("the bad word", lambda: (laptop.home / "turn").exists(), timeout=30)
-    wait_for("the end of its link", lambda: "protocol: " in story(laptop), timeout=30)
+    wait_for("the end of its link", lambda: "protocol: " in keeper_log(laptop), timeout=30)
     wait_for("another link", lambda: steps.status(laptop, "alice")["outages"] == 1, timeout=30)
     wait_for("the session", lambda: steps.status(laptop, "alice")["state"] == "up", timeout=30)
     assert steps.status(laptop, "alice")["port"] == connected["port"]
-    assert "Traceback" not in story(laptop)
-    assert len(story(laptop)) < 10_000
+    assert "Traceback" not in keeper_log(laptop)
+    assert len(keeper_log(laptop)) < 10_000
     steps.done(laptop, "disconnect", "alice")
 
 

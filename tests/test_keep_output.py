@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from address import PATIENCE, Address, connect, session
-from bed import LAB, PEOPLE, Bed, Host, Laptop, processes, wait_for
+from bed import LAB, USERS, Bed, Host, Laptop, processes, wait_for
 from chromium import Lab, chromium
 from errors_page import assert_shown
 from farlab.host.keep_output import PACKAGES
@@ -79,7 +79,7 @@ def test_what_cells_print_while_the_tab_is_closed_or_reloaded_is_there(
     (home / ".jupyter").mkdir()  # whose default, a minute, would make this test long
     (home / ".jupyter/jupyter_server_config.py").write_text("c.YDocExtension.document_cleanup_delay = 0.5\n")
     (home / "work").mkdir()
-    shutil.chown(home / "work", PEOPLE["alice"].uid)
+    shutil.chown(home / "work", USERS["alice"].uid)
     with session(laptop, "alice", "--dir", "work", *KEEP) as address:
         lab = begin(browser, address, PRINTS, SECOND)
         lab.wait_for("first 5")

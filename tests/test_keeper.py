@@ -40,34 +40,34 @@ class Listener:
 # the port -------------------------------------------------------------------------------------------------
 
 
-def test_a_session_keeps_its_port_over_disconnects(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_session_keeps_its_port_over_disconnects(laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     told = steps.done(laptop, "disconnect", "alice", "--json").json
     assert told["port"] == first["port"]
     steps.wait_until_nothing_runs(laptop)
     again = steps.connect(laptop, "alice")
     assert {key: again[key] for key in ("port", "pid", "token", "reused")} == {
-        "port": first["port"], "pid": elsewhere["pid"], "token": elsewhere["token"], "reused": True
+        "port": first["port"], "pid": existing["pid"], "token": existing["token"], "reused": True
     }  # fmt: skip
     assert steps.answers(laptop, again)
     steps.done(laptop, "disconnect", "alice")
 
 
-def test_a_killed_keeper_is_followed_by_another_on_the_same_port(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_killed_keeper_is_followed_by_another_on_the_same_port(laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     [keeper], [link] = steps.keepers(laptop), steps.links(laptop)
     steps.kill(keeper)
     wait_for("the end of its ssh", lambda: steps.is_gone(link), timeout=30)
     assert steps.status(laptop, "alice")["state"] == "no-keeper"
     again = steps.connect(laptop, "alice")
-    assert (again["port"], again["pid"], again["reused"]) == (first["port"], elsewhere["pid"], True)
+    assert (again["port"], again["pid"], again["reused"]) == (first["port"], existing["pid"], True)
     assert again["notes"] == []
     assert len(steps.keepers(laptop)) == 1
     assert steps.answers(laptop, again)
     steps.done(laptop, "disconnect", "alice")
 
 
-def test_a_keeper_that_is_told_to_end_leaves_the_session(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_keeper_that_is_told_to_end_leaves_the_session(laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     [keeper] = steps.keepers(laptop)
     os.kill(keeper.pid, signal.SIGTERM)
@@ -76,7 +76,7 @@ def test_a_keeper_that_is_told_to_end_leaves_the_session(laptop: Laptop, elsewhe
     steps.done(laptop, "disconnect", "alice")
 
 
-def test_a_remembered_port_that_is_taken_gives_another_and_says_so(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_remembered_port_that_is_taken_gives_another_and_says_so(laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     steps.done(laptop, "disconnect", "alice")
     with Listener(laptop, first["port"]):
@@ -91,7 +91,7 @@ def test_a_remembered_port_that_is_taken_gives_another_and_says_so(laptop: Lapto
     steps.done(laptop, "disconnect", "alice")
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_an_error(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error(laptop: Laptop, existing: Any) -> None:
     with Listener(laptop) as taken:
         code, error = steps.refused(laptop, "connect", "alice", "--port", str(taken.port))
         assert (code, error["code"]) == (1, "port-busy")
@@ -120,7 +120,7 @@ def test_the_port_is_taken_before_ssh_is_started(laptop: Laptop, bed: Bed) -> No
 # connecting again -----------------------------------------------------------------------------------------
 
 
-def test_connecting_again_uses_no_ssh(laptop: Laptop, elsewhere: Any) -> None:
+def test_connecting_again_uses_no_ssh(laptop: Laptop, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     laptop.write_stub("ssh", f"#!/bin/sh\necho x >> {laptop.home}/called\nexit 255\n")
     again = steps.connect(laptop, "alice")
@@ -153,7 +153,7 @@ def test_stop_is_terminate(laptop: Laptop, host: Host) -> None:
 # every verb in every state --------------------------------------------------------------------------------
 
 
-def test_verbs_where_nothing_was_ever_connected(laptop: Laptop, elsewhere: Any) -> None:
+def test_verbs_where_nothing_was_ever_connected(laptop: Laptop, existing: Any) -> None:
     assert steps.done(laptop, "list", "--json").json["sessions"] == []
     for verb in (["status"], ["url"], ["open"], ["disconnect"], ["logs", "--keeper"]):
         code, error = steps.refused(laptop, verb[0], "alice", *verb[1:])
@@ -162,10 +162,10 @@ def test_verbs_where_nothing_was_ever_connected(laptop: Laptop, elsewhere: Any) 
         assert error["hint"]
     assert "Jupyter" in steps.done(laptop, "logs", "alice").out
     found = steps.done(laptop, "list", "--host", "alice", "--json").json["sessions"]
-    assert [(it["name"], it["state"], it["pid"]) for it in found] == [("main", "up", elsewhere["pid"])]
+    assert [(it["name"], it["state"], it["pid"]) for it in found] == [("main", "up", existing["pid"])]
 
 
-def test_verbs_where_the_session_is_up(laptop: Laptop, elsewhere: Any) -> None:
+def test_verbs_where_the_session_is_up(laptop: Laptop, existing: Any) -> None:
     connected = steps.connect(laptop, "alice")
     told = steps.status(laptop, "alice")
     assert {key: told[key] for key in ("state", "port", "pid", "node", "outages")} == {
@@ -184,7 +184,7 @@ def test_verbs_where_the_session_is_up(laptop: Laptop, elsewhere: Any) -> None:
     steps.done(laptop, "disconnect", "alice")
 
 
-def test_verbs_where_the_keeper_has_gone(laptop: Laptop, elsewhere: Any) -> None:
+def test_verbs_where_the_keeper_has_gone(laptop: Laptop, existing: Any) -> None:
     connected = steps.connect(laptop, "alice")
     steps.kill(steps.keepers(laptop)[0])
     wait_for("the end of its ssh", lambda: not steps.links(laptop), timeout=30)
@@ -262,7 +262,7 @@ def test_control_c_for_one_of_two_waiting_connects_leaves_the_other(laptop: Lapt
     steps.terminate(laptop, "sam")
 
 
-def test_a_keepers_files_are_the_persons_alone(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_keepers_files_are_the_users_alone(laptop: Laptop, existing: Any) -> None:
     steps.connect(laptop, "alice")
     found = [Path(path) for path in steps.sockets_and_locks(laptop)]
     found += (laptop.home / ".local/state/farlab").rglob("*")

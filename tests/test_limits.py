@@ -125,7 +125,7 @@ def full(address: Address) -> Any:
 
 
 class Sink:
-    """A file on the host that Jupyter's own API takes in: the upload that a person makes by drag and drop."""
+    """A file on the host that Jupyter's own API takes in: the upload that a user makes by drag and drop."""
 
     def __init__(self, host: Host) -> None:
         self._path = host.home("alice") / "upload"

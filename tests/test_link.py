@@ -1,4 +1,4 @@
-"""The link through every configuration of `ssh` that people have: one session, reached in many ways."""
+"""The link through every configuration of `ssh` that users have: one session, reached in many ways."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ MASTERED = "Host *\n  ControlPath %d/master-%C\n"
 
 
 @pytest.mark.parametrize("special", WAYS)
-def test_a_session_is_reached_by_way_of(special: str, laptop: Laptop, elsewhere: Any) -> None:
+def test_a_session_is_reached_by_way_of(special: str, laptop: Laptop, existing: Any) -> None:
     host, config = WAYS[special]
     steps.add_to_config(laptop, config)
     ssh = laptop.home / ".ssh"
@@ -63,17 +63,17 @@ def test_a_session_is_reached_by_way_of(special: str, laptop: Laptop, elsewhere:
     connected = steps.connect(laptop, host)
     assert (connected["host"], connected["reused"]) == (host, True)
     assert {key: connected[key] for key in ("pid", "token", "node")} == {
-        key: elsewhere[key] for key in ("pid", "token", "node")
+        key: existing[key] for key in ("pid", "token", "node")
     }
     assert steps.answers(laptop, connected)
     steps.done(laptop, "disconnect", host)
 
 
-def test_another_configuration_file_is_used_by_every_ssh(laptop: Laptop, elsewhere: Any) -> None:
+def test_another_configuration_file_is_used_by_every_ssh(laptop: Laptop, existing: Any) -> None:
     config = laptop.home / "an other config"
     (laptop.home / ".ssh/config").rename(config)
     connected = steps.connect(laptop, "alice", "-F", "an other config")
-    assert connected["pid"] == elsewhere["pid"]
+    assert connected["pid"] == existing["pid"]
     steps.kill(steps.links(laptop)[0])
     wait_for("an outage", lambda: steps.status(laptop, "alice", "-F", str(config))["outages"] == 1)
     assert steps.answers(laptop, connected)
@@ -82,10 +82,10 @@ def test_another_configuration_file_is_used_by_every_ssh(laptop: Laptop, elsewhe
     steps.done(laptop, "disconnect", "alice", "-F", str(config))
 
 
-def test_a_configuration_that_wants_everything_otherwise_does_not_hinder(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_configuration_that_wants_everything_otherwise_does_not_hinder(laptop: Laptop, existing: Any) -> None:
     steps.add_to_config(laptop, OPPOSED)
     connected = steps.connect(laptop, "opposed")
-    assert connected["pid"] == elsewhere["pid"]
+    assert connected["pid"] == existing["pid"]
     assert steps.answers(laptop, connected)
     listening = laptop.run("ss", "-Hltn", user="root").out
     assert f":{connected['port']} " in listening
@@ -103,7 +103,7 @@ def logins(host: Host) -> int:
 
 @pytest.fixture
 def master(laptop: Laptop) -> Iterator[Callable[[str], Any]]:
-    """Makes the person's own master connection to a host."""
+    """Makes the user's own master connection to a host."""
     steps.add_to_config(laptop, MASTERED)
     made = []
 
@@ -119,8 +119,8 @@ def master(laptop: Laptop) -> Iterator[Callable[[str], Any]]:
         process.wait(10)
 
 
-def test_the_persons_own_master_is_ridden_on_and_never_ended(
-    laptop: Laptop, host: Host, elsewhere: Any, master: Callable[[str], Any]
+def test_the_users_own_master_is_ridden_on_and_never_ended(
+    laptop: Laptop, host: Host, existing: Any, master: Callable[[str], Any]
 ) -> None:
     process = master("alice")
     before = logins(host)
@@ -134,8 +134,8 @@ def test_the_persons_own_master_is_ridden_on_and_never_ended(
     assert laptop.ssh("-O", "check", "alice").code == 0
 
 
-def test_the_end_of_the_persons_master_is_an_outage_like_any(
-    laptop: Laptop, host: Host, elsewhere: Any, master: Callable[[str], Any]
+def test_the_end_of_the_users_master_is_an_outage_like_any(
+    laptop: Laptop, host: Host, existing: Any, master: Callable[[str], Any]
 ) -> None:
     process = master("alice")
     connected = steps.connect(laptop, "alice")
@@ -180,7 +180,7 @@ def test_a_home_of_a_hundred_characters_is_no_hindrance(laptop: Laptop, host: Ho
     steps.terminate(laptop, "lena")
 
 
-def test_a_node_behind_a_jump_host_has_a_session_of_its_own(laptop: Laptop, bed: Bed, elsewhere: Any) -> None:
+def test_a_node_behind_a_jump_host_has_a_session_of_its_own(laptop: Laptop, bed: Bed, existing: Any) -> None:
     connected = steps.connect(laptop, "node1", "--name", "far")
     assert (connected["node"], connected["reused"]) == ("node1", False)
     assert steps.answers(laptop, connected)

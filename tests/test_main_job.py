@@ -1,4 +1,4 @@
-"""The main job as a person does it first: connect, use it, come back to it, terminate."""
+"""The main job as a user does it first: connect, use it, come back to it, terminate."""
 
 from __future__ import annotations
 

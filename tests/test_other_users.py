@@ -114,7 +114,7 @@ def test_nobody_listens_beside_a_keeper(bed: Bed, shared: Address, address: str,
 
 
 @pytest.mark.parametrize("address", HELD[:3])
-def test_a_port_that_another_has_on_any_address_is_not_taken(laptop: Laptop, elsewhere: object, address: str) -> None:
+def test_a_port_that_another_has_on_any_address_is_not_taken(laptop: Laptop, existing: object, address: str) -> None:
     first = steps.connect(laptop, "alice")["port"]
     steps.done(laptop, "disconnect", "alice")
     with eve(laptop, SIT, address, first, 0, 1) as said:
@@ -140,7 +140,7 @@ def without_ipv6(laptop: Laptop) -> Iterator[None]:
         subprocess.run([*enter, set_to.format(0)], check=True)
 
 
-def test_a_laptop_without_ipv6_is_served_and_the_port_is_held_for_later(laptop: Laptop, elsewhere: object) -> None:
+def test_a_laptop_without_ipv6_is_served_and_the_port_is_held_for_later(laptop: Laptop, existing: object) -> None:
     with without_ipv6(laptop):
         address = connect(laptop, "alice")
         assert address.ask("GET", "/api/status")[0] == 200
@@ -168,7 +168,7 @@ def cookie_of(address: Address, host: str) -> str:
     [("127.0.0.1", ""), ("::1", ""), ("::ffff:127.0.0.1", ""), ("127.0.0.1", "half"), ("::1", "half")],
 )
 def test_a_login_is_worth_nothing_to_others(bed: Bed, shared: Address, address: str, closes: str) -> None:
-    """Cookie, token and one-time word, each of which opens everything to its person."""
+    """Cookie, token and one-time word, each of which opens everything to its user."""
     own = f"zoe-main.localhost:{shared.port}"
     laptop, cookie = shared.laptop, cookie_of(shared, own)
     opened = laptop.farlab("open", "zoe")
@@ -206,7 +206,7 @@ def test_what_another_sends_and_leaves_reaches_no_server(bed: Bed, shared: Addre
     assert "/blind-" not in log.read_text(errors="replace")
 
 
-def test_what_was_learnt_between_two_keepers_is_worth_nothing(laptop: Laptop, elsewhere: object) -> None:
+def test_what_was_learnt_between_two_keepers_is_worth_nothing(laptop: Laptop, existing: object) -> None:
     """A tab gives its cookie, by itself, to whoever listens on its port meanwhile."""
     before = connect(laptop, "alice")
     own = f"alice-main.localhost:{before.port}"
@@ -276,7 +276,7 @@ with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as
 """
 
 
-def test_an_abstract_name_that_another_took_first_costs_nothing(laptop: Laptop, elsewhere: object) -> None:
+def test_an_abstract_name_that_another_took_first_costs_nothing(laptop: Laptop, existing: object) -> None:
     others = processes.listening(laptop.holder)
     connect(laptop, "alice")
     new = processes.listening(laptop.holder) - others

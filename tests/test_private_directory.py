@@ -1,4 +1,4 @@
-"""The laptop's directory of sockets and locks: what another person of that machine can do with its place in `/tmp`."""
+"""The laptop's directory of sockets and locks: what another user of that machine can do with its place in `/tmp`."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ except PermissionError as error:
 
 
 def make_old(laptop: Laptop, *paths: Path) -> None:
-    """What may be taken for left over: old, and the person's own."""
+    """What may be taken for left over: old, and the user's own."""
     for path in paths:
         age(path)
         os.lchown(path, laptop.home.stat().st_uid, -1)
 
 
-def test_where_a_stranger_leads_a_keeper_nothing_is_removed(laptop: Laptop, elsewhere: Any) -> None:
+def test_where_a_stranger_leads_a_keeper_nothing_is_removed(laptop: Laptop, existing: Any) -> None:
     steps.connect(laptop, "alice")
     thesis = laptop.home / "thesis"
     thesis.mkdir()
@@ -106,7 +106,7 @@ def spoken_to(laptop: Laptop, path: str, user: str, umask: str, change: Callable
     return said.out, owner.communicate(timeout=10)[0]
 
 
-def test_a_keeper_is_spoken_to_at_a_socket_that_is_its_persons_alone(laptop: Laptop) -> None:
+def test_a_keeper_is_spoken_to_at_a_socket_that_is_its_users_alone(laptop: Laptop) -> None:
     path = str(runtime(laptop) / "key.sock")
     assert spoken_to(laptop, path, "lap", "077", lambda: None) == ("", "somebody came\n")
 

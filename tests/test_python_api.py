@@ -19,7 +19,7 @@ HOST = "alice"
 
 
 def run(laptop: Laptop, source: str) -> Any:
-    """Run a documented example by a person's own Python, with a host of the bed in the place of `gpu1`."""
+    """Run a documented example by a user's own Python, with a host of the bed in the place of `gpu1`."""
     program = laptop.home / "example.py"
     program.write_text(source.replace('"gpu1"', f'"{HOST}"').replace("~/thesis", "~"))
     return laptop.run(laptop.farlab_argv()[0], str(program), timeout=steps.PATIENCE)

@@ -16,8 +16,8 @@ from chromium import Lab, chromium
 
 @pytest.fixture
 def browser(bed: Bed, laptop: Laptop) -> Iterator[BrowserContext]:
-    for person in ("alice", "zoe"):
-        bed.fresh_home(person)  # JupyterLab would bring back the tabs of the last test
+    for user in ("alice", "zoe"):
+        bed.fresh_home(user)  # JupyterLab would bring back the tabs of the last test
     with chromium(laptop) as context:
         yield context
 

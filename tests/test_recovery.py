@@ -29,7 +29,7 @@ def connected(laptop: Laptop, host: Host) -> Iterator[Any]:
     laptop.farlab("terminate", "alice", "--yes", timeout=PATIENCE)
 
 
-def story(laptop: Laptop) -> str:
+def keeper_log(laptop: Laptop) -> str:
     return laptop.farlab("logs", "alice", "--keeper").out
 
 
@@ -51,11 +51,11 @@ def test_a_few_seconds_without_a_network_are_believed_before_eight_of_silence(
     wait_for("a knock", lambda: has_knocked(laptop), timeout=PATIENCE)
     bed.wan.blackhole("off")
     wait_until_up(laptop, 1)
-    found = re.search(r"`alice` for ([\d.]+) s", story(laptop))
+    found = re.search(r"`alice` for ([\d.]+) s", keeper_log(laptop))
     assert found
-    assert float(found[1]) < 8, story(laptop)
-    assert "opening a second connection" in story(laptop)
-    assert "nothing lost" in story(laptop)
+    assert float(found[1]) < 8, keeper_log(laptop)
+    assert "opening a second connection" in keeper_log(laptop)
+    assert "nothing lost" in keeper_log(laptop)
 
 
 def has_knocked(laptop: Laptop) -> bool:
@@ -66,7 +66,7 @@ def has_knocked(laptop: Laptop) -> bool:
 def test_after_a_long_time_without_a_network_it_comes_back_by_itself(laptop: Laptop, bed: Bed, connected: Any) -> None:
     bed.wan.blackhole("on")
     steps.kill(steps.links(laptop)[0])
-    wait_for("a failed try", lambda: "retrying" in story(laptop), timeout=PATIENCE)
+    wait_for("a failed try", lambda: "retrying" in keeper_log(laptop), timeout=PATIENCE)
     wait_for("another try", lambda: steps.links(laptop), timeout=PATIENCE)
     bed.wan.blackhole("off")
     assert steps.answers(laptop, connected)  # how soon, `bench/outage.py` measures
@@ -81,14 +81,14 @@ def test_a_network_that_has_become_slow_is_given_the_time_that_a_login_takes(
     for link in steps.links(laptop):
         steps.kill(link)
     wait_until_up(laptop, 1)
-    assert "failed" not in story(laptop)
+    assert "failed" not in keeper_log(laptop)
 
 
 def test_a_new_address_of_this_machine_is_noticed_when_it_changes(laptop: Laptop, bed: Bed, connected: Any) -> None:
     bed.roam("10.80.0.3")
     assert steps.answers(laptop, connected)
     wait_until_up(laptop, 1)
-    told = story(laptop)
+    told = keeper_log(laptop)
     assert "the network of this machine changed" in told
     assert not re.search(r"`alice` for [\d.]+ s", told)  # it was not the silence
 
@@ -101,18 +101,18 @@ def test_changes_that_do_not_concern_the_way_to_the_host_are_nothing(laptop: Lap
     heard = steps.status(laptop, "alice")["last_heard"]
     wait_for("heartbeats", lambda: steps.status(laptop, "alice")["last_heard"] > heard + 3, timeout=PATIENCE)
     assert steps.links(laptop) == [link]
-    assert "network" not in story(laptop)
+    assert "network" not in keeper_log(laptop)
 
 
 def test_a_wireless_network_that_was_off_for_a_moment_is_told_and_costs_nothing(
     laptop: Laptop, bed: Bed, connected: Any
 ) -> None:
     bed.wifi(on=False)
-    wait_for("the loss to be told", lambda: "the network of this machine is down" in story(laptop), timeout=PATIENCE)
+    wait_for("the loss", lambda: "the network of this machine is down" in keeper_log(laptop), timeout=PATIENCE)
     bed.wifi(on=True)
     assert steps.answers(laptop, connected)
     assert "the network of this machine changed" in wait_for(
-        "the word", lambda: "changed" in story(laptop) and story(laptop)
+        "the word", lambda: "changed" in keeper_log(laptop) and keeper_log(laptop)
     )
 
 
@@ -190,12 +190,12 @@ def test_keys_that_the_agent_has_again_lead_out_of_blocked(laptop: Laptop, host:
     add_key(laptop, keys)
     assert steps.answers(laptop, connected)
     assert wait_until_up(laptop, 1)["pid"] == connected["pid"]
-    assert "the keys in ssh-agent or your ControlMaster changed" in story(laptop)
+    assert "the keys in ssh-agent or your ControlMaster changed" in keeper_log(laptop)
     steps.terminate(laptop, "alice")
 
 
 def test_connect_brings_the_agent_of_its_own_terminal(laptop: Laptop, host: Host, keys: dict[str, str]) -> None:
-    """The person has logged in again: the agent that the keeper was started with is no more."""
+    """The user has logged in again: the agent that the keeper was started with is no more."""
     with an_agent(laptop, "first") as first:
         add_key(laptop, first)
         connected = steps.connect(laptop, "alice", env=first)
@@ -207,10 +207,10 @@ def test_connect_brings_the_agent_of_its_own_terminal(laptop: Laptop, host: Host
     steps.terminate(laptop, "alice")
 
 
-def test_the_next_login_of_a_person_who_is_asked_for_passwords_brings_the_session_back(
+def test_the_next_login_of_a_user_who_is_asked_for_passwords_brings_the_session_back(
     laptop: Laptop, host: Host
 ) -> None:
-    """They have a master for the day, as people with second factors do; it dies, and they make another."""
+    """They have a master for the day, as users with second factors do; it dies, and they make another."""
     steps.add_to_config(laptop, "Host *\n  ControlPath %d/master-%C\n")
     with logged_in(laptop):
         connected = steps.connect(laptop, "pia")

@@ -25,7 +25,7 @@ SETTLED = 6.0
 """Seconds after which a link counts as one that works, and a little."""
 
 
-def story(laptop: Laptop, host: str) -> str:
+def keeper_log(laptop: Laptop, host: str) -> str:
     return laptop.farlab("logs", host, "--keeper").out
 
 
@@ -78,7 +78,7 @@ def test_a_second_link_is_made_at_once_however_many_tries_failed_in_the_outage_b
         with forgetting(laptop, host):
             wait_for("the second outage", lambda: address.status()["outages"] == 2, timeout=PATIENCE)
             wait_until_up(address)
-            told = story(laptop, "alice")
+            told = keeper_log(laptop, "alice")
         assert address.status()["outages"] == 2
         *_, last = re.findall(r"\(nothing lost\) after ([\d.]+) s", told)
         assert float(last) < 12, told  # it is noticed after 4 s of silence; the back-off of before would be 8 s more
@@ -120,7 +120,7 @@ def test_an_ssh_that_is_killed_takes_its_way_over_the_jump_host_along(laptop: La
 
 
 def test_a_host_that_lacks_something_for_a_while_is_tried_again(laptop: Laptop, host: Host) -> None:
-    """Who can log in can look again: only a refused login needs a person."""
+    """Who can log in can look again: only a refused login needs a user."""
     with session(laptop, "alice") as address:
         with host.hide("python3*"):
             steps.kill(steps.links(laptop)[0])
@@ -175,13 +175,13 @@ def test_a_connect_that_fails_after_the_sessions_end_keeps_its_port(laptop: Lapt
     code, error = steps.refused(laptop, "connect", "alice", "--dir", "/nowhere")
     assert (code, error["code"]) == (6, "no-directory"), error
     wait_for("the keeper's end", lambda: not steps.keepers(laptop), timeout=PATIENCE)
-    [told] = [line for line in story(laptop, "alice").splitlines() if "the host was rebooted" in line]
+    [told] = [line for line in keeper_log(laptop, "alice").splitlines() if "the host was rebooted" in line]
     assert "retrying" not in told
     assert steps.connect(laptop, "alice")["port"] == connected["port"]
     steps.terminate(laptop, "alice")
 
 
-@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.usefixtures("existing")
 def test_a_link_that_is_joined_and_then_never_greeted_is_not_waited_for_without_end(laptop: Laptop) -> None:
     """The network went away just then. The stub's first link is one, its second is the real `ssh`."""
     once = laptop.home / "once"

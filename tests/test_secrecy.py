@@ -19,7 +19,7 @@ from bed import Bed, Host, Laptop, processes, wait_for
 from bed.laptop import UID
 from host_parts import field
 
-BURGLAR = Path(__file__).with_name("burglar.py").read_text()
+INTRUDER = Path(__file__).with_name("intruder.py").read_text()
 WITH_TOKEN = ("record.json", "jpserver-", "nbserver-")
 """The only files that may hold the token: ours, and what Jupyter writes into our private directory."""
 TOKEN_TALK = "import os; print([name for name in os.environ if 'TOKEN' in name], os.environ.get('JUPYTER_TOKEN'))"
@@ -85,16 +85,16 @@ def test_no_command_line_and_no_environment_ever_holds_the_token(bed: Bed, host:
     assert address.token not in laptop.opened[-1]
 
 
-@pytest.mark.parametrize("person", ["alice", "tess", "finn"])
-def test_no_command_line_on_the_host_ever_holds_a_setup_line(bed: Bed, host: Host, laptop: Laptop, person: str) -> None:
+@pytest.mark.parametrize("user", ["alice", "tess", "finn"])
+def test_no_command_line_on_the_host_ever_holds_a_setup_line(bed: Bed, host: Host, laptop: Laptop, user: str) -> None:
     word = "hush" + uuid.uuid4().hex
-    line = {"tess": f"setenv SECRET {word}", "finn": f"set -gx SECRET {word}"}.get(person, f"export SECRET={word}")
-    seen = host.home(person) / "seen"
+    line = {"tess": f"setenv SECRET {word}", "finn": f"set -gx SECRET {word}"}.get(user, f"export SECRET={word}")
+    seen = host.home(user) / "seen"
     setup = ("--setup", line, "--setup", "sh -c 'until test -e ~/seen; do sleep 0.05; done'")
     with Watch(bed, laptop) as watch, ThreadPoolExecutor() as aside:
         looking = aside.submit(wait_for, "a look at the shell", lambda: watch.has_seen(b"eval"), timeout=PATIENCE)
         looking.add_done_callback(lambda _: seen.touch())
-        with session(laptop, person, *setup) as address, address.kernel() as kernel:
+        with session(laptop, user, *setup) as address, address.kernel() as kernel:
             assert kernel.run("import os; print(os.environ['SECRET'])") == word + "\n"
     seen.unlink()
     assert looking.result()
@@ -129,7 +129,7 @@ def use_every_way_in(address: Address) -> None:
 
 
 def tops(host: Host, laptop: Laptop) -> list[Path]:
-    """Where people's files are, on either side."""
+    """Where users's files are, on either side."""
     return [*map(host.path, ("/home", "/tmp", "/run", "/var/log", "/var/tmp", "/dev/shm")), laptop.directory]
 
 
@@ -157,12 +157,12 @@ def test_every_file_and_directory_of_ours_is_private(bed: Bed, shared: Address) 
                 assert path.parent == top.parent or path.parent.stat().st_mode & 0o077 == 0, path
 
 
-# another person on the host -------------------------------------------------------------------------------
+# another user on the host -------------------------------------------------------------------------------
 
 
-def burgle(host: Host, person: str, wanted: dict[str, Any]) -> list[list[Any]]:
+def intrude(host: Host, user: str, wanted: dict[str, Any]) -> list[list[Any]]:
     python = str(host.site.lab / "bin/python")
-    ran = host.run(person, [python, "-c", BURGLAR], stdin=json.dumps(wanted), timeout=60)
+    ran = host.run(user, [python, "-c", INTRUDER], stdin=json.dumps(wanted), timeout=60)
     assert ran.returncode == 0, ran.stderr
     got: list[list[Any]] = json.loads(ran.stdout)
     return got
@@ -184,7 +184,7 @@ def targets(host: Host) -> dict[str, Any]:
     }
 
 
-def test_another_person_on_the_host_gets_nothing(bed: Bed, shared: Address) -> None:
+def test_another_user_on_the_host_gets_nothing(bed: Bed, shared: Address) -> None:
     """Neither sockets, files and processes, nor a word of what kernels print: with a ZMQ subscriber on every port."""
     with shared.kernel() as kernel:
         kernel.run("pass")
@@ -192,8 +192,8 @@ def test_another_person_on_the_host_gets_nothing(bed: Bed, shared: Address) -> N
         wanted = targets(bed.login)
         assert len([each for each in wanted["sockets"] if "kernel" in each]) >= 5, wanted
         assert {Path(each).name for each in wanted["sockets"]} >= {"server.sock", "anchor.sock"}
-        assert burgle(bed.login, "mallory", wanted) == []
-        mine = {what for what, _ in burgle(bed.login, "alice", {**wanted, "directories": []})}
+        assert intrude(bed.login, "mallory", wanted) == []
+        mine = {what for what, _ in intrude(bed.login, "alice", {**wanted, "directories": []})}
         assert mine >= {"connect", "read", "write", "signal", "overhear"}  # the same program, where it may
         shared.ask("POST", f"/api/kernels/{kernel.id}/interrupt")
         assert list(kernel.messages(cell))
@@ -208,10 +208,10 @@ def test_a_trap_for_tmux_only_costs_the_tmux(bed: Bed, host: Host, laptop: Lapto
     assert host.run("mallory", ["rmdir", "/tmp/tmux-2003"]).returncode == 0
 
 
-# another person on the laptop -----------------------------------------------------------------------------
+# another user on the laptop -----------------------------------------------------------------------------
 
 
-def test_another_person_on_the_laptop_gets_nothing(bed: Bed, shared: Address) -> None:
+def test_another_user_on_the_laptop_gets_nothing(bed: Bed, shared: Address) -> None:
     laptop = shared.laptop
     ours = [path for top in (laptop.runtime, laptop.home / ".local/state/farlab") for path in top.rglob("*")]
     pids = [each.pid for each in laptop.processes() if each.uid == UID]
@@ -225,9 +225,9 @@ def test_another_person_on_the_laptop_gets_nothing(bed: Bed, shared: Address) ->
     assert wanted["sockets"]
     assert wanted["files"]
     assert len(pids) >= 2  # the keeper and its ssh
-    stolen = laptop.run(sys.executable, "-c", BURGLAR, stdin=json.dumps(wanted), user="eve")
+    stolen = laptop.run(sys.executable, "-c", INTRUDER, stdin=json.dumps(wanted), user="eve")
     assert (stolen.code, stolen.json) == (0, []), stolen
-    mine = laptop.run(sys.executable, "-c", BURGLAR, stdin=json.dumps({**wanted, "directories": []}))
+    mine = laptop.run(sys.executable, "-c", INTRUDER, stdin=json.dumps({**wanted, "directories": []}))
     assert {what for what, _ in mine.json} >= {"connect", "read", "write", "signal"}
 
 

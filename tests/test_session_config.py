@@ -1,4 +1,4 @@
-"""The person's own Jupyter configuration stays in force, and what a session needs holds all the same."""
+"""The user's own Jupyter configuration stays in force, and what a session needs holds all the same."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def own(bed: Bed) -> Iterator[Address]:
     laptop = bed.add_laptop()
     with session(laptop, "alice") as address:
         yield address
-    bed.scrap(laptop)
+    bed.remove(laptop)
     bed.fresh_home("alice")
 
 
@@ -83,28 +83,28 @@ def facts(own: Address, bed: Bed) -> dict[str, Any]:
     return words
 
 
-def test_the_persons_base_url_is_in_the_address(own: Address) -> None:
+def test_the_users_base_url_is_in_the_address(own: Address) -> None:
     assert "/mine/lab?token=" in own.connected["url"]
     status, _, content = own.ask("GET", "/mine/api/status")
     assert status == 200, content
     assert own.ask("GET", "/api/status")[0] == 404
 
 
-def test_the_persons_settings_are_merged_with_ours(own: Address, facts: dict[str, Any]) -> None:
+def test_the_users_settings_are_merged_with_ours(own: Address, facts: dict[str, Any]) -> None:
     assert own.ask("GET", "/mine/api/status")[1]["x-mine"] == "yes"
     assert (facts["mine"], facts["cull"]) == (1, 4321)
     assert facts["ping"] == 0
     assert facts["limited"] == "False"
 
 
-def test_the_persons_root_directory_holds_unless_another_is_asked_for(own: Address, host: Host) -> None:
+def test_the_users_root_directory_holds_unless_another_is_asked_for(own: Address, host: Host) -> None:
     assert (host.home("alice") / "work").is_dir()
     names = [each["name"] for each in json.loads(own.ask("GET", "/mine/api/contents")[2])["content"]]
     assert ".jupyter" not in names
     assert "work" not in names
 
 
-def test_a_token_that_the_person_switched_off_is_required_all_the_same(own: Address) -> None:
+def test_a_token_that_the_user_switched_off_is_required_all_the_same(own: Address) -> None:
     for path in ("/mine/api/status", "/mine/api/contents", "/mine/api/kernels"):
         assert own.ask("GET", path, Authorization="")[0] == 403
         assert own.ask("GET", path, Authorization="token ")[0] == 403
@@ -164,7 +164,7 @@ def test_the_path_is_whole_again_once_the_server_runs(own: Address, facts: dict[
         assert kernel.run("import os; print(os.environ['PATH'])").strip() == login
 
 
-def test_what_a_session_writes_of_its_own_is_for_its_person_alone(own: Address, host: Host) -> None:
+def test_what_a_session_writes_of_its_own_is_for_its_user_alone(own: Address, host: Host) -> None:
     with own.kernel():
         for top in (host.path("/tmp/farlab-2001"), host.home("alice") / ".local/state/farlab"):
             found = [path for path in (top, *top.rglob("*")) if not path.is_symlink()]

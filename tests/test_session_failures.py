@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from address import session
-from bed import PEOPLE, Bed, Host, Laptop
+from bed import USERS, Bed, Host, Laptop
 from host_parts import write_home
 from steps import refused_connect as refused
 
@@ -304,7 +304,7 @@ def test_without_tmux_the_session_is_a_detached_process_and_everything_works(lap
     with host.hide("tmux"), session(laptop, "tim") as address:
         assert address.connected["launcher"] == "detached"
         assert any("tmux" in note for note in address.connected["notes"])
-        assert address.connected["dir"] == PEOPLE["tim"].home_path
+        assert address.connected["dir"] == USERS["tim"].home_path
         with address.kernel() as kernel:
             assert kernel.run("import os; print(os.environ.get('TMUX'))") == "None\n"
         assert address.status()["launcher"] == "detached"

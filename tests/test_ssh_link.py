@@ -14,7 +14,7 @@ import pytest
 from farlab.model import Target
 from farlab.transport.ssh.explain import explain
 from farlab.transport.ssh.options import attach_argv, link_argv, parse_resolved, query_argv
-from ssh_fixtures import MISSING, Sshd, free_port, no_terminal, run_ssh
+from local_sshd import MISSING, Sshd, free_port, no_terminal, run_ssh
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
@@ -48,7 +48,7 @@ def link(config: Path, command: str, *, may_ask: bool = False, bypass_master: bo
 
 
 @pytest.mark.parametrize("may_ask", [True, False])
-def test_bytes_pass_through_whatever_the_person_configured(sshd: Sshd, may_ask: bool) -> None:
+def test_bytes_pass_through_whatever_the_user_configured(sshd: Sshd, may_ask: bool) -> None:
     port = free_port()
     ran = run_ssh(link(hostile(sshd, port), "cat", may_ask=may_ask), given=BYTES)
     assert (ran.returncode, ran.stderr) == (0, b"")
@@ -57,7 +57,7 @@ def test_bytes_pass_through_whatever_the_person_configured(sshd: Sshd, may_ask: 
     assert not (sshd.root / "local-command").exists()
 
 
-def test_nothing_of_the_persons_own_is_forwarded_meanwhile(sshd: Sshd) -> None:
+def test_nothing_of_the_users_own_is_forwarded_meanwhile(sshd: Sshd) -> None:
     port = free_port()
     ssh = subprocess.Popen(link(hostile(sshd, port), "echo up; cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert ssh.stdin
@@ -97,7 +97,7 @@ def test_our_values_win_over_opposite_ones(sshd: Sshd) -> None:
     assert not {"remotecommand", "controlpath", "localforward", "dynamicforward"} & set(effective)
 
 
-def test_the_reason_is_said_even_where_the_person_wants_silence(sshd: Sshd) -> None:
+def test_the_reason_is_said_even_where_the_user_wants_silence(sshd: Sshd) -> None:
     config = sshd.write_config(name="quiet", first=f"LogLevel QUIET\nHost far\nPort {free_port()}")
     ran = run_ssh(link(config, "true"))
     error = explain(ran.stderr.decode(), ran.returncode, host="far", may_ask=False)

@@ -44,7 +44,7 @@ def put_right(state: Path, owner: int) -> None:
 
 @pytest.mark.parametrize("spoil", [not_to_be_written, not_to_be_read, roots, a_file], ids=lambda spoil: spoil.__name__)
 def test_no_command_fails_for_it_and_the_keeper_lives(
-    spoil: Callable[[Path], None], laptop: Laptop, elsewhere: Any
+    spoil: Callable[[Path], None], laptop: Laptop, existing: Any
 ) -> None:
     connected = steps.connect(laptop, "alice")
     state = keeper_files.state(laptop)

@@ -17,7 +17,7 @@ SOON = 20.0
 VERBS = (("status",), ("status", "--follow"), ("open",), ("terminate", "--yes"), ("disconnect",), ("connect",))
 
 
-def test_a_stopped_keeper_is_told_from_none_and_nothing_is_done_behind_its_back(laptop: Laptop, elsewhere: Any) -> None:
+def test_a_stopped_keeper_is_told_from_none_and_nothing_is_done_behind_its_back(laptop: Laptop, existing: Any) -> None:
     steps.add_to_config(laptop, "Host twin\n  HostName login\n  User alice\n")
     steps.connect(laptop, "alice")
     [keeper] = steps.keepers(laptop)
@@ -40,6 +40,6 @@ def test_a_stopped_keeper_is_told_from_none_and_nothing_is_done_behind_its_back(
             assert f"`kill -CONT {keeper.pid}`" in ran.json["error"]["hint"], ran
             assert ran.seconds < (SOON if verb != "connect" else 2 * SOON), ran
     told = steps.status(laptop, "alice")
-    assert (told["state"], told["keeper_pid"], told["pid"]) == ("up", keeper.pid, elsewhere["pid"])
+    assert (told["state"], told["keeper_pid"], told["pid"]) == ("up", keeper.pid, existing["pid"])
     for host in ("alice", "twin"):
         steps.done(laptop, "disconnect", host)

@@ -1,4 +1,4 @@
-"""The person at the terminal, a real one driven by pexpect: what is secret is not shown, and the echo comes back."""
+"""The user at the terminal, a real one driven by pexpect: what is secret is not shown, and the echo comes back."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ BUSY = (Kernel(id="1", name="python3", state="busy", notebook="fit\\x1b[2J.ipynb
 
 (Path(__file__).parent / "pid").write_text(str(os.getpid()))
 
-def work(person, kind):
+def work(user, kind):
     if kind == "wait":
-        person.report(Progress(stage="x", text="connecting"))
+        user.report(Progress(stage="x", text="connecting"))
         time.sleep(60)
     if kind == "confirm":
-        return person.confirm(BUSY)
-    if person.ask is None:
+        return user.confirm(BUSY)
+    if user.ask is None:
         return "nobody"
-    answer = person.ask(Question(prompt="\\x1b]0;evil\\x07Code\\x1b[2J: ", kind=QuestionKind(kind)))
+    answer = user.ask(Question(prompt="\\x1b]0;evil\\x07Code\\x1b[2J: ", kind=QuestionKind(kind)))
     if answer is None:
         raise Authentication("ssh gave up")
     return answer
 
 try:
-    with Prompter(CommandContext(settings=Settings(), mode=OutputMode()), "gpu1") as person:
-        said = work(person, sys.argv[1])
+    with Prompter(CommandContext(settings=Settings(), mode=OutputMode()), "gpu1") as user:
+        said = work(user, sys.argv[1])
 except FarlabError as error:
     print("ended with", error.exit_status, error.slug, error.message)
 except KeyboardInterrupt:  # it came a moment before or after the question
@@ -59,7 +59,7 @@ Start = Callable[..., "pexpect.spawn[str]"]
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """A program that waits for or asks a person as the verbs do."""
+    """A program that waits for or asks a user as the verbs do."""
     file = tmp_path / "program.py"
     file.write_text(PROGRAM)
     return file

@@ -209,7 +209,7 @@ def _sleeping(host: Host, seconds: list[str]) -> dict[str, int]:
 
 
 @pytest.mark.jupyter
-def test_what_else_the_person_runs_is_left_alone(alice: Address, laptop: Laptop, host: Host) -> None:
+def test_what_else_the_user_runs_is_left_alone(alice: Address, laptop: Laptop, host: Host) -> None:
     own = own_processes(host, alice)
     try:
         assert terminate(laptop, "--yes") == 0

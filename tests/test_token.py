@@ -1,4 +1,4 @@
-"""The token is the token, whatever the person's configuration says; and a server that would open to all never does."""
+"""The token is the token, whatever the user's configuration says; and a server that would open to all never does."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def configure(host: Host, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", THEIRS.values(), ids=THEIRS)
-def test_the_token_is_farlabs_whoever_lets_people_in(laptop: Laptop, host: Host, alice: Path, text: str) -> None:
+def test_the_token_is_farlabs_whoever_lets_users_in(laptop: Laptop, host: Host, alice: Path, text: str) -> None:
     configure(host, text)
     with session(laptop, "alice") as address:
         assert address.ask("GET", "/api/status")[0] == 200

@@ -1,4 +1,4 @@
-"""Other people of a host, who make what farlab's directory was when a reboot or a cleaner has taken it away."""
+"""Other users of a host, who make what farlab's directory was when a reboot or a cleaner has taken it away."""
 
 from __future__ import annotations
 

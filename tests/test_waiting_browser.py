@@ -1,4 +1,4 @@
-"""What a browser sees while the link is away: the waiting page for a person, patience for everything else."""
+"""What a browser sees while the link is away: the waiting page for a user, patience for everything else."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def asking(address: Address, path: str, **fields: str) -> socket.socket:
 
 @pytest.mark.jupyter
 @pytest.mark.parametrize("state", ["down", "silent"])
-def test_a_person_is_told_and_programs_wait(bed: Bed, host: Host, address: Address, state: str) -> None:
+def test_a_user_is_told_and_programs_wait(bed: Bed, host: Host, address: Address, state: str) -> None:
     with address.kernel() as kernel:
         kernel.run("pass")
         lose(bed, address, state)
@@ -93,7 +93,7 @@ def test_connections_whose_browser_has_gone_never_reach_the_server(bed: Bed, hos
     assert "/gone-" not in log.read_text()
 
 
-def test_a_person_is_told_that_the_session_has_ended_at_once(bed: Bed, host: Host, laptop: Laptop) -> None:
+def test_a_user_is_told_that_the_session_has_ended_at_once(bed: Bed, host: Host, laptop: Laptop) -> None:
     with contextlib.ExitStack() as stack:
         # in a shell in which a command without a name means another session
         connected = steps.connect(laptop, "alice", "--name", "main", env={"FARLAB_NAME": "second"})

@@ -4,9 +4,23 @@ from . import leftovers, processes
 from .bed import BEDS, LAB, Bed, clear_dead_beds
 from .hosts import BedError, Host, wait_for
 from .laptop import Laptop, Ran
-from .people import ONE_TIME_SECRET, PASSPHRASE, PASSWORD, PEOPLE, Person
+from .users import ONE_TIME_SECRET, PASSPHRASE, PASSWORD, USERS, User
 
 __all__ = [
-    "BEDS", "LAB", "ONE_TIME_SECRET", "PASSPHRASE", "PASSWORD", "PEOPLE", "Bed", "BedError", "Host", "Laptop", "Person",
-    "Ran", "clear_dead_beds", "leftovers", "processes", "wait_for",
+    "BEDS",
+    "LAB",
+    "ONE_TIME_SECRET",
+    "PASSPHRASE",
+    "PASSWORD",
+    "USERS",
+    "Bed",
+    "BedError",
+    "Host",
+    "Laptop",
+    "Ran",
+    "User",
+    "clear_dead_beds",
+    "leftovers",
+    "processes",
+    "wait_for",
 ]  # fmt: skip

@@ -5,7 +5,7 @@
         print(laptop.ssh("login", "hostname").out)
 
 Several beds can stand side by side. A bed goes with the process that made it: its processes hold the end of a pipe
-(the leash), and what is left of a dead bed's namespaces and mounts is cleared when the next one starts.
+(the lifeline), and what is left of a dead bed's namespaces and mounts is cleared when the next one starts.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from . import golden, network, processes
+from . import base_image, network, processes
 from .hosts import CGROUPS, HERE, BedError, Host, Site, remove_cgroup, wait_for
 from .laptop import Laptop, hosts_file, ssh_config
-from .people import PASSPHRASE, PEOPLE
+from .users import PASSPHRASE, USERS
 
 BEDS = Path("/run/farlab-bed")
 LAB = Path(os.environ.get("FARLAB_BED_LAB", "/opt/farlab-bed/lab"))
@@ -43,7 +43,7 @@ class Bed:
         clear_dead_beds()
         self._laptops_made = 0
         self.laptops: list[Laptop] = []
-        self._leash_read, self._leash_write = os.pipe()
+        self._lifeline_read, self._lifeline_write = os.pipe()
         self.name = f"fl{os.getpid()}x{next(_numbers)}"
         directory = BEDS / self.name
         _claim(directory)
@@ -51,7 +51,7 @@ class Bed:
             bed=self.name,
             directory=directory,
             lab=lab,
-            leash=self._leash_read,
+            lifeline=self._lifeline_read,
             nfs_like=nfs_like,
             systemd=frozenset(systemd),
         )
@@ -68,16 +68,16 @@ class Bed:
         self._wan_program = self._start_wan()
         self.hosts = {name: Host(self.site, name) for name in network.PLACES}
         keys = self._make_keys()
-        golden.make(
-            directory / "golden",
+        base_image.make(
+            directory / "base",
             directory / "home",
             lab=self.site.lab,
             keys=keys,
             hosts=hosts_file(from_laptop=False),
             systemd=bool(self.site.systemd),
         )
-        for person in PEOPLE.values():
-            golden.make_home(directory / "bastion-home", person, self.site.lab)
+        for user in USERS.values():
+            base_image.make_home(directory / "bastion-home", user, self.site.lab)
         for host in self.hosts.values():
             home = host.directory / "home"
             home.symlink_to(self.site.homes(host.name))
@@ -110,10 +110,10 @@ class Bed:
         self.laptops.append(laptop)
         return laptop
 
-    def scrap(self, laptop: Laptop) -> None:
+    def remove(self, laptop: Laptop) -> None:
         """Remove a laptop with its home."""
         self.laptops.remove(laptop)
-        laptop.scrap()
+        laptop.remove()
 
     def wifi(self, *, on: bool) -> None:
         """The laptops' own interface."""
@@ -123,7 +123,7 @@ class Bed:
         """Give the laptops another address of 10.80.0.0/24."""
         network.roam(self.name, address)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Put back whatever a test did to hosts and wires. Connections that the network lost are reset."""
         lost = self.wan.stats()["lost"]
         self.wan.heal()
@@ -141,16 +141,16 @@ class Bed:
         self._lost = lost
 
     def fresh_home(self, user: str) -> None:
-        """Give a person the home of the first day again, on all hosts."""
+        """Give a user the home of the first day again, on all hosts."""
         for homes in ("home", "bastion-home"):
-            golden.make_home(self.site.directory / homes, PEOPLE[user], self.site.lab)
+            base_image.make_home(self.site.directory / homes, USERS[user], self.site.lab)
 
     def _start_wan(self) -> subprocess.Popen[bytes]:
         ends = [f"{self.name}-laptop:wan", f"{self.name}-switch:laptop-wan"]
         with (self.site.directory / "wan.log").open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, str(HERE / "wan.py"), *ends, str(self.site.directory / "wan.sock")],
-                stdin=self.site.leash,
+                stdin=self.site.lifeline,
                 stdout=log,
                 stderr=log,
                 env={},
@@ -158,7 +158,7 @@ class Bed:
             )
 
     def _make_keys(self) -> dict[str, str]:
-        """The laptop's keys, the hosts' keys, and `known_hosts`; returns public keys by person, "" for everybody."""
+        """The laptop's keys, the hosts' keys, and `known_hosts`; returns public keys by user, "" for everybody."""
         directory = self.site.directory / "keys"
         directory.mkdir(mode=0o700)
         wanted = {directory / "id_ed25519": "", directory / "kim_ed25519": PASSPHRASE}
@@ -183,8 +183,8 @@ class Bed:
     def close(self) -> None:
         """Take everything down. Fails where something of the bed could not be removed."""
         with contextlib.suppress(OSError):
-            os.close(self._leash_write)
-            os.close(self._leash_read)
+            os.close(self._lifeline_write)
+            os.close(self._lifeline_read)
         clear(self.name)
 
     def __enter__(self) -> Bed:

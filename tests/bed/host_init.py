@@ -1,6 +1,6 @@
 """PID 1 of a bed host: buries the dead, and ends (and with it the whole host) when its bed has gone.
 
-Standard input is the bed's leash, a pipe whose other end only the bed holds.
+Standard input is the bed's lifeline, a pipe whose other end only the bed holds.
 """
 
 import os

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from . import network, processes
-from .golden import SMALL_JUPYTER
-from .people import PEOPLE
+from .base_image import SMALL_JUPYTER
+from .users import USERS
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
@@ -22,7 +22,7 @@ CGROUPS = Path("/sys/fs/cgroup/unified" if Path("/sys/fs/cgroup/unified").is_dir
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_OURS = {"sshd", "systemd", "(sd-pam)", "dbus-daemon", "bindfs"}
-"""What runs under a person's uid for the bed's own sake."""
+"""What runs under a user's uid for the bed's own sake."""
 
 
 class BedError(Exception):
@@ -83,7 +83,7 @@ class Site:
     directory: Path
     lab: Path
     """The virtual environment that is the hosts' Jupyter."""
-    leash: int
+    lifeline: int
     """Read end of a pipe that ends when the process that made the bed has ended."""
     nfs_like: bool = False
     systemd: frozenset[str] = frozenset()
@@ -94,7 +94,7 @@ class Site:
 
 
 class Host:
-    """One remote host: network, UTS, IPC, mount and PID namespaces of its own, sshd, people."""
+    """One remote host: network, UTS, IPC, mount and PID namespaces of its own, sshd, users."""
 
     def __init__(self, site: Site, name: str) -> None:
         self.site = site
@@ -145,7 +145,7 @@ class Host:
         with (self.directory / "boot.log").open("ab") as log:
             self._outer = subprocess.Popen(
                 [*enter, "bash", str(HERE / "host-boot.sh")],
-                stdin=self.site.leash,
+                stdin=self.site.lifeline,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -157,7 +157,7 @@ class Host:
             "PATH": ROOT_PATH,
             "NAME": self.name,
             "DIR": str(self.directory),
-            "GOLDEN": str(self.site.directory / "golden"),
+            "GOLDEN": str(self.site.directory / "base"),
             "LAB": str(self.site.lab),
             "HIDDEN": f"/root /mnt {REPOSITORY}",
             "NFS_LIKE": "yes" if self.site.nfs_like else "",
@@ -209,22 +209,22 @@ class Host:
         return Path(f"/proc/{self.pid}/root{inside}")
 
     def home(self, user: str) -> Path:
-        """The person's home, as this machine's root can open it, also while the host is down."""
-        return self.site.homes(self.name) / Path(PEOPLE[user].home_path).relative_to("/home")
+        """The user's home, as this machine's root can open it, also while the host is down."""
+        return self.site.homes(self.name) / Path(USERS[user].home_path).relative_to("/home")
 
     def command(self, user: str, argv: Sequence[str], env: dict[str, str] | None = None) -> list[str]:
         """The argv that runs `argv` inside the host as `user` (or root), in the home, without any login shell."""
-        person = PEOPLE.get(user)
-        home = person.home_path if person else "/root"
-        become = [f"--reuid={user}", f"--regid={user}", "--init-groups"] if person else ["--clear-groups"]
+        account = USERS.get(user)
+        home = account.home_path if account else "/root"
+        become = [f"--reuid={user}", f"--regid={user}", "--init-groups"] if account else ["--clear-groups"]
         words = {
             "HOME": home,
             "USER": user,
             "LOGNAME": user,
             "TERM": "xterm",
             "LANG": "C.UTF-8",
-            "SHELL": person.shell if person else "/bin/bash",
-            "PATH": SYSTEM_PATH if person else ROOT_PATH,
+            "SHELL": account.shell if account else "/bin/bash",
+            "PATH": SYSTEM_PATH if account else ROOT_PATH,
             **(env or {}),
         }
         return [
@@ -272,10 +272,10 @@ class Host:
         return subprocess.Popen(self.command(user, argv), **options)
 
     def processes(self, user: str | None = None) -> list[processes.Process]:
-        """What people (or that one) run on the host, sshd's own processes left out. Numbers are the machine's."""
+        """What users (or that one) run on the host, sshd's own processes left out. Numbers are the machine's."""
         if self._init is None:
             return []
-        uids = {PEOPLE[user].uid} if user else {person.uid for person in PEOPLE.values()}
+        uids = {USERS[user].uid} if user else {account.uid for account in USERS.values()}
         return [
             process
             for process in processes.inside("pid", self._init.pids)
@@ -330,19 +330,19 @@ class Host:
 
     @contextlib.contextmanager
     def full_home(self, user: str, *, free_kib: int = 0) -> Iterator[None]:
-        """The person's home is a full file system of its own, for a while; `free_kib` are left."""
-        person, size_kib = PEOPLE[user], 1024
-        options = f"size={size_kib}k,uid={person.uid},gid={person.uid},mode=700"
-        self._must("mount", "-t", "tmpfs", "-o", options, "full", person.home_path)
+        """The user's home is a full file system of its own, for a while; `free_kib` are left."""
+        account, size_kib = USERS[user], 1024
+        options = f"size={size_kib}k,uid={user.uid},gid={user.uid},mode=700"
+        self._must("mount", "-t", "tmpfs", "-o", options, "full", account.home_path)
         try:
-            with self.path(f"{person.home_path}/filler").open("wb", buffering=0) as filler:
+            with self.path(f"{user.home_path}/filler").open("wb", buffering=0) as filler:
                 with contextlib.suppress(OSError):
                     while filler.write(b"0" * 4096):
                         pass
                 filler.truncate(filler.tell() - free_kib * 1024)
             yield
         finally:
-            self._must("umount", "-l", person.home_path)
+            self._must("umount", "-l", account.home_path)
 
     @contextlib.contextmanager
     def other_host_key(self) -> Iterator[None]:

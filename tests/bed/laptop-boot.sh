@@ -1,5 +1,5 @@
 #!/bin/sh
-# Becomes the process that holds one laptop's mount namespace until its bed has gone (standard input is the leash).
+# Becomes the process that holds one laptop's mount namespace until its bed has gone (standard input is the lifeline).
 #
 #   DIR      the laptop's directory: etc/ (its passwd, group, hosts, resolv.conf), tmp/
 #   CLOSED   directories of this machine that an ordinary user may not enter; in these, or in /tmp,

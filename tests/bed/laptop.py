@@ -1,4 +1,4 @@
-"""A laptop: an ordinary person's home, keys and directories, in the laptop's network namespace.
+"""A laptop: an ordinary user's home, keys and directories, in the laptop's network namespace.
 
 Its paths are the same inside and outside; its processes have the machine's own numbers. Only its `/tmp` and its
 `/etc/passwd` are its own, so `laptop.tmp` is where its `/tmp` lies.
@@ -20,9 +20,9 @@ from typing import Any
 
 import pexpect
 
-from . import golden, network, processes
+from . import base_image, network, processes
 from .hosts import HERE, REPOSITORY, ROOT_PATH, BedError, Site, wait_for
-from .people import PEOPLE
+from .users import USERS
 
 UID, EVE_UID = 2500, 2501
 OPENERS = {"browser": "opened", "xclip": "copied"}
@@ -52,7 +52,7 @@ class Ran:
 
 
 class Laptop:
-    """One person's laptop. All laptops of a bed share an address, as windows of one machine do, and nothing else."""
+    """One user's laptop. All laptops of a bed share an address, as windows of one machine do, and nothing else."""
 
     def __init__(self, site: Site, number: int, *, knows_hosts: bool = True) -> None:
         self.site = site
@@ -80,7 +80,7 @@ class Laptop:
                     "sh",
                     str(HERE / "laptop-boot.sh"),
                 ],
-                stdin=site.leash,
+                stdin=site.lifeline,
                 stdout=log,
                 stderr=log,
                 env=environment,
@@ -123,17 +123,17 @@ class Laptop:
     def _make_etc(self) -> None:
         etc = self.directory / "etc"
         etc.mkdir()
-        people = {"lap": (UID, self.home), "eve": (EVE_UID, Path("/tmp"))}
-        passwd = [f"{name}:x:{uid}:{uid}::{home}:/bin/bash" for name, (uid, home) in people.items()]
-        group = [f"{name}:x:{uid}:" for name, (uid, _) in people.items()]
-        (etc / "passwd").write_text("\n".join([*golden.system_lines("passwd"), *passwd]) + "\n")
-        (etc / "group").write_text("\n".join([*golden.system_lines("group"), *group]) + "\n")
+        users = {"lap": (UID, self.home), "eve": (EVE_UID, Path("/tmp"))}
+        passwd = [f"{name}:x:{uid}:{uid}::{home}:/bin/bash" for name, (uid, home) in users.items()]
+        group = [f"{name}:x:{uid}:" for name, (uid, _) in users.items()]
+        (etc / "passwd").write_text("\n".join([*base_image.system_lines("passwd"), *passwd]) + "\n")
+        (etc / "group").write_text("\n".join([*base_image.system_lines("group"), *group]) + "\n")
         (etc / "hosts").write_text(hosts_file(from_laptop=True))
         (etc / "resolv.conf").write_text("")
 
     @cached_property
     def env(self) -> dict[str, str]:
-        """The person's environment, the same for everything they start; change it before the first start."""
+        """The user's environment, the same for everything they start; change it before the first start."""
         return {
             "HOME": str(self.home), "USER": "lap", "LOGNAME": "lap", "SHELL": "/bin/bash", "LANG": "C.UTF-8",
             "TERM": "xterm-256color", "BROWSER": f"{self.directory}/bin/browser",
@@ -144,7 +144,7 @@ class Laptop:
         }  # fmt: skip
 
     def command(self, argv: Sequence[str], env: dict[str, str] | None = None, *, user: str = "lap") -> list[str]:
-        """The argv that runs `argv` on the laptop as its person (or `eve`, or `root`), in their home."""
+        """The argv that runs `argv` on the laptop as its user (or `eve`, or `root`), in their home."""
         uid = {"lap": UID, "eve": EVE_UID, "root": 0}[user]
         words = {**self.env, **self.extra_env, **(env or {})}
         home = str(self.home)
@@ -204,7 +204,7 @@ class Laptop:
         return [sys.executable, "-m", "farlab", *words]
 
     def ssh(self, *words: str, timeout: float = 60.0) -> Ran:
-        """Run the person's own `ssh WORDS…`."""
+        """Run the user's own `ssh WORDS…`."""
         return self.run("ssh", "-o", "BatchMode=yes", *words, timeout=timeout)
 
     def popen(self, *argv: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
@@ -250,7 +250,7 @@ class Laptop:
         """Number of the process that holds the laptop's mount namespace."""
         return self._holder.pid
 
-    def scrap(self) -> None:
+    def remove(self) -> None:
         """Remove the laptop with its home. What still runs on it is not ended here."""
         self._holder.kill()
         self._holder.wait()
@@ -284,13 +284,13 @@ def hosts_file(*, from_laptop: bool) -> str:
 
 
 def ssh_config() -> str:
-    """Every host by name (as alice), every person by name (on login), and `login6`, `login2222`."""
+    """Every host by name (as alice), every user by name (on login), and `login6`, `login2222`."""
     blocks = [
         "Host login6\n  HostName fd80::11\n  HostKeyAlias login",
         "Host login2222\n  HostName login\n  Port 2222\n  HostKeyAlias login",
         "Host node1 node2\n  ProxyJump bastion",
     ]
-    blocks += [f"Host {name}\n  HostName login\n  User {name}" for name in PEOPLE]
+    blocks += [f"Host {name}\n  HostName login\n  User {name}" for name in USERS]
     blocks += ["Match user kim\n  IdentityFile ~/.ssh/kim_ed25519\n  IdentitiesOnly yes"]
     blocks += ["Host *\n  User alice\n  GSSAPIAuthentication no"]
     return "\n".join(blocks) + "\n"

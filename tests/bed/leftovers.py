@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from . import processes
 from .bed import Bed
 from .hosts import NOT_OURS
-from .people import PEOPLE
+from .users import USERS
 
 HOST_FILES = ("tmp/farlab-*", "run/user/*/farlab*")
 HOME_FILES = (".local/state/farlab", ".local/share/jupyter/runtime", ".cache/farlab", ".config/farlab")
@@ -33,7 +33,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """What a test left, each with a description that a person can read."""
+    """What a test left, each with a description that a user can read."""
 
     processes: dict[tuple[int, int], str]
     files: dict[str, str]
@@ -66,10 +66,10 @@ def _new_processes(before: Snapshot, marker: str, bed: Bed | None) -> Iterator[t
     """One look at /proc, and a close look only at what is new in it."""
     rooms = _rooms(bed)
     known = {os.getpid(), *(laptop.holder for laptop in (bed.laptops if bed else ()))}
-    people = {person.uid for person in PEOPLE.values()}
+    users = {user.uid for user in USERS.values()}
     for process in processes.every(unless=before.processes):
         where = rooms.get(process.pids) or rooms.get(process.net)
-        is_ours = where and (where == "laptop" or (process.uid in people and process.name not in NOT_OURS))
+        is_ours = where and (where == "laptop" or (process.uid in users and process.name not in NOT_OURS))
         if process.pid not in known and (is_ours or processes.carries(process, marker)):
             yield process.key, f"{where}: {process}" if where else str(process)
 
@@ -98,7 +98,7 @@ def _all_files(bed: Bed | None) -> Iterator[tuple[str, str]]:
         yield from ((path, "laptop") for path in _below((str(laptop.runtime), str(laptop.tmp))))
     homes = {}
     for host in bed.hosts.values():
-        homes.update({str(host.home(name)): host.name for name in PEOPLE})  # shared homes are looked at once
+        homes.update({str(host.home(name)): host.name for name in USERS})  # shared homes are looked at once
         if host.is_up:
             root = host.path("/")
             tops = [str(found) for pattern in HOST_FILES for found in root.glob(pattern)]

@@ -126,7 +126,7 @@ def laptop_address(bed: str) -> str:
 
 
 def cut_connections(bed: str, name: str) -> None:
-    """Close every SSH connection a host has, as a person's kernel would after a reset (ss(8), `-K`)."""
+    """Close every SSH connection a host has, as a user's kernel would after a reset (ss(8), `-K`)."""
     ss = ["ip", "netns", "exec", f"{bed}-{name}", "ss", "-K", "-H", "state", "established"]
     subprocess.run([*ss, "( sport = :22 or sport = :2222 )"], check=True, capture_output=True)
 

@@ -1,6 +1,6 @@
 """What a host needs in its layer to boot a real systemd: sshd, dbus and logind, and nothing else of this machine's.
 
-logind has `KillUserProcesses=yes`: what a person runs ends with the last logout, unless it lingers.
+logind has `KillUserProcesses=yes`: what a user runs ends with the last logout, unless it lingers.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     wan.py NETNS_A:TAP NETNS_B:TAP CONTROL_SOCKET
 
 Joins two TAP devices that exist in two network namespaces and carries Ethernet frames between them. Ends when standard
-input (its bed's leash) ends. One line per connection to the control socket, answered by one JSON line:
+input (its bed's lifeline) ends. One line per connection to the control socket, answered by one JSON line:
 
     delay 25 | jitter 5 (ms one way) | loss 1.5 (%) | rate 20 (Mbit/s, 0 none) | blackhole on|off|up|down | heal | stats
 

@@ -85,7 +85,7 @@ def test_a_host_is_quoted_and_taken_as_it_is() -> None:
 
 
 def test_a_name_is_left_out_only_where_that_means_the_same() -> None:
-    """By the person's configuration a command without a name may mean another session."""
+    """By the user's configuration a command without a name may mean another session."""
     before = default_name.set("second")
     try:
         assert command(MAIN, "terminate") == "farlab terminate gpu1 --name main"

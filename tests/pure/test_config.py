@@ -264,7 +264,7 @@ def test_a_value_of_another_type_or_range_is_refused_and_named(key: str, value: 
         ("keep-output", True, True),
     ],
 )
-def test_a_program_gives_what_a_person_types(key: str, value: object, meant: object) -> None:
+def test_a_program_gives_what_a_user_types(key: str, value: object, meant: object) -> None:
     assert from_value(key, value, "`it`") == meant
 
 

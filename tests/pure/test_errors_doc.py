@@ -25,8 +25,8 @@ OF_SSH = {
 """Messages for what `ssh` printed or how it ended: the case in `cases/ssh`, and names."""
 ELSEWHERE = {
     ("keeper-silent", 0): "test_stopped_keeper.py",
-    ("keeper-silent", 1): "pure/test_starting.py",
-    ("no-jupyter", 1): "test_pythons_asked.py",
+    ("keeper-silent", 1): "pure/test_spawn.py",
+    ("no-jupyter", 1): "test_environments.py",
     ("no-keep-output", 0): "test_keep_output.py",
     ("server-failed", 1): "test_token.py",
 }

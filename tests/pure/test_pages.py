@@ -34,7 +34,7 @@ def test_the_page_loads_itself_again_as_long_as_there_is_something_to_wait_for()
     ("seconds", "words"),
     [(0.4, ""), (1.2, "1 s"), (12.6, "13 s"), (340, "5 min 40 s"), (28920, "8 h 2 min")],
 )
-def test_how_long_is_said_as_a_person_says_it(seconds: float, words: str) -> None:
+def test_how_long_is_said_as_a_user_says_it(seconds: float, words: str) -> None:
     page = status_page(GPU1, State.DOWN, seconds, "")
     assert f"<p>{words and f'For {words} now. '}farlab keeps trying" in page
 
@@ -68,7 +68,7 @@ def test_no_two_sessions_have_the_same_name_for_a_browser() -> None:
 
 
 def test_an_alias_of_another_ssh_config_is_another_host() -> None:
-    """Without `-F` names are what they always were: people have bookmarks."""
+    """Without `-F` names are what they always were: users have bookmarks."""
     targets = [Target(host="gpu1", name="main", ssh_config=file) for file in (None, "/a", "/b")]
     assert len({label(each) for each in targets}) == 3
     assert label(targets[0]) == "gpu1-main"

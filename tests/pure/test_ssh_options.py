@@ -38,7 +38,7 @@ def options(argv: list[str]) -> list[str]:
         "a@b@c",
     ],
 )
-def test_what_a_person_types_after_ssh_is_a_host(host: str) -> None:
+def test_what_a_user_types_after_ssh_is_a_host(host: str) -> None:
     check_host(host)
 
 
@@ -140,20 +140,20 @@ def test_batch_mode_is_on_exactly_where_nobody_can_be_asked() -> None:
     assert not [o for o in options(link_argv(TARGET, "true", resolved=PLAIN, may_ask=True)) if "BatchMode" in o]
 
 
-def test_the_persons_master_is_ridden_on_unless_it_is_to_be_gone_around() -> None:
+def test_the_users_master_is_ridden_on_unless_it_is_to_be_gone_around() -> None:
     riding = options(link_argv(TARGET, "true", resolved=PLAIN, may_ask=True))
     around = options(link_argv(TARGET, "true", resolved=PLAIN, may_ask=True, bypass_master=True))
     assert set(around) - set(riding) == {"ControlPath=none"}
 
 
-def test_time_limits_are_ours_where_the_person_set_none() -> None:
+def test_time_limits_are_ours_where_the_user_set_none() -> None:
     ours = options(link_argv(TARGET, "true", resolved=PLAIN, may_ask=True))
     assert {"ConnectTimeout=15", "ServerAliveInterval=15", "ServerAliveCountMax=6"} <= set(ours)
     theirs = Resolved(hostname="h", port=22, connect_timeout=5, server_alive_interval=60)
     assert not [o for o in options(link_argv(TARGET, "true", resolved=theirs, may_ask=True)) if "=15" in o or "=6" in o]
 
 
-def test_a_count_of_the_persons_stays() -> None:
+def test_a_count_of_the_users_stays() -> None:
     theirs = Resolved(hostname="h", port=22, server_alive_count_max=9)
     given_options = options(link_argv(TARGET, "true", resolved=theirs, may_ask=True))
     assert "ServerAliveInterval=15" in given_options
@@ -169,7 +169,7 @@ def test_nobody_is_timed_while_a_jump_host_asks_for_a_code(way: dict[str, str]) 
 def test_an_old_client_gets_no_option_that_it_does_not_know() -> None:
     old = options(link_argv(TARGET, "true", resolved=PLAIN, may_ask=True))
     assert not {o.split("=")[0] for o in old} & {"SessionType", "StdinNull", "ForkAfterAuthentication", "RemoteCommand"}
-    assert not [o for o in old if "IgnoreUnknown" in o]  # would cancel the person's own
+    assert not [o for o in old if "IgnoreUnknown" in o]  # would cancel the user's own
     middle = Resolved(hostname="h", port=22, keywords=frozenset({"remotecommand"}))
     assert "RemoteCommand=none" in options(link_argv(TARGET, "true", resolved=middle, may_ask=True))
     new = Resolved(hostname="h", port=22, keywords=KEYWORDS_9_2)

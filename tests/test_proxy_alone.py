@@ -179,7 +179,7 @@ def test_a_program_of_ones_own_that_leaves_at_once_is_not_called_another_user(ru
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
-def test_a_person_who_goes_to_a_page_of_the_app_gets_the_login(running: Running, address: str) -> None:
+def test_a_user_who_goes_to_a_page_of_the_app_gets_the_login(running: Running, address: str) -> None:
     assert running.get("/lab?reset", address=address).startswith(b"HTTP/1.1 200 ")
     [head] = running.session.heads
     assert head.startswith(b"GET /lab?reset HTTP/1.1\r\nAuthorization: token secret\r\nHost: there.localhost:")

@@ -1,4 +1,4 @@
-"""What a person sees while something takes its time. The clock is given, nothing sleeps."""
+"""What a user sees while something takes its time. The clock is given, nothing sleeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person asks of a session: its directory, environment, setup lines and app."""
+"""What a user asks of a session: its directory, environment, setup lines and app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from address import Address, connect, session
-from bed import LAB, PEOPLE, Bed, Host, Laptop
+from bed import LAB, USERS, Bed, Host, Laptop
 
 AWKWARD = """a b'"$(touch pwned)é"""
 SETUPS = {
@@ -131,12 +131,12 @@ def test_an_environment_without_jupyter_is_an_error_that_names_its_python(
 # setup ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("person", SETUPS)
-def test_setup_lines_are_run_by_the_persons_own_shell(laptop: Laptop, person: str) -> None:
-    with session(laptop, person, "--setup", SETUPS[person], "--setup", "cd /") as address:
-        assert address.connected["dir"] == PEOPLE[person].home_path
+@pytest.mark.parametrize("user", SETUPS)
+def test_setup_lines_are_run_by_the_users_own_shell(laptop: Laptop, user: str) -> None:
+    with session(laptop, user, "--setup", SETUPS[user], "--setup", "cd /") as address:
+        assert address.connected["dir"] == USERS[user].home_path
         with address.kernel() as kernel:
-            home = PEOPLE[person].home_path
+            home = USERS[user].home_path
             assert kernel.run("import os; print(os.environ['WISH'])") == f"""it's "a  b" {home}\n"""
 
 
@@ -150,22 +150,22 @@ ALIASES = {
 """As `module` is one in the shells of clusters."""
 
 
-@pytest.mark.parametrize("person", ALIASES)
+@pytest.mark.parametrize("user", ALIASES)
 def test_a_setup_line_may_use_what_one_before_it_defined_and_the_server_sees_none_of_them(
-    laptop: Laptop, person: str
+    laptop: Laptop, user: str
 ) -> None:
     with (
-        session(laptop, person, "--setup", ALIASES[person], "--setup", "wished") as address,
+        session(laptop, user, "--setup", ALIASES[user], "--setup", "wished") as address,
         address.kernel() as kernel,
     ):
         shown = kernel.run("import os; print(os.environ['WISH'], [each for each in os.environ if 'FARLAB' in each])")
         assert shown == "granted []\n"
 
 
-@pytest.mark.parametrize("person", SETUPS)
-def test_a_setup_line_that_fails_is_an_error_with_its_own_words(laptop: Laptop, person: str) -> None:
+@pytest.mark.parametrize("user", SETUPS)
+def test_a_setup_line_that_fails_is_an_error_with_its_own_words(laptop: Laptop, user: str) -> None:
     words = ["--setup", "true", "--setup", "ls /no-such-place", "--setup", "true"]
-    ran = laptop.farlab("connect", person, "--json", "--no-browser", *words, timeout=100)
+    ran = laptop.farlab("connect", user, "--json", "--no-browser", *words, timeout=100)
     error = ran.json["error"]
     assert (error["code"], ran.code) == ("shell-failed", 7), ran
     assert "--setup" in error["message"]

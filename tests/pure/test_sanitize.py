@@ -62,7 +62,7 @@ def test_what_a_reader_cannot_see_is_gone(char: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["é", "日本", "🙂", "ελληνικά", "हिन्दी", "العربية", "a\u0301", "█░", "→", "½", "“”"])
-def test_what_people_write_stays(text: str) -> None:
+def test_what_users_write_stays(text: str) -> None:
     assert clean(text) == text
 
 

@@ -1,6 +1,6 @@
-"""The people with an account on the bed's hosts: their login shells and what their rc files do.
+"""The users with an account on the bed's hosts: their login shells and what their rc files do.
 
-The password of all is `letmein`. Who may log in with what stands in `golden.py`.
+The password of all is `letmein`. Who may log in with what stands in `base_image.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LAB_BIN = "@LAB@/bin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class User:
     """One account. `rc` maps a path below the home to its text."""
 
     name: str
@@ -43,89 +43,89 @@ class Person:
         return self.home or f"/home/{self.name}"
 
 
-_LONG_HOME = ("/home/department-of-very-long-names/institute-for-paths/group-of-deep-directories/people/" + "l" * 99)[
+_LONG_HOME = ("/home/department-of-very-long-names/institute-for-paths/group-of-deep-directories/users/" + "l" * 99)[
     :100
 ]
 _BARE = "export PATH=/usr/bin:/bin\n"
 
 _EVERYONE = (
-    Person(name="alice", uid=2001, what="bash, nothing special"),
-    Person(
+    User(name="alice", uid=2001, what="bash, nothing special"),
+    User(
         name="bob",
         uid=2002,
         what="bash; rc files print on both streams, set a title, change directory; a banner",
         rc={".bashrc": NOISE + "cd /tmp\n", ".bash_profile": NOISE + "cd /tmp\n"},
     ),
-    Person(
+    User(
         name="zoe",
         uid=2003,
         what="zsh; talks, changes directory",
         shell="/usr/bin/zsh",
         rc={".zshenv": NOISE, ".zshrc": "cd /tmp\n"},
     ),
-    Person(
+    User(
         name="finn",
         uid=2004,
         what="fish; talks, changes directory",
         shell="/usr/bin/fish",
         rc={".config/fish/config.fish": NOISE + "cd /tmp\n"},
     ),
-    Person(
+    User(
         name="dan",
         uid=2005,
         what="dash; talks, changes directory",
         shell="/bin/dash",
         rc={".profile": NOISE + "cd /tmp\n"},
     ),
-    Person(
+    User(
         name="tess",
         uid=2006,
         what="tcsh; talks, changes directory",
         shell="/bin/tcsh",
         rc={".cshrc": 'echo "Welcome to the cluster!  Quota: 93% used"\nsh -c "echo a warning >&2"\ncd /tmp\n'},
     ),
-    Person(name="nolan", uid=2007, what="no login", shell="/usr/sbin/nologin"),
-    Person(name="otto", uid=2010, what="password, then a time-based code (works once in 30 s)"),
-    Person(name="hal", uid=2011, what="password, then a counter-based code"),
-    Person(name="pia", uid=2012, what="password only"),
-    Person(name="kim", uid=2013, what="a key with a passphrase"),
-    Person(name="lena", uid=2014, what="a home path of 100 characters", home=_LONG_HOME),
-    Person(name="mallory", uid=2015, what="another person on the host, who attacks"),
-    Person(name="max", uid=2016, what="MaxSessions 1 and DisableForwarding yes"),
-    Person(
+    User(name="nolan", uid=2007, what="no login", shell="/usr/sbin/nologin"),
+    User(name="otto", uid=2010, what="password, then a time-based code (works once in 30 s)"),
+    User(name="hal", uid=2011, what="password, then a counter-based code"),
+    User(name="pia", uid=2012, what="password only"),
+    User(name="kim", uid=2013, what="a key with a passphrase"),
+    User(name="lena", uid=2014, what="a home path of 100 characters", home=_LONG_HOME),
+    User(name="mallory", uid=2015, what="another user on the host, who attacks"),
+    User(name="max", uid=2016, what="MaxSessions 1 and DisableForwarding yes"),
+    User(
         name="sam",
         uid=2017,
         what="bash; rc files take a second",
         rc={".bashrc": "sleep 1\n", ".bash_profile": ". ~/.bashrc\n"},
     ),
-    Person(
+    User(
         name="tim",
         uid=2018,
         what="bash; an interactive shell outside tmux becomes tmux",
         rc={".bashrc": 'case $- in *i*) [ -z "$TMUX" ] && exec tmux ;; esac\n', ".bash_profile": ". ~/.bashrc\n"},
     ),
-    Person(
+    User(
         name="nojup", uid=2019, what="no Jupyter on PATH", bare_path=True, rc={".bashrc": _BARE, ".bash_profile": _BARE}
     ),
-    Person(
+    User(
         name="cora",
         uid=2020,
         what="Jupyter on PATH in interactive shells only, as conda does it",
         bare_path=True,
         rc={".bashrc": DEBIAN_BASHRC_TOP + f"export PATH={LAB_BIN}:$PATH\n", ".bash_profile": _BARE + ". ~/.bashrc\n"},
     ),
-    Person(name="rita", uid=2021, what="has an XDG_RUNTIME_DIR, as under systemd"),
-    Person(
+    User(name="rita", uid=2021, what="has an XDG_RUNTIME_DIR, as under systemd"),
+    User(
         name="hank",
         uid=2022,
         what="bash; the interactive rc file never ends",
         rc={".bashrc": DEBIAN_BASHRC_TOP + "sleep 100000\n", ".bash_profile": ". ~/.bashrc\n"},
     ),
-    Person(
+    User(
         name="reed",
         uid=2023,
         what="bash; the interactive rc file reads standard input",
         rc={".bashrc": DEBIAN_BASHRC_TOP + "read -r answer\n", ".bash_profile": ". ~/.bashrc\n"},
     ),
 )
-PEOPLE: dict[str, Person] = {person.name: person for person in _EVERYONE}
+USERS: dict[str, User] = {user.name: user for user in _EVERYONE}

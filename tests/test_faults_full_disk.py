@@ -55,7 +55,7 @@ def remembered(laptop: Laptop) -> bool:
 
 @pytest.mark.parametrize("inodes", [False, True], ids=["room", "inodes"])
 def test_without_any_room_for_what_is_remembered_connect_works_and_says_so(
-    inodes: bool, laptop: Laptop, elsewhere: Any
+    inodes: bool, laptop: Laptop, existing: Any
 ) -> None:
     with full(laptop, laptop.home / ".local/state", inodes=inodes) as make_room:
         connected = steps.connect(laptop, "alice")
@@ -72,7 +72,7 @@ def test_without_any_room_for_what_is_remembered_connect_works_and_says_so(
         assert not list(Path(f"/proc/{laptop.holder}/root{state(laptop)}").glob("*.new"))
 
 
-def test_a_disk_that_fills_up_under_a_keeper_is_not_noticed(laptop: Laptop, bed: Bed, elsewhere: Any) -> None:
+def test_a_disk_that_fills_up_under_a_keeper_is_not_noticed(laptop: Laptop, bed: Bed, existing: Any) -> None:
     first = steps.connect(laptop, "alice")
     with full(laptop, laptop.home / ".local/state"):
         bed.wan.blackhole("on")
@@ -89,7 +89,7 @@ def test_a_disk_that_fills_up_under_a_keeper_is_not_noticed(laptop: Laptop, bed:
 
 @pytest.mark.parametrize("on_terminal", [False, True])
 def test_without_room_for_a_socket_every_verb_that_needs_one_says_so(
-    on_terminal: bool, laptop: Laptop, elsewhere: Any
+    on_terminal: bool, laptop: Laptop, existing: Any
 ) -> None:
     with full(laptop, laptop.runtime, inodes=True) as make_room:
         code, error = steps.refused(laptop, "connect", "alice")

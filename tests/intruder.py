@@ -1,4 +1,4 @@
-"""What another person on a machine tries. A program of its own: it reads what to try as JSON from standard input and
+"""What another user on a machine tries. A program of its own: it reads what to try as JSON from standard input and
 prints what it got hold of. Needs pyzmq where there are kernels to listen to."""
 
 import json

@@ -1,4 +1,4 @@
-"""Questions of `ssh`, put to a person at a real terminal by the real `farlab` and a real sshd."""
+"""Questions of `ssh`, put to a user at a real terminal by the real `farlab` and a real sshd."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def connecting(laptop: Laptop, host: str, *words: str) -> pexpect.spawn:
     return at_terminal(laptop, "connect", host, "--no-browser", *words)
 
 
-def assert_nothing_begun(laptop: Laptop, host: Host, person: str) -> None:
+def assert_nothing_begun(laptop: Laptop, host: Host, user: str) -> None:
     steps.wait_until_nothing_runs(laptop)
     assert not (laptop.home / ".local/state/farlab").exists()
-    assert not host.left_over(person)
-    assert not (host.home(person) / ".local/state/farlab").exists()
+    assert not host.left_over(user)
+    assert not (host.home(user) / ".local/state/farlab").exists()
 
 
 # host keys ------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def test_three_wrong_passwords_are_an_error(laptop: Laptop, host: Host) -> None:
     assert_nothing_begun(laptop, host, "pia")
 
 
-def test_where_the_persons_own_configuration_forbids_questions_no_answer_is_said_to_be_wrong(laptop: Laptop) -> None:
+def test_where_the_users_own_configuration_forbids_questions_no_answer_is_said_to_be_wrong(laptop: Laptop) -> None:
     steps.add_to_config(laptop, "Host pia\n  BatchMode yes\n")
     terminal = connecting(laptop, "pia")
     assert steps.end_of(terminal) == 5
@@ -171,7 +171,7 @@ def test_a_time_based_code_is_asked_after_a_host_key(stranger: Laptop, host: Hos
     steps.terminate(stranger, "otto")
 
 
-def test_no_clock_runs_while_a_person_types(laptop: Laptop, host: Host) -> None:
+def test_no_clock_runs_while_a_user_types(laptop: Laptop, host: Host) -> None:
     terminal = connecting(laptop, "hal", "--timeout", "8")
     terminal.expect("Password: ")
     assert steps.is_left_in_peace(terminal, 5)
@@ -242,13 +242,13 @@ def test_the_end_of_the_terminal_cancels(laptop: Laptop, host: Host) -> None:
 # nobody there ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("person", "slug"), [("pia", "cannot-ask"), ("hal", "cannot-ask"), ("kim", "cannot-ask")])
-def test_without_a_terminal_a_secret_is_an_error_at_once(person: str, slug: str, laptop: Laptop, host: Host) -> None:
-    code, error = steps.refused(laptop, "connect", person)
+@pytest.mark.parametrize(("user", "slug"), [("pia", "cannot-ask"), ("hal", "cannot-ask"), ("kim", "cannot-ask")])
+def test_without_a_terminal_a_secret_is_an_error_at_once(user: str, slug: str, laptop: Laptop, host: Host) -> None:
+    code, error = steps.refused(laptop, "connect", user)
     assert (code, error["code"]) == (5, slug)
-    assert f"`{person}`" in error["message"]
-    assert f"farlab connect {person}" in error["hint"]
-    assert_nothing_begun(laptop, host, person)
+    assert f"`{user}`" in error["message"]
+    assert f"farlab connect {user}" in error["hint"]
+    assert_nothing_begun(laptop, host, user)
 
 
 def test_without_a_terminal_an_unknown_host_key_is_an_error_at_once(stranger: Laptop, host: Host) -> None:
@@ -287,7 +287,7 @@ def session_of_pia(bed: Bed) -> Iterator[Laptop]:
     assert steps.end_of(terminal) == 0, terminal.before
     yield laptop
     steps.terminate(laptop, "pia")
-    bed.scrap(laptop)
+    bed.remove(laptop)
 
 
 @pytest.mark.parametrize("words", [("list", "--host", "pia"), ("logs", "pia")])
@@ -324,7 +324,7 @@ print(json.loads(sock.recv(1000)))
 """
 
 
-def test_whoever_only_looks_whether_an_errand_listens_asks_its_person_nothing(laptop: Laptop) -> None:
+def test_whoever_only_looks_whether_an_errand_listens_asks_its_user_nothing(laptop: Laptop) -> None:
     stub_ssh.write(laptop, "hear(); wait()")
     terminal = at_terminal(laptop, "list", "--host", "alice")
     [sock] = wait_for("the errand", lambda: list(runtime(laptop).glob("errand-*.sock")))

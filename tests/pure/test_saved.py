@@ -91,19 +91,19 @@ def test_a_line_of_the_log_is_one_line_of_a_bounded_length(tmp_path: Path) -> No
     assert len(line) < MAX_LINE + 30
 
 
-def a_pipe(path: Path, elsewhere: Path) -> None:
+def a_pipe(path: Path, existing: Path) -> None:
     os.mkfifo(path)
 
 
-def a_link_to_another_file(path: Path, elsewhere: Path) -> None:
-    path.symlink_to(elsewhere)
+def a_link_to_another_file(path: Path, existing: Path) -> None:
+    path.symlink_to(existing)
 
 
-def a_link_without_end(path: Path, elsewhere: Path) -> None:
+def a_link_without_end(path: Path, existing: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
-def a_long_file(path: Path, elsewhere: Path) -> None:
+def a_long_file(path: Path, existing: Path) -> None:
     path.touch()
     os.truncate(path, 1 << 40)
 
@@ -119,23 +119,23 @@ def test_what_is_no_file_of_ours_is_not_remembered_and_holds_nobody_up(
     memory = saved.SavedSession(host="far", name="main", ssh_config=None, port=8888)
     assert saved.save(memory)
     [ours] = paths.state_directory().glob("*.json")
-    elsewhere = tmp_path / "elsewhere"
-    ours.rename(elsewhere)
-    make(ours, elsewhere)
+    existing = tmp_path / "elsewhere"
+    ours.rename(existing)
+    make(ours, existing)
     assert saved.load(TARGET) is None
     assert saved.load_all(must_read=True) == []
 
 
 @pytest.mark.parametrize("make", ODD[:3], ids=lambda make: make.__name__)
 def test_the_log_goes_nowhere_but_into_a_file_of_ours(make: Callable[[Path, Path], None], tmp_path: Path) -> None:
-    """A keeper that opened a pipe would wait for ever; by a link it would cut, or add to, any file of its person's."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_bytes(b"x" * (2 * MAX_BYTES))
-    make(tmp_path / "log", elsewhere)
+    """A keeper that opened a pipe would wait for ever; by a link it would cut, or add to, any file of its user's."""
+    existing = tmp_path / "elsewhere"
+    existing.write_bytes(b"x" * (2 * MAX_BYTES))
+    make(tmp_path / "log", existing)
     log = KeeperLog(tmp_path / "log")
     log.write("a line")
     log.trim()
-    assert elsewhere.read_bytes() == b"x" * (2 * MAX_BYTES)
+    assert existing.read_bytes() == b"x" * (2 * MAX_BYTES)
 
 
 def test_a_file_of_ssh_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,7 +239,7 @@ def test_every_state_has_words(state: State) -> None:
     assert messages.change_text(replace(STATUS, state=state), "12:00:00").startswith("12:00:00  main on gpu1  ")
 
 
-def test_a_session_that_needs_a_person_says_what_to_type() -> None:
+def test_a_session_that_needs_a_user_says_what_to_type() -> None:
     blocked = replace(STATUS, state=State.BLOCKED, reason="a password is needed")
     assert messages.state_text(blocked) == "blocked: a password is needed; `farlab connect gpu1`"
 

@@ -11,11 +11,11 @@ import shutil
 from pathlib import Path
 
 from . import systemd as systemd_units
-from .people import LAB_BIN, ONE_TIME_SECRET, PEOPLE, Person
+from .users import LAB_BIN, ONE_TIME_SECRET, USERS, User
 
 HERE = Path(__file__).parent
 SMALL_JUPYTER, SMALL_VERSION = "/usr/local/lib/small-jupyter", "4.99.0"
-# crypt(3) of people.PASSWORD, few rounds because logins in tests should not take long
+# crypt(3) of users.PASSWORD, few rounds because logins in tests should not take long
 _PASSWORD_HASH = (
     "$6$rounds=1000$farlabbed$Bv3Fy0CgnnjUmRGl9hswm8aQ38vN8kDlUtIuxTI5glJGJTOB0R/3TxMQV9Md/SwlRHV6k24FFDzVwvqFixsEf1"
 )
@@ -63,7 +63,7 @@ _CODES_GROUP = 2900
 
 
 def make(layer: Path, homes: Path, *, lab: Path, hosts: str, keys: dict[str, str], systemd: bool = False) -> None:
-    """Write the layer. `keys`: public key by person, "" for everybody else who logs in by key."""
+    """Write the layer. `keys`: public key by user, "" for everybody else who logs in by key."""
     etc = layer / "etc"
     etc.mkdir(parents=True)
     _accounts(etc)
@@ -81,33 +81,33 @@ def make(layer: Path, homes: Path, *, lab: Path, hosts: str, keys: dict[str, str
         systemd_units.add(etc)
     _jupyter_on_path(layer / "usr/local/bin", lab)
     _small_jupyter(Path(f"{layer}{SMALL_JUPYTER}"), lab)
-    for person in PEOPLE.values():
-        make_home(homes, person, lab)
+    for user in USERS.values():
+        make_home(homes, user, lab)
 
 
-def make_home(homes: Path, person: Person, lab: Path) -> None:
-    """The person's home as it is on the first day; what was there goes."""
-    home = homes / Path(person.home_path).relative_to("/home")
+def make_home(homes: Path, user: User, lab: Path) -> None:
+    """The user's home as it is on the first day; what was there goes."""
+    home = homes / Path(user.home_path).relative_to("/home")
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     home.chmod(0o700)
-    if person.shell.endswith("bash") and not person.rc:
+    if user.shell.endswith("bash") and not user.rc:
         for skeleton in (".bashrc", ".profile", ".bash_logout"):
             if (source := Path("/etc/skel") / skeleton).exists():
                 shutil.copyfile(source, home / skeleton)
-    for name, text in person.rc.items():
+    for name, text in user.rc.items():
         _write(home / name, text.replace(LAB_BIN, f"{lab}/bin"))
     for directory, directories, files in os.walk(home):
         for entry in (".", *directories, *files):
-            os.chown(os.path.join(directory, entry), person.uid, person.uid)
+            os.chown(os.path.join(directory, entry), user.uid, user.uid)
 
 
 def _accounts(etc: Path) -> None:
     """The machine's system accounts, then ours: passwd(5), shadow(5), group(5)."""
-    people = PEOPLE.values()
-    passwd = [f"{p.name}:x:{p.uid}:{p.uid}:{p.what}:{p.home_path}:{p.shell}" for p in people]
-    shadow = [f"{p.name}:{_PASSWORD_HASH}:19000:0:99999:7:::" for p in people]
-    group = [f"{p.name}:x:{p.uid}:" for p in people] + [f"codes:x:{_CODES_GROUP}:otto,hal"]
+    users = USERS.values()
+    passwd = [f"{p.name}:x:{p.uid}:{p.uid}:{p.what}:{p.home_path}:{p.shell}" for p in users]
+    shadow = [f"{p.name}:{_PASSWORD_HASH}:19000:0:99999:7:::" for p in users]
+    group = [f"{p.name}:x:{p.uid}:" for p in users] + [f"codes:x:{_CODES_GROUP}:otto,hal"]
     system = system_lines("passwd")
     locked = [f"{line.split(':')[0]}:*:19000:0:99999:7:::" for line in system]
     _write(etc / "passwd", "\n".join([*system, *passwd]) + "\n")
@@ -116,17 +116,17 @@ def _accounts(etc: Path) -> None:
 
 
 def system_lines(name: str) -> list[str]:
-    """The lines of this machine's `passwd` or `group` that belong to the system, not to people."""
+    """The lines of this machine's `passwd` or `group` that belong to the system, not to users."""
     lines = Path("/etc", name).read_text().splitlines()
     return [line for line in lines if line.count(":") >= 3 and not 1000 <= int(line.split(":")[2]) < 60000]
 
 
 def _ssh(etc: Path, keys: dict[str, str]) -> None:
-    bare = ",".join(person.name for person in PEOPLE.values() if person.bare_path)
+    bare = ",".join(user.name for user in USERS.values() if user.bare_path)
     _write(etc / "ssh/sshd_config", _SSHD + f"Match User {bare}\n    SetEnv PATH=/usr/bin:/bin\n")
-    for person in PEOPLE.values():
-        if person.name not in ("otto", "hal", "pia"):
-            _write(etc / "ssh/keys" / person.name, keys.get(person.name, keys[""]))
+    for user in USERS.values():
+        if user.name not in ("otto", "hal", "pia"):
+            _write(etc / "ssh/keys" / user.name, keys.get(user.name, keys[""]))
 
 
 def _jupyter_on_path(directory: Path, lab: Path) -> None:

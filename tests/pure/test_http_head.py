@@ -95,7 +95,7 @@ def request(target: str = "/lab", method: str = "GET", **fields: str) -> Request
     return Request(method, target, "HTTP/1.1", {key.replace("_", "-"): value for key, value in fields.items()})
 
 
-def test_a_navigation_is_what_a_person_did_and_nothing_else() -> None:
+def test_a_navigation_is_what_a_user_did_and_nothing_else() -> None:
     assert request(**TYPED).is_navigation
     assert request(**{**TYPED, "sec-fetch-site": "same-origin"}).is_navigation
     for key, value in (

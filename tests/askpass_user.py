@@ -1,4 +1,4 @@
-"""A person in this process whom `farlab-askpass` asks, and the ways to let it ask."""
+"""A user in this process whom `farlab-askpass` asks, and the ways to let it ask."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from farlab.transport.ssh import askpass
 CANCEL: dict[str, object] = {"cancel": True}
 
 
-class Person:
+class User:
     """Listens where askpass asks, and answers with what `answer` returns for each question; None: says nothing."""
 
     def __init__(self, path: Path, answer: Callable[[dict[str, Any]], object]) -> None:
@@ -67,17 +67,17 @@ class Person:
 
 
 @contextmanager
-def meeting(directory: Path) -> Iterator[Callable[..., Person]]:
-    """Makes persons, each with an answer or a function that finds one; all have gone at the end."""
-    met: list[Person] = []
+def meeting(directory: Path) -> Iterator[Callable[..., User]]:
+    """Makes users, each with an answer or a function that finds one; all have gone at the end."""
+    met: list[User] = []
 
-    def one(answer: object = None) -> Person:
-        met.append(Person(directory / f"ask{len(met)}", answer if callable(answer) else lambda _: answer))
+    def one(answer: object = None) -> User:
+        met.append(User(directory / f"ask{len(met)}", answer if callable(answer) else lambda _: answer))
         return met[-1]
 
     yield one
-    for person in met:
-        person.close()
+    for user in met:
+        user.close()
 
 
 def write_program(tmp_path: Path) -> str:
@@ -86,14 +86,12 @@ def write_program(tmp_path: Path) -> str:
     return askpass.write_program(str(directory))
 
 
-def environment(person: Person | Path, program: str, **more: str) -> dict[str, str]:
-    path = person if isinstance(person, Path) else person.path
+def environment(user: User | Path, program: str, **more: str) -> dict[str, str]:
+    path = user if isinstance(user, Path) else user.path
     return {**askpass.environment(os.environ, str(path), program), **more}
 
 
-def ask(
-    program: str, person: Person | Path, prompt: str = "Password: ", **more: str
-) -> subprocess.CompletedProcess[bytes]:
+def ask(program: str, user: User | Path, prompt: str = "Password: ", **more: str) -> subprocess.CompletedProcess[bytes]:
     """Run askpass as `ssh` does."""
-    settings = environment(person, program, **more)
+    settings = environment(user, program, **more)
     return subprocess.run([program, prompt], env=settings, capture_output=True, timeout=30, check=False)
