@@ -12,7 +12,6 @@ was open already: TCP repeats it after seconds only. A false alarm makes the nex
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -93,7 +92,7 @@ class FailureDetector:
     @property
     def round_trip(self) -> float | None:
         """As the last few usually took; None before the first."""
-        return statistics.median_low(self.round_trips) if self.round_trips else None
+        return sorted(self.round_trips)[(len(self.round_trips) - 1) // 2] if self.round_trips else None
 
     def verdict(self, now: float) -> Verdict:
         """What is known at that moment."""
