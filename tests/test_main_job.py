@@ -6,6 +6,7 @@ import os
 import signal
 
 from bed import Host, Laptop, wait_for
+from host_parts import server_of
 
 
 def test_a_notebook_comes_in_one_command_and_is_gone_in_another(laptop: Laptop, host: Host) -> None:
@@ -38,7 +39,7 @@ def test_a_notebook_comes_in_one_command_and_is_gone_in_another(laptop: Laptop, 
 def test_a_server_that_hangs_behind_a_living_keeper_is_told_and_not_replaced(laptop: Laptop, host: Host) -> None:
     connected = laptop.farlab("connect", "alice", "--json", "--no-browser", timeout=90)
     assert connected.code == 0, connected
-    (server,) = [each for each in host.processes("alice") if "serve" in each.argv]
+    server = server_of(host)
     os.kill(server.pid, signal.SIGSTOP)
 
     def code() -> int:

@@ -12,6 +12,7 @@ import pytest
 import steps
 from address import PATIENCE, Address, printed, read_all, session
 from bed import Bed, Host, Laptop, processes, wait_for
+from host_parts import server_of
 
 pytestmark = pytest.mark.usefixtures("small_jupyter")
 
@@ -99,7 +100,7 @@ def test_a_user_is_told_that_the_session_has_ended_at_once(bed: Bed, host: Host,
         connected = steps.connect(laptop, "alice", "--name", "main", env={"FARLAB_NAME": "second"})
         stack.callback(laptop.farlab, "terminate", "alice", "--yes")
         address = Address(laptop, connected)
-        server = next(each for each in host.processes("alice") if "serve" in each.argv)
+        server = server_of(host)
         assert processes.end(server.pid, server.started)
         wait_for("the end", lambda: address.status()["state"] == "ended", timeout=PATIENCE, pause=0.2)
         with asking(address, "/lab", **NAVIGATION) as page:

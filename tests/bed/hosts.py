@@ -332,10 +332,10 @@ class Host:
     def full_home(self, user: str, *, free_kib: int = 0) -> Iterator[None]:
         """The user's home is a full file system of its own, for a while; `free_kib` are left."""
         account, size_kib = USERS[user], 1024
-        options = f"size={size_kib}k,uid={user.uid},gid={user.uid},mode=700"
+        options = f"size={size_kib}k,uid={account.uid},gid={account.uid},mode=700"
         self._must("mount", "-t", "tmpfs", "-o", options, "full", account.home_path)
         try:
-            with self.path(f"{user.home_path}/filler").open("wb", buffering=0) as filler:
+            with self.path(f"{account.home_path}/filler").open("wb", buffering=0) as filler:
                 with contextlib.suppress(OSError):
                     while filler.write(b"0" * 4096):
                         pass
