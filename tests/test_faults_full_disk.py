@@ -120,5 +120,5 @@ def test_whoever_waits_for_a_keeper_that_is_told_to_end_hears_why(how: str, lapt
         os.kill(steps.keepers(laptop)[0].pid, signal.SIGTERM)
     error = json.loads(connecting.communicate(timeout=60)[0])["error"]
     assert (connecting.returncode, error["code"]) == (130, "interrupted"), error
-    assert {"disconnect": "`farlab disconnect alice`", "SIGTERM": "told to end"}[how] in error["message"]
+    assert {"disconnect": "`farlab disconnect alice`", "SIGTERM": "stopped by a signal"}[how] in error["message"]
     steps.wait_until_nothing_runs(laptop)

@@ -61,7 +61,7 @@ def test_a_first_connect_whose_keepers_are_killed_says_so_and_the_next_works(lap
     trace = ("strace", "-f", "-o", "/dev/null", "-e", "inject=fsync:signal=SIGKILL:when=1")
     ran = laptop.run(*trace, *laptop.farlab_argv("connect", "alice", "--no-browser", "--json"), timeout=100)
     assert ran.code == 1, ran
-    assert (ran.json["error"]["code"], ran.json["error"]["message"]) == ("internal", "the keeper ended")
+    assert (ran.json["error"]["code"], ran.json["error"]["message"]) == ("internal", "the keeper keeps exiting")
     assert steps.done(laptop, "list", "--json").json["sessions"] == []
     assert steps.connect(laptop, "alice")["reused"] is True
     steps.done(laptop, "disconnect", "alice")

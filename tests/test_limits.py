@@ -199,6 +199,8 @@ def many(address: Address, count: int) -> None:
 def test_lost_links_leave_nothing(laptop: Laptop, host: Host) -> None:
     """Descriptors and agents; what is left of memory, `bench/leaks.py` measures."""
     with session(laptop, "alice") as address, address.kernel() as kernel:
+        lose_links(laptop, kernel, 2)  # what the first ones open once
+        wait_for("one agent", lambda: len(agents_of(host)) == 1, timeout=60)
         before = {pid: descriptors(pid) for pid in (address.keeper(), pid_of(host, "host.anchor"))}
         lose_links(laptop, kernel, 8)
         wait_for("one agent", lambda: len(agents_of(host)) == 1, timeout=60)

@@ -107,7 +107,7 @@ def test_who_takes_the_place_of_a_sessions_sockets_is_not_spoken_to(laptop: Lapt
         steps.done(laptop, "disconnect", "alice")
         code, error = steps.refused(laptop, "connect", "alice")
         assert (code, error["code"]) == (7, "not-answering")
-        assert "somebody else's" in error["detail"]
+        assert "another user" in error["detail"]
         steps.terminate(laptop, "alice")
         assert not host.left_over("alice")
         assert host.path(CAUGHT).read_bytes() == b""

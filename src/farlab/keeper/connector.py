@@ -100,7 +100,8 @@ class Connector:
             raise
 
     async def _dial(self, order: Connect) -> LinkProcess:
-        # unless asking, what it was before will do: ssh itself reads the file anew
-        await asyncio.to_thread(self._transport.resolve, anew=order.may_ask)
+        # unless asking, what it was before will do, ssh itself reads the file anew; and there may be no free thread
+        if order.may_ask or not self._transport.is_resolved:
+            await asyncio.to_thread(self._transport.resolve, anew=order.may_ask)
         ask_socket = self._ask_socket if order.may_ask else None
         return dial(LinkSpec(transport=self._transport, ask_socket=ask_socket, bypass_master=order.bypass_master))

@@ -13,7 +13,7 @@ from dataclasses import asdict
 
 from .. import paths, saved
 from ..advice import command
-from ..errors import FarlabError, Internal, Interrupted, NoSession, NotAnswering
+from ..errors import Authentication, CannotAsk, FarlabError, Internal, Interrupted, NoSession, NotAnswering
 from ..model import Connected, Kernel, SessionStatus, State
 from ..protocol.records import InvalidMessage
 from . import control_messages, notes, report
@@ -97,20 +97,28 @@ class ControlServer:
         options = control_messages.wish(message.get("wish"))
         unlocked = control_messages.Unlocked.read(message.get("environment") or {}).values()
         self._waiting += 1
+        has_failed = not self._was_used and self._has_failed_for_all
         self._was_used = True
         # of the terminal where the user is now, not of the one that started the keeper
         os.environ.update({key: value for key, value in unlocked.items() if value})
         answers = asyncio.create_task(self._prompts.receive_answers(client))
         try:
             with self._prompts.attached(client) if may_ask else nullcontext():
-                tried = keeper.failed_attempts
-                keeper.connect(options, may_ask=may_ask)
+                tried = 0 if has_failed else keeper.failed_attempts
+                if not has_failed:
+                    keeper.connect(options, may_ask=may_ask)
                 await self._await_session(client, tried, answers, options)
         finally:
             answers.cancel()
             self._waiting -= 1
             if not self._waiting and not keeper.was_up:
                 self.should_end.set()  # nothing has begun, and nobody waits for it any more
+
+    @property
+    def _has_failed_for_all(self) -> bool:
+        """Whether the keeper's first attempt has failed, and not for want of the user who comes just now."""
+        reason = self._keeper.reason
+        return reason is not None and not isinstance(reason, Authentication | CannotAsk | Interrupted)
 
     async def _await_session(
         self, client: ControlConnection, tried: int, gone: asyncio.Task[None], options: Words

@@ -53,6 +53,10 @@ class Transport(Protocol):
         Raises what is wrong with it. `argv` needs it.
         """
 
+    @property
+    def is_resolved(self) -> bool:
+        """Whether that configuration is known already."""
+
     def argv(self, command: str, *, may_ask: bool, bypass_master: bool = False) -> list[str]:
         """What runs `command` in the host's login shell, with clean standard streams.
 

@@ -35,6 +35,10 @@ class CommandTransport:
     def resolve(self, *, anew: bool = False) -> None:
         """There is no configuration."""
 
+    @property
+    def is_resolved(self) -> bool:
+        return True
+
     def argv(self, command: str, *, may_ask: bool, bypass_master: bool = False) -> list[str]:
         return [*self._argv, command]
 

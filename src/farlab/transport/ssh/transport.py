@@ -36,6 +36,10 @@ class SshTransport:
         if query is not None or self.resolved is None or anew:
             self.resolved = (query or ConfigQuery(self.target)).answer()
 
+    @property
+    def is_resolved(self) -> bool:
+        return self.resolved is not None
+
     def argv(self, command: str, *, may_ask: bool, bypass_master: bool = False) -> list[str]:
         if self.resolved is None:
             self.resolve()
