@@ -12,7 +12,8 @@ import pexpect
 import pytest
 
 from farlab.model import Target
-from farlab.transport.ssh.explain import explain
+from farlab.transport.noise import telling
+from farlab.transport.ssh.explain import explain, has_logged_in
 from farlab.transport.ssh.options import attach_argv, link_argv, parse_resolved, query_argv
 from local_sshd import MISSING, Sshd, free_port, no_terminal, run_ssh
 
@@ -51,7 +52,8 @@ def link(config: Path, command: str, *, may_ask: bool = False, bypass_master: bo
 def test_bytes_pass_through_whatever_the_user_configured(sshd: Sshd, may_ask: bool) -> None:
     port = free_port()
     ran = run_ssh(link(hostile(sshd, port), "cat", may_ask=may_ask), given=BYTES)
-    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert (ran.returncode, telling(ran.stderr.decode())) == (0, [])
+    assert has_logged_in(ran.stderr.decode())
     assert ran.stdout == BYTES
     assert not list(sshd.root.glob("cp-*"))
     assert not (sshd.root / "local-command").exists()
@@ -87,7 +89,7 @@ def test_our_values_win_over_opposite_ones(sshd: Sshd) -> None:
         "forwardx11": "no",
         "tunnel": "false",
         "controlmaster": "false",
-        "loglevel": "INFO",
+        "loglevel": "VERBOSE",
         "batchmode": "yes",
         "connecttimeout": "15",
         "serveraliveinterval": "15",

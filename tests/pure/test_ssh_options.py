@@ -121,7 +121,7 @@ def test_ours_come_before_the_host_and_the_command_is_one_word() -> None:
         "ForwardX11=no",
         "Tunnel=no",
         "ControlMaster=no",
-        "LogLevel=INFO",
+        "LogLevel=VERBOSE",
     ],
 )
 def test_a_link_is_nothing_but_a_command(option: str) -> None:

@@ -13,8 +13,7 @@ from ..errors import FarlabError, ShellFailed
 from ..mux.pipes import LinkPipes
 from ..protocol import agent, commands, json_lines
 from ..protocol.records import InvalidMessage, Record
-from ..sanitize import shortened
-from . import bootstrap
+from . import bootstrap, noise
 from .agent_frames import MAX_FRAME, AgentFrames, mark
 from .from_host import failure
 from .process import LinkProcess, LinkSpec
@@ -22,7 +21,6 @@ from .process import LinkProcess, LinkSpec
 MAX_REPEATS = 10
 """Times that a host may ask for a request again."""
 _MAX_STDERR = 64 << 10
-_MAX_LINE = 400
 _END_TIMEOUT = 2.0
 FRAMES = (
     *(agent.Error, agent.Need, agent.Progress, agent.Joined),
@@ -128,9 +126,8 @@ class Link:
 
     @property
     def last_line(self) -> str:
-        """The last line that the process has printed so far on its standard error."""
-        lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
-        return shortened(lines[-1].strip(), _MAX_LINE) if lines else ""
+        """The last line that the process has said so far on its standard error, apart from noise."""
+        return noise.last_line(self._stderr.read().decode("utf-8", "replace"))
 
     async def explained(self) -> FarlabError:
         """What the end of the process means."""

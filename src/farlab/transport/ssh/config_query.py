@@ -40,7 +40,7 @@ class ConfigQuery:
             from . import explain
 
             words = err.decode("utf-8", "replace")
-            raise explain.explain(words, self._process.returncode, host=self._host, may_ask=False)
+            raise explain.explain_query(words, self._process.returncode, self._host)
         return options.parse_resolved(out.decode("utf-8", "replace"))
 
 

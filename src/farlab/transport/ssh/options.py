@@ -148,11 +148,11 @@ def link_argv(
 
     With `may_ask` False `ssh` never asks (`BatchMode`); with True it asks as the user's configuration says, through
     askpass. The link uses a running master of the user's (`ControlPath`) but never starts one (`ControlMaster=no`);
-    with `bypass_master` it uses none. `LogLevel=INFO` because below it `ssh` ends without a word
-    ("Timeout, server not responding", "Connection closed by"), whatever level the user is used to.
+    with `bypass_master` it uses none. `LogLevel=VERBOSE`, whatever level the user is used to: then `ssh` tells when the
+    host has let the user in ("Authenticated to"), and why it ends ("Timeout, server not responding").
     """
     check_host(target.host)
-    options = [*_OURS, "RequestTTY=no", "LogLevel=INFO", *_later(resolved), *_patience(resolved, may_ask=may_ask)]
+    options = [*_OURS, "RequestTTY=no", "LogLevel=VERBOSE", *_later(resolved), *_patience(resolved, may_ask=may_ask)]
     if not may_ask:
         options.append("BatchMode=yes")
     if bypass_master:

@@ -1,59 +1,19 @@
-"""What `ssh` and login shells print, and which error each text means. Pure data; the order matters.
-
-`{host}` is what the user typed, `{farlab …}`, `{ssh …}` and `{config}` are filled in by `advice`, other names are
-groups of the pattern. A rule with `may_ask` set applies only where somebody can (True) or cannot (False) be asked.
-"""
+"""What `ssh` says of the way to a host and of the login, and what login shells say. Pure data; the order matters."""
 
 from __future__ import annotations
-
-import re
-from dataclasses import dataclass
 
 from ...errors import (
     Authentication,
     CannotAsk,
     DiskFull,
-    FarlabError,
     HostKeyChanged,
     HostKeyUnknown,
     HostLacks,
-    Internal,
     LinkLost,
     Unreachable,
-    Usage,
 )
-
-MULTILINE = re.MULTILINE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """One text that can be printed, and the error that it means."""
-
-    pattern: re.Pattern[str]
-    error: type[FarlabError]
-    message: str
-    hint: str
-    needs: re.Pattern[str] | None = None
-    """The rule applies only where this is found too."""
-    may_ask: bool | None = None
-    plain: str = ""
-    """The hint where a group is not as `explain.SAFE` has it: every hint with a group has one."""
-
-
-def _rule(
-    pattern: str,
-    error: type[FarlabError],
-    message: str,
-    hint: str,
-    *,
-    needs: str = "",
-    may_ask: bool | None = None,
-    plain: str = "",
-) -> Rule:
-    needed = re.compile(needs, MULTILINE) if needs else None
-    found = re.compile(pattern, MULTILINE)
-    return Rule(pattern=found, error=error, message=message, hint=hint, needs=needed, may_ask=may_ask, plain=plain)
+from .rule import Rule
+from .rule import rule as _rule
 
 
 def _mismatch(what: str, keyword: str) -> Rule:
@@ -132,39 +92,6 @@ SSH: tuple[Rule, ...] = (
         LinkLost,
         "the connection to `{host}` broke",
         "`{farlab list --host HOST}` shows whether the session runs, `{farlab connect HOST}` reconnects to it",
-    ),
-    # configuration
-    _rule(
-        r"^command-line:? line 0: (?P<why>.*)$",
-        Internal,
-        "this `ssh` does not accept farlab's options: {why}",
-        "`ssh -V` shows its version; farlab needs OpenSSH 7.4 or newer",
-    ),
-    _rule(
-        r"^Bad owner or permissions on (?P<file>.+)$",
-        Usage,
-        "`ssh` does not trust `{file}`: others may write to it",
-        "`chmod 600 {file}`",
-        plain="make the file writable by you alone",
-    ),
-    _rule(
-        r"^Can't open user config file (?P<file>.+?): (?P<why>.*)$",
-        Usage,
-        "`ssh` cannot read `{file}`: {why}",
-        "name an existing file with `-F`",
-    ),
-    _rule(
-        r"^(?P<file>[^\n:]+?):? line (?P<line>\d+): ",
-        Usage,
-        "`ssh` does not accept line {line} of `{file}`",
-        "correct that line, or add `IgnoreUnknown` with the option's name above it; `{ssh -G HOST}` checks the file",
-        needs=r"terminating, \d+ bad configuration",
-    ),
-    _rule(
-        r"^hostname contains invalid characters|^ssh: Could not resolve hostname -",
-        Usage,
-        "`ssh` does not accept `{host}` as a host name",
-        "give what you would type after `ssh`: an alias of `{config}`, or `user@host`",
     ),
     # host keys
     _rule(
@@ -255,7 +182,7 @@ SSH: tuple[Rule, ...] = (
     ),
     _rule(
         r"^(?:kex|ssh)_exchange_identification: .*banner line|^Bad remote protocol version|^Protocol major versions"
-        r"|^(?:kex|ssh)_exchange_identification: No banner|^ssh_dispatch_run_fatal: .*(?:corrupted|invalid|incorrect)",
+        r"|^(?:kex|ssh)_exchange_identification: No banner|^banner exchange: .* invalid format",
         Unreachable,
         "the server at `{host}` does not speak SSH",
         "is the port right? `{ssh -G HOST}` shows which your configuration names",
@@ -267,9 +194,37 @@ SSH: tuple[Rule, ...] = (
         "it may be overloaded or starting: try again in a minute; `{ssh -v HOST}` shows every step",
     ),
     _rule(
-        r"^(?:kex|ssh)_exchange_identification: ",
+        r"[Mm]essage authentication code incorrect|Connection corrupted|Corrupted (?:MAC|padding)|^Bad packet length"
+        r"|^Disconnecting .*[Pp]acket corrupt|incorrect signature",
         Unreachable,
-        "`{host}` closes the connection before the login",
+        "data on the way to `{host}` arrives damaged",
+        "a VPN, a router or a network card spoils it: try without the VPN or over another network; `{ssh -v HOST}` "
+        "shows at which step",
+    ),
+    _rule(
+        r"^ssh_dispatch_run_fatal: .*Invalid key length|^Bad server host key: Invalid key length",
+        Unreachable,
+        "the host key of `{host}` is too short for this `ssh`",
+        "ask its administrators for a longer one; until then `RequiredRSASize 1024` for this host in `{config}` "
+        "admits it",
+    ),
+    _rule(
+        r"^ssh_dispatch_run_fatal: (?:Connection to \S+ port \d+: )?(?P<why>.*(?:timed out|Broken pipe|reset).*)$",
+        Unreachable,
+        "the connection to `{host}` broke during the key exchange: {why}",
+        "if it always does, large packets may get lost on the way (MTU of a VPN): "
+        "`{ssh -o KexAlgorithms=curve25519-sha256 HOST true}` sends smaller ones",
+    ),
+    _rule(
+        r"^ssh_dispatch_run_fatal: (?:Connection to \S+ port \d+: )?(?P<why>.*)$",
+        Unreachable,
+        "the key exchange with `{host}` failed: {why}",
+        "`{ssh -v HOST}` shows at which step",
+    ),
+    _rule(
+        r"^(?:kex|ssh)_exchange_identification: |^banner exchange: Connection to ",
+        Unreachable,
+        "`{host}` closes the connection before the login{told}",
         "too many logins at once (`MaxStartups`), or this address is blocked for some minutes after failed ones: "
         "wait, then try `{ssh -v HOST}`",
     ),
@@ -304,6 +259,41 @@ SSH: tuple[Rule, ...] = (
         "`{host}` refused the login, and `ssh` ignored the key `{file}` because others can read it",
         "`chmod 600 {file}`",
         plain="make the key readable by you alone",
+        needs=_DENIED,
+    ),
+    _rule(
+        r"^Load key \"(?P<file>[^\"\n]+)\": (?P<why>error in libcrypto|invalid format|unknown or unsupported key type"
+        r"|No such file or directory|Permission denied)",
+        Authentication,
+        "`{host}` refused the login, and `ssh` cannot read the key `{file}`: {why}",
+        "`ssh-keygen -y -f {file}` shows whether the file is whole: often its last line end is missing, or it was "
+        "saved with those of Windows",
+        plain="is the file whole? often its last line end is missing, or it was saved with those of Windows",
+        needs=_DENIED,
+    ),
+    _rule(
+        r"^(?P<why>dlopen \S+ failed: .*|dlsym.* failed: .*|C_\w+ (?:for \S+ )?failed: .*|pkcs11_\w+: .*|no pkcs11 .*"
+        r"|provider \S+ is not .*|no slots|cannot read public key from pkcs11)$",
+        Authentication,
+        "`{host}` refused the login, and `ssh` has no key of your token or card: {why}",
+        "is it plugged in, and is `PKCS11Provider` for this host in `{config}` the right library? "
+        "`ssh-keygen -D LIBRARY` lists its keys",
+        needs=_DENIED,
+    ),
+    _rule(
+        r"no mutual signature (?:algorithm|supported)",
+        Authentication,
+        "`{host}` and this `ssh` have no signature in common for your key",
+        "make a newer key, `ssh-keygen -t ed25519`, and have it installed there; or allow the old one for this host in "
+        "`{config}`: `PubkeyAcceptedAlgorithms +ssh-rsa`",
+        needs=_DENIED,
+    ),
+    _rule(
+        r"^\S+: Permission denied \(gssapi[^)\n,]*(?:,gssapi[^)\n,]*)*\)|No Kerberos credentials|Ticket expired"
+        r"|Cannot (?:contact any KDC|find KDC)|Clock skew too great|Server not found in Kerberos database",
+        Authentication,
+        "`{host}` refused the login with Kerberos",
+        "`klist` shows your tickets, `kinit` gets one; then run `{farlab connect HOST}` again",
         needs=_DENIED,
     ),
     _rule(
@@ -382,15 +372,15 @@ SSH: tuple[Rule, ...] = (
         "`ForceCommand`)",
     ),
     _rule(
-        r"^No user exists for uid|^You don't exist, go away",
-        Internal,
-        "`ssh` does not know who you are on this machine",
-        "`id` shows whether this machine knows your user",
+        r"^Received disconnect from \S+ port \d+:\d+: (?P<why>.+)$",
+        Unreachable,
+        "`{host}` ended the connection during the login: {why}",
+        "a policy there may refuse your account; `{ssh -v HOST}` shows every step",
     ),
     _rule(
         r"^(?:Connection (?:closed|reset) by|Received disconnect from|Disconnected from|Connection to \S+ closed)",
         Unreachable,
-        "`{host}` ended the connection during the login",
+        "`{host}` ended the connection during the login{told}",
         "a policy there may refuse your account; `{ssh -v HOST}` shows every step",
     ),
 )

@@ -62,7 +62,11 @@ class SshTransport:
     def explain(self, output: str, exit_status: int | None, *, may_ask: bool) -> FarlabError:
         from . import explain
 
-        return explain.explain(output, exit_status, host=self.host, may_ask=may_ask)
+        master = self.resolved.control_path if self.resolved else None
+        is_logged_in = explain.has_logged_in(output) or (master is not None and os.path.exists(master))
+        return explain.explain(
+            output, exit_status, host=self.host, may_ask=may_ask, resolved=self.resolved, is_logged_in=is_logged_in
+        )
 
     def not_started(self, program: str, error: OSError) -> FarlabError:
         return not_started(program, error)
