@@ -14,10 +14,11 @@ from pathlib import Path
 import click
 import pytest
 
-from farlab import config
+from farlab import config, saved
 from farlab.cli.group import COMMANDS, Farlab
 from farlab.cli.options import COMMON, Command, SettingOption
 from farlab.config import SETTINGS, variable
+from farlab.model import Target
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 Outcome = subprocess.CompletedProcess[str]
@@ -103,8 +104,8 @@ def test_every_verb_has_a_help_with_examples(farlab: Farlabs, verb: str) -> None
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (("conect", "gpu1"), "`conect` is not a farlab command", "did you mean `connect`?"),
         (("gpu1",), "`gpu1` is not a farlab command", "`farlab connect gpu1`"),
+        (("frobnicate", "gpu1"), "`frobnicate` is not a farlab command", "`farlab --help` lists the commands"),
         (("connect", "gpu1", "--prot", "1"), "`farlab connect` has no option `--prot`", "did you mean `--port`?"),
         (("--json",), "`farlab` has no option `--json`", ""),
         (("-t", "gpu1", "--force"), "`farlab terminate` has no option `--force`", "`farlab terminate --help`"),
@@ -117,7 +118,7 @@ def test_every_verb_has_a_help_with_examples(farlab: Farlabs, verb: str) -> None
         (("connect", "--", "-oProxyCommand=touch pwned"), "is not a valid host: it begins with `-`", ""),
         (("connect", ""), "`HOST`: `` is not a valid host", ""),
         (("connect", "gpu1", "-F", "gone"), "`--ssh-config`: there is no file `", ""),
-        (("connect",), "no host given, and none configured", "`[defaults]`"),
+        (("connect",), "no host given, and none configured", "/.config/farlab/config.toml`"),
         (("list", "--host", "-x"), "`--host`: `-x` is not a valid host", ""),
         (("logs", "gpu1", "--lines", "-1"), "`--lines`: `-1` is not a whole number", ""),
         (("logs", "gpu1", "--follow", "--json"), "cannot combine", "omit one of them"),
@@ -195,6 +196,71 @@ def test_behind_two_dashes_nothing_is_an_option(farlab: Farlabs) -> None:
     outcome = farlab("connect", "--", "--json")
     assert outcome.stdout == ""
     assert outcome.stderr.startswith("error: `HOST`: `--json` is not a valid host: it begins with `-`\n")
+
+
+# --- what was meant ---------------------------------------------------------------------------------------------------
+
+UNDERSTOOD = [
+    (("help",), 0, "stop the session on the host"),
+    (("help", "logs"), 0, "Print the log of the server"),
+    (("version",), 0, "farlab 0.1.0"),
+    (("ls",), 0, "fit"),
+    (("ps",), 0, "gpu1"),
+    (("gpu2",), 4, "`gpu2`"),  # a host of ssh_config: connects
+    (("start", "gpu2"), 4, "`gpu2`"),
+    (("run", "gpu2"), 4, "`gpu2`"),
+    (("up", "gpu2"), 4, "`gpu2`"),
+    (("ada@gpu2",), 4, "`ssh -G ada@gpu2`"),
+    (("ada@gpv2",), 4, "did you mean `farlab connect ada@gpu2`?"),
+    (("list", "gpu2"), 4, "`gpu2`"),
+    (("kill", "gpu2"), 4, "`gpu2`"),
+    (("rm", "gpu2"), 4, "`gpu2`"),
+    (("down", "gpu2"), 4, "`gpu2`"),
+    (("end", "gpu2"), 4, "`gpu2`"),
+    (("conect", "gpu1"), 2, "hint: did you mean `farlab connect gpu1`?\n"),
+    (("kil", "gpu1", "--yes"), 2, "did you mean `farlab terminate gpu1 --yes`?"),
+    (("gpv2",), 2, "did you mean `farlab connect gpu2`?"),
+    (("connect", "gpv2"), 4, "did you mean `farlab connect gpu2`?"),
+    (("list", "gpv2"), 4, "did you mean `farlab list gpu2`?"),
+    (("terminate", "gpv2", "--name", "x"), 4, "did you mean `farlab terminate gpu2 --name x`?"),
+    (("terminate", "fit"), 4, "`fit` is a session on `gpu1`: `farlab terminate gpu1 --name fit`"),
+    (("status", "fit"), 3, "`fit` is a session on `gpu1`: `farlab status gpu1 --name fit`"),
+    (("status", "gpu1"), 3, "`fit` is a session on `gpu1`: `farlab status gpu1 --name fit`"),
+    (("status",), 0, "session `fit` on `gpu1`: not connected"),
+    (("disconnect",), 3, "session `fit` on `gpu1` is not connected"),
+    (("status", "--name", "other"), 3, "no session `other` on `gpu1` is known"),
+    (("connect", "--timeout", "20"), 4, "`gpu1`"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "said"), UNDERSTOOD, ids=[" ".join(words) for words, *_ in UNDERSTOOD])
+def test_what_was_meant_is_done_or_named(
+    farlab: Farlabs, home: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    """With one session known here, and two hosts in `ssh_config` whose names nobody resolves."""
+    (home / ".ssh").mkdir()
+    (home / ".ssh" / "config").write_text("Host gpu1 gpu2\n")
+    remember(home, Target(host="gpu1", name="fit"))
+    outcome = farlab(*words)
+    assert outcome.returncode == code, outcome
+    assert said in outcome.stdout + outcome.stderr, outcome
+
+
+def test_of_several_sessions_none_is_the_default(farlab: Farlabs, home: Path) -> None:
+    for name in ("main", "fit"):
+        remember(home, Target(host="gpu1", name=name))
+    outcome = farlab("terminate")
+    assert outcome.returncode == 2
+    assert "give one, as after `ssh` (`gpu1` …)" in outcome.stderr
+
+
+def remember(home: Path, target: Target) -> None:
+    """Have a session known in that home, without a keeper."""
+    directory = home / ".local/state/farlab/@keepers"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = directory / f"{saved.key_of(target)}.json"
+    file.touch(0o600)
+    file.write_text(json.dumps({"host": target.host, "name": target.name, "port": 8899}))
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from .model import (
     Target,
     Terminated,
 )
-from .paths import absolute
+from .paths import absolute, homes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def connect(
     target = _target(host, name, ssh_config)
     start = {"dir": dir, "env": env, "setup": setup, "app": app, "notebook": notebook, "port": port, "timeout": timeout}
     kept = {"keep_output": keep_output, "keep_host": keep_host, "keep_laptop": keep_laptop, "keep_hours": keep_hours}
-    options = session_options(_checked(**start, kernels=kernels, **kept))
+    options = session_options(_checked(**start, kernels=kernels, **kept), homes=homes())
     connected = operations.connect(target, options, ask=ask, tell=tell)
     return Session(target=target, connected=connected, terminate_on_exit=terminate_on_exit)
 

@@ -291,15 +291,16 @@ def resolve(keys: Iterable[str], *, typed: Mapping[str, Value], environ: Mapping
     return Settings(given={**below, **_pick(table, wanted), **above})
 
 
-def session_options(settings: Settings) -> SessionOptions:
-    """The session that these settings ask for."""
+def session_options(settings: Settings, *, homes: Iterable[str] = ()) -> SessionOptions:
+    """The session that these settings ask for; `homes` are names of the user's home here."""
     app, kernels = settings.text("app"), settings.text("kernels")
+    directory, environment, notebook = (in_home(settings.text(key), homes) for key in ("dir", "env", "notebook"))
     return SessionOptions(
-        directory=settings.text("dir"),
-        environment=settings.text("env"),
+        directory=directory,
+        environment=environment,
         setup=settings.lines("setup"),
         app=App(app) if app else None,
-        notebook=settings.text("notebook"),
+        notebook=notebook,
         port=settings.whole("port"),
         timeout=settings.number("timeout") or model.DEFAULT_TIMEOUT,
         kernels=Kernels(kernels) if kernels else None,
@@ -308,6 +309,17 @@ def session_options(settings: Settings) -> SessionOptions:
         keep_laptop=settings.whole("keep-laptop"),
         keep_hours=settings.number("keep-hours"),
     )
+
+
+def in_home(path: str | None, homes: Iterable[str]) -> str | None:
+    """A path on the host whose `~` the shell here took for the home here: it meant the home there.
+
+    Where both homes have the same path this changes nothing. `//home/…` is taken as it is.
+    """
+    for home in homes:
+        if path == home or (path or "").startswith(home + "/"):
+            return "~" + (path or "")[len(home) :]
+    return path
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -247,6 +247,10 @@ class Interrupted(FarlabError):
     exit_status = 130
 
 
+class Declined(Interrupted):
+    """The user answered no: what was asked about did not happen, as wished."""
+
+
 def every_error() -> tuple[type[FarlabError], ...]:
     """Every expected failure, in the order of the table above."""
     return tuple(FarlabError.__subclasses__())

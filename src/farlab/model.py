@@ -213,7 +213,7 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminated:
-    """What `terminate` did. `was_running` is True: where nothing runs, `terminate` raises `NoSession`."""
+    """What `terminate` did. `was_running` is False for a session that had ended already."""
 
     host: str
     name: str

@@ -33,6 +33,12 @@ def absolute(file: str) -> str:
     return str(Path(file).expanduser().absolute())
 
 
+def homes() -> tuple[str, ...]:
+    """The user's home here, as shells name it and as the file system does."""
+    home = os.path.expanduser("~")
+    return tuple(each for each in dict.fromkeys((home, os.path.realpath(home))) if os.path.isabs(each) and each != "/")
+
+
 def state_directory() -> Path:
     """What is permanent: the saved sessions and the keepers' logs. It may not exist.
 

@@ -51,6 +51,30 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("/home/ada/thesis", "~/thesis"),  # `~/thesis`, as a shell here expands it
+        ("/home/ada", "~"),
+        ("/home/ada/", "~/"),
+        ("/data/homes/ada/a b", "~/a b"),
+        ("/home/adam/thesis", "/home/adam/thesis"),
+        ("//home/ada/thesis", "//home/ada/thesis"),
+        ("~/thesis", "~/thesis"),
+        ("thesis", "thesis"),
+        ("torch", "torch"),
+    ],
+)
+def test_the_home_here_means_the_home_there(typed: str, sent: str) -> None:
+    """Wherever the path was given; another option of the same text stays."""
+    homes, environ = ("/home/ada", "/data/homes/ada"), {"FARLAB_ENV": typed}
+    found = config.session_options(
+        settings(words={"dir": typed, "setup": (typed,)}, environ=environ, toml=f"[defaults]\nnotebook = '{typed}'"),
+        homes=homes,
+    )
+    assert (found.directory, found.environment, found.notebook, found.setup) == (sent, sent, sent, (typed,))
+
+
 def settings(
     *,
     keys: tuple[str, ...] = tuple(SETTINGS),

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..advice import default_name, fill_hints
 from ..config import SETTINGS, Config, Settings, Value, parse, resolve, session_options
-from ..errors import FarlabError, NoDirectory, NoEnvironment, NoKeepOutput, PortBusy, Usage
+from ..errors import FarlabError, NoDirectory, NoEnvironment, NoKeepOutput, NoSession, PortBusy, Unreachable, Usage
 from ..model import DEFAULT_NAME, SessionOptions, Target
-from ..paths import absolute
+from ..paths import absolute, homes
 from .output_mode import OutputMode
 
 _MAX_CONFIG = 1 << 20
@@ -27,13 +27,19 @@ class CommandContext:
     mode: OutputMode
     arguments: Mapping[str, Value] = field(default_factory=dict)
     """What was on the command line, arguments that are not settings too."""
+    verb: str = "connect"
+    """The command's name."""
 
     @property
     def host(self) -> str:
         """The host. Raises `Usage` if none is given."""
         host = self.settings.text("host")
         if host is None:
-            hint = 'give one, as after `ssh`, or set `host = "…"` under `[defaults]` in the configuration file'
+            from .guesses import named_hosts
+
+            some = f" ({found} …)" if (found := named_hosts()) else ""
+            file = config_file(os.environ)
+            hint = f'give one, as after `ssh`{some}, or set `host = "…"` under `[defaults]` in `{file}`'
             raise Usage("no host given, and none configured", hint=hint)
         return host
 
@@ -48,7 +54,7 @@ class CommandContext:
 
     def session_options(self) -> SessionOptions:
         """What the session shall be."""
-        return session_options(self.settings)
+        return session_options(self.settings, homes=homes())
 
     @contextmanager
     def complete_hints(self) -> Iterator[None]:
@@ -59,6 +65,10 @@ class CommandContext:
         except FarlabError as error:
             subject = _SUBJECTS.get(type(error))
             origin = self.settings.origin(subject) if subject else ""
+            if self.session and isinstance(error, NoSession | Unreachable):
+                from .guesses import better_hint
+
+                error.rephrase(hint=better_hint(error, self.session, self.verb) or error.hint)
             if origin and not origin.startswith("`--"):
                 error.rephrase(hint="; ".join(filter(None, (error.hint, f"set by {origin}"))))
             raise
@@ -88,15 +98,34 @@ _SUBJECTS: Mapping[type[FarlabError], str] = {
 }
 
 
-def resolve_settings(keys: Iterable[str], arguments: Mapping[str, Value], mode: OutputMode) -> CommandContext:
-    """Put the command line above the environment and the configuration file."""
+def resolve_settings(
+    keys: Iterable[str], arguments: Mapping[str, Value], mode: OutputMode, verb: str = "connect"
+) -> CommandContext:
+    """Put the command line above the environment and the configuration file.
+
+    Where none of them has a host, it is that of the only session known here.
+    """
     typed = {key: value for key, value in arguments.items() if key in SETTINGS}
     config = load_config(os.environ)
     settings = resolve(keys, typed=typed, environ=os.environ, config=config)
+    if "host" in keys and settings.text("host") is None:
+        typed = _of_only_session(settings) | typed
+        settings = resolve(keys, typed=typed, environ=os.environ, config=config)
     untyped = resolve(("name",), typed={"host": settings.text("host") or ""}, environ=os.environ, config=config)
     default_name.set(untyped.text("name") or DEFAULT_NAME)
     mode.settle(json=settings.flag("json"), verbose=settings.flag("verbose"))
-    return CommandContext(settings=settings, mode=mode, arguments=arguments)
+    return CommandContext(settings=settings, mode=mode, arguments=arguments, verb=verb)
+
+
+def _of_only_session(settings: Settings) -> dict[str, Value]:
+    """What the only session known here says about a host, a name and a file of ssh's that were not given."""
+    from .guesses import only_session
+
+    only, file = only_session(), settings.text("ssh-config")
+    if only is None or (file and absolute(file) != only.ssh_config):
+        return {}
+    found = {"host": only.host, "name": settings.text("name") or only.name, "ssh-config": only.ssh_config}
+    return {key: value for key, value in found.items() if value}
 
 
 def load_config(environ: Mapping[str, str]) -> Config:

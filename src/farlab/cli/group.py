@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -32,7 +33,12 @@ GROUPS: dict[str, dict[str, str]] = {
         "completion": "print a shell completion script",
     },
 }
-ALIASES = {"stop": "terminate", "-t": "terminate"}
+ALIASES = {
+    **dict.fromkeys(("start", "run", "up"), "connect"),
+    **dict.fromkeys(("stop", "kill", "rm", "down", "end", "-t"), "terminate"),
+    **dict.fromkeys(("ls", "ps"), "list"),
+}
+"""What other programs call the same."""
 COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 
 HELP = """Your notebook on another machine, in one command, and it stays within reach.
@@ -76,6 +82,8 @@ class Farlab(ExampleCommand, click.Group):
             args = ["--help"]
         if args[0] == "-t":
             args = ["terminate", *args[1:]]
+        elif args[0] in ("help", "version"):
+            args = [*args[1:2], "--help"] if args[0] == "help" else ["--version"]
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -93,13 +101,12 @@ class Farlab(ExampleCommand, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
         if self.get_command(ctx, word) is None and not word.startswith("-"):
-            from ..advice import command
-            from ..config import suggest
-            from ..model import Target
+            from . import guesses
 
-            connect = command(Target(host=word), "connect")
-            hint = suggest(word, (*COMMANDS, "stop")) or f"to connect to a host: `{connect}`; see `farlab --help`"
-            raise Usage(f"`{word}` is not a farlab command", hint=hint)
+            if not guesses.is_host(word, _file_of(args)):
+                hint = guesses.unknown_word(word, args[1:], dict(zip(COMMANDS, COMMANDS, strict=True)) | ALIASES)
+                raise Usage(f"`{word}` is not a farlab command, and no host is known by that name", hint=hint)
+            args = ["connect", *args]
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -111,3 +118,8 @@ class Farlab(ExampleCommand, click.Group):
         for group, commands in GROUPS.items():
             with formatter.section(group):
                 formatter.write_dl(list(commands.items()), col_max=44)
+
+
+def _file_of(args: list[str]) -> str | None:
+    """What the `-F` among these arguments names."""
+    return next((file for option, file in pairwise(args) if option in ("-F", "--ssh-config")), None)

@@ -47,17 +47,17 @@ class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic only in
 class SettingOption(click.Option):
     """The option of a setting. Every flag has its opposite, `--no-json`, which the help does not repeat."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, *, has_default: bool = True) -> None:
         setting = SETTINGS[key]
-        self.key = key
+        self.key, text = key, setting.help if has_default else setting.help.partition(" (default")[0]
         names = [*filter(None, (setting.short,)), key.replace("-", "_")]
         if setting.kind is FLAG:
             opposite = key.removeprefix("no-") if key.startswith("no-") else f"no-{key}"
-            super().__init__([f"--{key}/--{opposite}", *names], default=None, help=setting.help)
+            super().__init__([f"--{key}/--{opposite}", *names], default=None, help=text)
         else:
             is_many, metavar = setting.kind is LINES, setting.metavar
             names = [f"--{key}", *names]
-            super().__init__(names, type=SettingType(key), multiple=is_many, metavar=metavar, help=setting.help)
+            super().__init__(names, type=SettingType(key), multiple=is_many, metavar=metavar, help=text)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         record = super().get_help_record(ctx)
@@ -80,7 +80,7 @@ class Command(ExampleCommand):
 
     def invoke(self, ctx: click.Context) -> None:
         mode = ctx.find_object(OutputMode) or OutputMode()
-        context = resolve_settings(self.keys, given_values(ctx.params), mode)
+        context = resolve_settings(self.keys, given_values(ctx.params), mode, self.name or "")
         with context.complete_hints():
             result = self._run(context)
         if result is not None:
@@ -102,7 +102,8 @@ def command(
     params: list[click.Parameter] = [*arguments]
     if "host" in keys:
         params += [click.Argument(["host"], required=False, type=SettingType("host"), metavar="[HOST]")]
-    params += [SettingOption(key) for key in (*cli_only, *every) if key != "host" or key in cli_only]
+    options = [key for key in (*cli_only, *every) if key != "host" or key in cli_only]
+    params += [SettingOption(key, has_default=key not in cli_only) for key in options]
     return lambda run: Command(run, every, params=params, examples=examples)
 
 
@@ -114,4 +115,6 @@ def given_values(params: Mapping[str, object]) -> dict[str, Value]:
             value = tuple(line for lines in value for line in lines)
         if isinstance(value, str | int | float | bool) or (isinstance(value, tuple) and value):
             found[name.replace("_", "-")] = value
+    if "place" in found:  # `farlab list gpu1` is `farlab list --host gpu1`
+        found.setdefault("host", found.pop("place"))
     return found

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType, TracebackType
 
-from ..errors import FarlabError, Interrupted, Usage
+from ..errors import Declined, FarlabError, Usage
 from ..model import Kernel, Progress, Prompt, Question, QuestionKind
 from ..sanitize import clean, clean_line, clean_value
 from ..text.messages import kernel_text, loss_text
@@ -69,7 +69,7 @@ class Prompter:
             answer = self._terminal.ask("terminate anyway? [y/N] ", is_secret=False)
         if answer is not None and answer.strip().lower() in ("y", "yes"):
             return True
-        self._refusal = Interrupted("not terminated; nothing was changed", hint="")
+        self._refusal = Declined("not terminated; nothing was changed", hint="")
         return False
 
     def _ask(self, question: Question) -> str | None:
@@ -81,7 +81,7 @@ class Prompter:
                 return ""
             answer = self._terminal.ask(prompt, is_secret=question.kind is QuestionKind.SECRET)
         if answer is None:
-            self._cancelled = Interrupted("cancelled at an `ssh` prompt", hint="")
+            self._cancelled = Declined("cancelled at an `ssh` prompt", hint="")
         return answer
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from .. import paths, saved
+from ..advice import command
 from ..errors import Interrupted, NoSession
-from ..model import Confirm, OnProgress, Prompt, SessionStatus, State, Target
+from ..model import NAME, Confirm, OnProgress, Prompt, SessionStatus, State, Target
 from ..protocol import commands
 from ..protocol.commands import ForeignServer, Lines, ListSessions, Logs, Sessions, Stop, Stopped
 from ..protocol.listing import ListedSession
@@ -36,13 +37,15 @@ def terminate(
     idle_too: bool,
     ask: Prompt | None,
     tell: OnProgress | None,
-) -> int:
-    """Terminate the session over one `ssh`. Returns how many kernels it had. Raises NoSession, Interrupted.
+) -> int | None:
+    """Terminate the session over one `ssh`. Returns how many kernels it had; None if it had ended by itself.
+
+    Raises NoSession, which names those that run there instead, and Interrupted.
 
     `confirm` is called at most once: before busy kernels are ended, with `idle_too` before any, or if the host cannot
     tell which there are.
     """
-    count = 0
+    count: int | None = 0
     request = Stop(op="stop", name=target.name, yes=confirm is None, asks=idle_too)
     for frame, reply in oneshot.run_remote_command(target, request, ask=ask, tell=tell, timeout=TIMEOUT):
         if isinstance(frame, commands.Confirm):
@@ -55,8 +58,17 @@ def terminate(
             confirm = None
             reply(Stop(name=target.name, yes=True))
         elif isinstance(frame, Stopped):
-            count = frame.kernels
+            if not (frame.stopped or frame.had_ended):
+                raise _not_there(target, frame.names)
+            count = frame.kernels if frame.stopped else None
     return count
+
+
+def _not_there(target: Target, names: Iterable[str]) -> NoSession:
+    """The error for a session that is not there; `names` are there."""
+    beside = [f"`{command(replace(target, name=name), 'terminate')}`" for name in names if NAME.fullmatch(name)]
+    message = f"{target.host}: session `{target.name}` is not running"
+    return NoSession(message, hint=f"others run there: {', '.join(beside)}" if beside else None)
 
 
 def sessions_on(

@@ -98,7 +98,8 @@ def terminate(
     """Stop the session on the host and its keeper. `confirm` None: end busy kernels without asking.
 
     `idle_too`: `confirm` is called before any kernel is ended, and without kernels if it is unknown which there are.
-    It is called once: a yes holds for all that it takes to end the session.
+    It is called once: a yes holds for all that it takes to end the session. Raises `NoSession` for one that neither
+    the host nor this machine knows.
     """
     from . import remote_commands
 
@@ -114,12 +115,14 @@ def terminate(
     try:
         count = remote_commands.terminate(target, confirm=confirm, idle_too=idle_too, ask=ask, tell=tell)
     except NoSession:
+        was_known = saved.load(target) is not None
         _forget(target)
-        if found is None:
+        if found is None and not was_known:
             raise
-        count = len(found)  # the connection broke after the keeper's request had arrived
+        # not None: the connection broke after the keeper's request had arrived
+        count = None if found is None else len(found)
     _forget(target)
-    return Terminated(host=target.host, name=target.name, kernels=count)
+    return Terminated(host=target.host, name=target.name, kernels=count or 0, was_running=count is not None)
 
 
 @_with_hints

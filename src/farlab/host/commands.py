@@ -40,7 +40,7 @@ STOP_TIMEOUT = 25.0
 
 def stop(link: "Link", request: Stop) -> None:
     """End the session, whatever state it is in, and leave nothing."""
-    session = Session(request.name)
+    session, had_ended = Session(request.name), False
     if session.look().state != "none" or os.path.isdir(session.directory):
         session.refuse_elsewhere()
         kernels = confirmed(link, session, request) if session.state == "alive" else 0  # the user thinks: not locked
@@ -50,12 +50,16 @@ def stop(link: "Link", request: Stop) -> None:
                 stop_by_anchor(link, session, hangs=kernels is None)
             if session.record:
                 end_processes(session.name, session.record, state)
+            had_ended = state in ("ended", "dead")
             session.sweep()
         directories.remove_empty(directories.state_base())
         if state in ("alive", "orphan"):
             link.send(Stopped(stopped=True, kernels=kernels or 0))
             return
-    raise Failure("no-session", "session `%s` is not running" % session.name)
+    others = [each.name for each in map(listed, names()) if each and each.state != "ended"]
+    if not (had_ended or others):
+        raise Failure("no-session", "session `%s` is not running" % session.name)
+    link.send(Stopped(stopped=False, had_ended=had_ended, names=others))
 
 
 def end_processes(name: str, record: SessionRecord, state: str) -> None:
@@ -126,10 +130,14 @@ def describe(session: Session) -> ListedSession:
 
 def list_all(link: "Link", request: ListSessions) -> None:
     """Every session of ours on this home, and the Jupyter servers that farlab did not start."""
-    base = directories.state_base()
-    names = sorted(filter(NAME.match, os.listdir(base))) if os.path.isdir(base) else []
-    found = tuple(each for each in map(listed, names) if each)
+    found = tuple(each for each in map(listed, names()) if each)
     link.send(Sessions(sessions=found, foreign=foreign_servers()))
+
+
+def names() -> "list[str]":
+    """The sessions that have left something on this home."""
+    base = directories.state_base()
+    return sorted(filter(NAME.match, os.listdir(base))) if os.path.isdir(base) else []
 
 
 def listed(name: str) -> "ListedSession | None":

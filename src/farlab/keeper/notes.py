@@ -30,7 +30,7 @@ _PLAIN = re.compile(rb"[A-Za-z0-9 ,.:;!?()%/_-]{4,60}")
 
 
 def unmet(target: Target, session: SessionInfo, options: Options, *, limit: int, taken: Collection[str]) -> list[str]:
-    """A note for each option that the running session does not have. The last tells how to start another session.
+    """A note on the options that the running session does not have, and the command that starts one beside it.
 
     `limit`: bytes that the host says it keeps, 0 where it does not say; `taken`: names of known sessions.
     """
@@ -38,10 +38,8 @@ def unmet(target: Target, session: SessionInfo, options: Options, *, limit: int,
     if not limit and (options.get("keep_host") or options.get("keep_hours")):
         notes.append("the buffer on the host keeps its size: an older farlab started this session")
     if notes:
-        beside = another(target, options, {*taken, *session.names})
-        end = command(target, "terminate", "--name", target.name)  # whatever the user's configuration makes of it
-        notes[-1] += f"; `{beside}` starts another one (or end this one first: `{end}`)"
-    return notes
+        notes.append(f"beside it: `{another(target, options, {*taken, *session.names})}`")
+    return ["; ".join(notes)] if notes else []
 
 
 def another(target: Target, options: Options, taken: Collection[str]) -> str:

@@ -1,7 +1,7 @@
 """What a laptop asks of an agent besides a mux, and what the agent answers, frame by frame. Pure; Python 3.6."""
 
 from farlab.protocol.listing import KernelInfo, ListedSession
-from farlab.protocol.records import Boolean, Each, Integer, Nested, Optional, Record, Required, Text
+from farlab.protocol.records import Boolean, Each, Integer, Nested, Optional, Record, Required, Text, VisibleAscii
 from farlab.protocol.session import MOST_LISTED, MOST_PID, Name
 
 
@@ -66,10 +66,12 @@ class Confirm(Record):
 
 
 class Stopped(Record):
-    """The session has ended, with so many kernels."""
+    """The session has ended, with so many kernels; or it `had_ended`; or there is none, and `names` run instead."""
 
     stopped = Boolean()
     kernels = Integer(0, 1 << 20)
+    had_ended = Boolean()
+    names = Each(VisibleAscii(32), MOST_LISTED, lenient=True)
 
 
 class Lines(Record):

@@ -13,7 +13,7 @@ from functools import singledispatch
 
 from ..advice import Named, command, fill
 from ..durations import format_duration
-from ..errors import FarlabError
+from ..errors import Declined, FarlabError
 from ..model import App, Connected, Disconnected, Kernel, SessionStatus, State, Terminated
 from .results import Address, Command, Done, Opened, Sessions
 
@@ -45,6 +45,8 @@ def _(result: Connected) -> str:
 @text.register
 def _(result: Terminated) -> str:
     kernels = f" ({_count(result.kernels, 'kernel')})" if result.kernels else ""
+    if not result.was_running:
+        return f"session `{result.name}` on `{result.host}` had ended already"
     return f"terminated session `{result.name}` on `{result.host}`{kernels}"
 
 
@@ -228,7 +230,7 @@ def change_text(session: SessionStatus, clock: str) -> str:
 
 def error_text(error: FarlabError, *, color: bool = False) -> str:
     """An error: what was tried, the other program's output, what to type next."""
-    head = f"{_styled('error:', '1;31', color)} {error.message}"
+    head = error.message if isinstance(error, Declined) else f"{_styled('error:', '1;31', color)} {error.message}"
     lines = error.detail.rstrip().splitlines()
     skipped = [f"  | … {len(lines) - DETAIL_LINES} earlier lines"] if len(lines) > DETAIL_LINES else []
     detail = [*skipped, *(f"  | {line}" for line in lines[-DETAIL_LINES:])]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import TextIO
 
-from ..errors import FarlabError
+from ..errors import Declined, FarlabError
 from ..model import SessionStatus
 from ..sanitize import clean, clean_line, clean_value
 from .json_document import document, payload
@@ -58,7 +58,8 @@ def fail(error: FarlabError, *, as_json: bool = False) -> None:
 
 
 def _clean_error(error: FarlabError) -> FarlabError:
-    return FarlabError(clean_line(error.message), detail=clean(error.detail), hint=clean_line(error.hint))
+    kind = Declined if isinstance(error, Declined) else FarlabError
+    return kind(clean_line(error.message), detail=clean(error.detail), hint=clean_line(error.hint))
 
 
 def print_out(line: str) -> None:
