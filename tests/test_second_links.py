@@ -220,6 +220,6 @@ def test_a_first_connect_waits_for_its_first_link_while_others_fail(laptop: Lapt
         wait()
         """,
     )
-    code, error = steps.refused(laptop, "connect", "alice", "--timeout", "30")
+    code, error = steps.refused(laptop, "connect", "alice", "--timeout", "10")
     assert (code, error["code"]) == (9, "timed-out"), error
     wait_for("the keeper's end", lambda: not steps.keepers(laptop), timeout=PATIENCE)

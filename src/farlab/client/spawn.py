@@ -5,29 +5,25 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, cast
 
 from .. import paths, saved
 from ..advice import default_name
-from ..errors import FarlabError, Internal, KeeperSilent
+from ..errors import Internal, KeeperSilent
 from ..keeper.control_client import ControlClient, find, socket_path
 from ..model import SessionOptions, Target
 from ..protocol import control, json_lines
 from ..protocol.records import InvalidMessage
-from . import keeper_client
+from . import keeper_client, keeper_process
 
 _LOCK_TIMEOUT = 30.0
 """Seconds that another command may take to start the keeper, on a busy machine too."""
 _LOCK_INTERVAL = 0.01
 """Seconds between two attempts to take the lock."""
-_EXIT_TIMEOUT = 1.0
-"""Seconds that a keeper may take to notice that its starter has gone."""
 
 
 def find_or_start(target: Target, options: SessionOptions, *, may_ask: bool) -> ControlClient:
@@ -46,6 +42,7 @@ def find_or_start(target: Target, options: SessionOptions, *, may_ask: bool) -> 
         except KeyboardInterrupt:
             paths.tidy_runtime_directory()
             raise
+    keeper_process.discard()
     if found is None:
         raise Internal("the keeper exited at once", detail=_log_tail(target))
     return found
@@ -116,59 +113,23 @@ def _start(target: Target, options: SessionOptions, *, may_ask: bool) -> None:
     request = control.Start(
         **asdict(target), port=options.port, wish=wish, may_ask=may_ask, usual_name=default_name.get()
     )
-    log, process = _open_log(target), None
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "farlab.keeper"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            cwd="/",
-            start_new_session=True,
-        )
-        reply = _send(process, json_lines.encoded(request))
+        reply = _send(keeper_process.start(), json_lines.encoded(request))
     except OSError as error:
         raise Internal("cannot start the keeper", detail=str(error)) from error
-    except KeyboardInterrupt:
-        if process is None or _has_ended(process):
-            _forget_the_new(target)
-        raise
-    finally:
-        os.close(log)
     _check(reply, target)
 
 
 def _send(process: subprocess.Popen[bytes], request: bytes) -> bytes:
     """The reply of a new keeper to its first request."""
-    stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
-    with stdin, stdout:
-        stdin.write(request)
-        stdin.close()
-        return stdout.read()
-
-
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a keeper exits now that nobody listens. One that already waits for a client exits a little later."""
-    with suppress(OSError, subprocess.TimeoutExpired):
-        cast("IO[bytes]", process.stdout).close()
-        cast("IO[bytes]", process.stdin).close()
-        process.wait(_EXIT_TIMEOUT)
-    return process.returncode is not None
+    with process:
+        return process.communicate(request)[0]
 
 
 def _forget_the_new(target: Target) -> None:
     """Remove the log of a session that is not saved."""
     if saved.load(target) is None:
         saved.delete(target)
-
-
-def _open_log(target: Target) -> int:
-    """Where the keeper's stderr goes. A disk that is full or not ours does not matter: connecting writes no file."""
-    try:
-        paths.make_private(paths.state_directory())
-        return paths.open_ours(saved.log_path(target), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-    except (OSError, FarlabError):
-        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _check(reply: bytes, target: Target) -> None:

@@ -13,6 +13,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from .. import paths, saved
 from ..advice import default_name
 from ..errors import FarlabError
 from ..model import Target
@@ -21,6 +22,7 @@ from ..protocol.records import Record
 from ..transport.base import Transport
 from ..transport.choose import for_target
 from ..transport.process import LinkProcess, LinkSpec, dial
+from .control_client import abstract_name, is_keeper_alive, socket_path
 from .web import listener
 
 if TYPE_CHECKING:
@@ -30,13 +32,17 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
+    """Be the keeper of the session that standard input names."""
     message = sys.stdin.buffer.read()
     if not message:  # whoever started a keeper has gone, by Ctrl-C
         return
     request = control.Start.read(json_lines.decoded(message))
-    out = _detach()
-    default_name.set(request.usual_name)  # for what the log and the waiting page tell a person to type
+    default_name.set(request.usual_name)  # for what the log and the waiting page tell a user to type
     target = Target(host=request.host, name=request.name, ssh_config=request.ssh_config)
+    if is_keeper_alive(target):
+        _say(1, control.Started(ready=False))
+        return
+    out = _detach(target)
     transport = for_target(target)
     with suppress(FarlabError):
         transport.prepare()
@@ -64,26 +70,36 @@ def main() -> None:
     serve(StartupState(setup=setup, listeners=listeners, private=private, options=options, may_ask=request.may_ask))
 
 
-def _detach() -> int:
-    """Let go of the standard input and output. Returns what whoever started us reads."""
+def _detach(target: Target) -> int:
+    """Go on as a process that nobody waits for, on no terminal, which logs errors. Returns what its starter reads."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o077)
     out = os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1):
         os.dup2(null, number)
-    os.umask(0o077)
+    os.dup2(_open_log(target), 2)
     return out
+
+
+def _open_log(target: Target) -> int:
+    """A disk that is full or not ours does not matter: connecting writes no file."""
+    try:
+        paths.make_private(paths.state_directory())
+        return paths.open_ours(saved.log_path(target), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    except (OSError, FarlabError):
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.socket, ...], str, ControlSocket] | None:
     """The listeners, a note on it, the private socket: said at `out`. None where there is no need or no way."""
-    from .. import paths, saved
-    from .control_client import abstract_name, is_keeper_alive, socket_path
     from .control_socket import AlreadyListening, ControlSocket
 
     memory = saved.load(target)
     try:
-        if is_keeper_alive(target):
-            raise AlreadyListening
         listeners, note = listener.bind(port, memory.port if memory else None)
         private = ControlSocket(socket_path(target), abstract_name(target))
     except AlreadyListening:
