@@ -107,6 +107,10 @@ class SessionOptions:
     keep_hours: float | None = None
 
 
+SAID = "said"
+"""The stage of a `Progress` that is a line of `ssh`'s, or of what it runs, while nothing answers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """One step of a wait: what farlab is waiting for ("starting JupyterLab")."""

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from farlab.advice import fill
 from farlab.errors import FarlabError, every_error
 from farlab.model import Target
-from farlab.transport.noise import telling
+from farlab.transport.noise import LONGEST_LINE, telling
+from farlab.transport.said import Said
 from farlab.transport.ssh.explain import SAFE, explain, explain_bootstrap, explain_query, no_program
 from farlab.transport.ssh.local_rules import CONFIGURATION, PROGRAM, WAY
 from farlab.transport.ssh.options import Resolved
@@ -62,7 +63,7 @@ def test_the_detail_is_all_that_was_printed_but_noise(name: str) -> None:
     detail = explained(CASES[name]).detail.splitlines()
     assert detail == telling(printed)[-40:]
     for line in detail:
-        assert line in printed or len(line) == 400
+        assert line in printed or len(line) == LONGEST_LINE
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -187,7 +188,7 @@ def test_a_flood_is_read_in_little_time(flood: str) -> None:
     started = time.process_time()
     error = explain(flood * (5_000_000 // len(flood)), 255, host="far", may_ask=True)
     assert time.process_time() - started < 5  # a tenth of a second; where a rule looks back at each place, for hours
-    assert len(error.detail) <= 40 * 401
+    assert len(error.detail) <= 40 * (LONGEST_LINE + 1)
     assert len(error.detail.splitlines()) <= 40
 
 
@@ -203,3 +204,14 @@ def test_only_the_bootstraps_own_statuses_are_stages() -> None:
 
 def test_errors_of_this_side_say_what_to_do() -> None:
     assert "openssh-client" in no_program("ssh").hint
+
+
+def test_words_are_passed_on_line_by_line_a_question_once_it_is_left_so() -> None:
+    said = Said()
+    said.feed(b'Authenticated to far ([::1]:22) using "publickey".\r\nvisit \x1b[1mhttps://x\x1b[0m\r\nMFA co')
+    assert said.take() == ["visit https://x"]
+    said.feed(b"de: ")
+    assert said.take() == []
+    assert said.take() == ["MFA code: "]
+    said.feed(b"x\n" * 5000)
+    assert len(said.take()) + len(said.take()) < 300

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from farlab.model import Progress
+from farlab.model import SAID, Progress
 from farlab.text import messages
 from farlab.text.progress import ProgressLine
 
@@ -51,6 +51,17 @@ def test_on_a_terminal_a_line_appears_after_a_second_and_is_wiped(screen: Screen
     drawn = screen.getvalue().split("\r\x1b[K")
     lines = ["gpu1: connecting … 1 s", "gpu1: starting JupyterLab …", "gpu1: starting JupyterLab … 3 s"]
     assert drawn == ["", *lines, ""]
+
+
+def test_what_ssh_says_stands_above_the_line(screen: Screen) -> None:
+    waiting = ProgressLine("gpu1", stream=screen, began=0.0)
+    waiting.stage("connecting", 0.0)
+    waiting.draw(2.0)
+    waiting.report(Progress(stage=SAID, text="visit \x1b[2Jhttps://login.example/1"))
+    waiting.draw(2.0)
+    waiting.close()
+    line = "gpu1: connecting … 2 s"
+    assert screen.getvalue().split("\r\x1b[K") == ["", line, "  | visit https://login.example/1\n", line, ""]
 
 
 def test_nothing_is_drawn_while_a_question_stands(screen: Screen) -> None:

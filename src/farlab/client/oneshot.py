@@ -20,13 +20,13 @@ from .. import paths
 from ..errors import Interrupted, TimedOut
 from ..keeper import control_client, control_connection, control_socket
 from ..keeper.control_messages import question_of
-from ..model import OnProgress, Progress, Prompt, Question, Target
+from ..model import SAID, OnProgress, Progress, Prompt, Question, Target
 from ..protocol import agent, commands
 from ..protocol.askpass import Ask
 from ..protocol.records import Record
 from ..transport.agent_frames import MAX_FRAME
 from ..transport.choose import for_target
-from ..transport.link import Link
+from ..transport.link import Link, with_link
 from ..transport.process import LinkSpec, dial
 
 Request = commands.Stop | commands.ListSessions | commands.Logs
@@ -35,6 +35,7 @@ _SLOW_LOGIN = "does `{ssh HOST true}` end? `{ssh -v HOST}` shows what it waits f
 _SLOW_HOST = (
     "login works, so the host or your home directory there may be slow: `{ssh HOST 'uptime; time ls ~'}` shows which"
 )
+_DETAIL_LINES = 40
 _MAX_FRAMES = {"logs": 8 << 20, "list": 1 << 20, "stop": 1 << 20}
 """Bytes of the largest frame of an answer: a log is sent whole, and a list says of each session what it is."""
 
@@ -48,6 +49,10 @@ def run_remote_command(
     """
     with closing(_RemoteCall(target, request, may_ask=ask is not None, timeout=timeout)) as call:
         for event in call.events():
+            if isinstance(event, str):
+                if tell:
+                    tell(Progress(stage=SAID, text=event))
+                continue
             if isinstance(event, _Question):
                 answer = ask(event.question) if ask else None
                 if answer is None:  # ends the link at once, since each empty answer counts as a failed login
@@ -77,7 +82,9 @@ class _Frame:
     frame: Record
 
 
-_Event = _Question | _Frame
+_Step = _Question | _Frame
+_Event = _Step | str
+"""A text is what `ssh` says while nothing answers."""
 
 
 class _PausableTimeout:
@@ -116,7 +123,7 @@ class _RemoteCall:
     def __init__(self, target: Target, request: Request, *, may_ask: bool, timeout: float) -> None:
         self._target, self._request, self._may_ask, self._seconds = target, request, may_ask, timeout
         self._events: queue.SimpleQueue[_Event | BaseException | None] = queue.SimpleQueue()
-        self._is_answered = False
+        self._is_answered, self._said = False, list[str]()
         """Whether the agent has sent a frame: then the login works."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -139,7 +146,7 @@ class _RemoteCall:
             with suppress(queue.Empty):
                 return self._events.get(timeout=control_client.WAIT_SLICE)
 
-    def resume(self, event: _Event, answer: object) -> None:
+    def resume(self, event: _Step, answer: object) -> None:
         """Go on after an event."""
 
         def give() -> None:
@@ -183,15 +190,15 @@ class _RemoteCall:
             except TimeoutError:
                 hint = _SLOW_HOST if self._is_answered else _SLOW_LOGIN
                 message = f"`{self._target.host}` did not answer within {self._seconds:g} s"
-                raise TimedOut(message, hint=hint) from None
+                raise TimedOut(message, detail="\n".join(self._said[-_DETAIL_LINES:]), hint=hint) from None
 
     async def _exchange(self, ask_socket: str | None, timeout: _PausableTimeout) -> None:
         """Send the request, hand over frame by frame, and send what the user's thread replies, to the last frame."""
         transport = for_target(self._target)
         await asyncio.to_thread(transport.resolve)
-        process = dial(LinkSpec(transport=transport, ask_socket=ask_socket))
-        link = Link(process, _MAX_FRAMES.get(self._request.op, MAX_FRAME))
-        try:
+        process = dial(LinkSpec(transport=transport, ask_socket=ask_socket, patience=self._seconds - 2.0))
+
+        async def exchange(link: Link) -> None:
             request: Record | None = self._request
             frame = Record()
             while not isinstance(frame, commands.Done | commands.Stopped | commands.Sessions):
@@ -201,13 +208,18 @@ class _RemoteCall:
                 self._is_answered = True
                 with timeout.paused() if isinstance(frame, commands.Confirm) else nullcontext():
                     request = await self._put(_Frame(answered=self._future(), frame=frame))
-        finally:
             await link.end()
+
+        await with_link(process, exchange, self._hear, _MAX_FRAMES.get(self._request.op, MAX_FRAME))
+
+    def _hear(self, line: str) -> None:
+        self._said.append(line)
+        self._events.put(line)
 
     def _future(self) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().create_future()
 
-    async def _put(self, event: _Event) -> Any:
+    async def _put(self, event: _Step) -> Any:
         """Hand an event to the user's thread, and wait for what `resume` brings."""
         self._events.put(event)
         return await event.answered

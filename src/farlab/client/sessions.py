@@ -21,6 +21,7 @@ from ..keeper.control_client import ControlClient
 from ..keeper.control_messages import question_of
 from ..model import (
     DEFAULT_LOG_LINES,
+    SAID,
     Confirm,
     Connected,
     Disconnected,
@@ -46,6 +47,8 @@ _MAX_KEEPERS = 3
 """How often to retry if the keeper exits while we talk to it."""
 _BUSY_TIMEOUT = 15.0
 """Seconds in which a new keeper may begin to answer: twenty commands at once may have just started it."""
+DETAIL_LINES = 40
+"""How much is shown of what was said while it timed out."""
 _MAX_THREADS = 32
 """How many keepers are asked at once."""
 
@@ -240,7 +243,7 @@ def _follow_connect(
     None if it exited without a reason: it was about to exit when we came, or was killed.
     """
     unlocked = {key: os.environ[key] for key in CREDENTIALS if key in os.environ}
-    left, stage = options.timeout, "connecting"
+    left, stage, said = options.timeout, "connecting", list[str]()
     connection.send(op="connect", wish=asdict(options), may_ask=ask is not None, environment=unlocked)
     while True:
         began = time.monotonic()
@@ -249,7 +252,8 @@ def _follow_connect(
         except TimeoutError:
             text = f"`{target.host}` was not connected within {options.timeout:g} s; last step: {stage}"
             hint = f"`{command(target, 'connect', '--timeout', f'{5 * options.timeout:g}')}` waits longer"
-            raise TimedOut(text, hint=hint) from None
+            hint = f"what is said above may tell what it waits for; {hint}" if said else hint
+            raise TimedOut(text, detail="\n".join(said[-DETAIL_LINES:]), hint=hint) from None
         left -= time.monotonic() - began
         if message is None:
             return None
@@ -258,7 +262,10 @@ def _follow_connect(
             connection.send(id=question.id, answer=ask(question_of(question)) if ask else None)
         elif "progress" in message:
             progress = keeper_client.read(target, message, control.ProgressAnswer).progress
-            stage = progress.text
+            if progress.stage == SAID:
+                said.append(progress.text)
+            else:
+                stage = progress.text
             if tell:
                 tell(Progress(stage=progress.stage, text=progress.text))
         else:

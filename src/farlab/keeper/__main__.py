@@ -51,7 +51,8 @@ def main() -> None:
         return
     listeners, note, private = opened
     ask_socket = str(private.path)
-    dialed = _dial(transport, ask_socket if request.may_ask else None)
+    options = request.wish.values()
+    dialed = _dial(transport, ask_socket if request.may_ask else None, options.get("timeout"))
     from .keeper import KeeperSetup  # brings the event loop
     from .run import StartupState, serve
     from .timing import from_json
@@ -66,7 +67,6 @@ def main() -> None:
         note=note,
         timing=timing,
     )
-    options = request.wish.values()
     serve(StartupState(setup=setup, listeners=listeners, private=private, options=options, may_ask=request.may_ask))
 
 
@@ -117,11 +117,11 @@ def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.sock
     return listeners, note, private
 
 
-def _dial(transport: Transport, ask_socket: str | None) -> LinkProcess | None:
+def _dial(transport: Transport, ask_socket: str | None, patience: float | None) -> LinkProcess | None:
     """The first `ssh`, ahead of everything else. What fails here fails again, and is told, when it is waited for."""
     with suppress(FarlabError):
         transport.resolve()
-        return dial(LinkSpec(transport=transport, ask_socket=ask_socket))
+        return dial(LinkSpec(transport=transport, ask_socket=ask_socket, patience=max(0.0, (patience or 0.0) - 2.0)))
     return None
 
 

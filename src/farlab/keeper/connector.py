@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 
 from ..errors import FarlabError, LinkLost
 from ..transport.base import Transport
-from ..transport.link import Link
+from ..transport.link import Link, with_link
 from ..transport.process import LinkProcess, LinkSpec, dial
 from .events import AttemptFailed, Connect, Signal
 
 _SLOW = "the host or your home directory there may be overloaded: `{ssh HOST 'uptime; time ls ~'}` shows which"
+_WAITS = "what is said above may tell what it waits for; `{ssh HOST true}` in a terminal shows the same"
+_BANNER_LATE = "timed out during banner exchange"
+_USUAL_PATIENCE, _MOST_PATIENCE = 15.0, 240.0
+"""Seconds for the host's first word where nobody waits: twice as many after each time that they were too few."""
 _BUG = "this is a bug; `{farlab logs HOST --keeper}` has more"
 
 
 class Connector:
     """`handshake(link)` joins a fresh link to the session, and reports that; `on_failure` is told of anything else.
 
+    `said` is what the attempt under way has said while it does not answer, `on_said` is called when there is more.
     `ask_socket` answers askpass. `dialed` is an `ssh` that was started already, if there is one.
     """
 
@@ -31,12 +37,19 @@ class Connector:
         *,
         handshake: Callable[[Link], Awaitable[None]],
         on_failure: Callable[[AttemptFailed | Signal], None],
+        on_said: Callable[[], None],
     ) -> None:
         self._transport, self._ask_socket, self._dialed = transport, ask_socket, dialed
-        self._handshake, self._on_failure = handshake, on_failure
+        self._handshake, self._on_failure, self._on_said = handshake, on_failure, on_said
+        self.said: list[str] = []
+        self._awaited_until, self._slow = 0.0, 0
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closed = False
+
+    def expect(self, seconds: float) -> None:
+        """Somebody waits that long for a link from now on."""
+        self._awaited_until = time.monotonic() + seconds
 
     def start(self, order: Connect) -> None:
         """Begin an attempt; the one before has ended."""
@@ -71,13 +84,14 @@ class Connector:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task is not self._task:
             return  # closed
-        self._task = None
+        self._task, self.said = None, []
         if task.cancelled():
             self._on_failure(Signal.ATTEMPT_CANCELLED)
         elif error := task.exception():
             if not isinstance(error, FarlabError):  # a bug of ours must not end the keeper: the next attempt may do
                 traceback.print_exception(error)
                 error = LinkLost("could not connect", detail=repr(error), hint=_BUG)
+            self._slow = self._slow + 1 if _BANNER_LATE in error.detail else 0
             master = self._transport.unlocked().master
             has_master = master is not None and os.path.exists(master)
             self._on_failure(AttemptFailed(error=error, has_master=has_master))
@@ -87,21 +101,35 @@ class Connector:
         if dialed is not None and dialed.spec.may_ask != order.may_ask:
             self.end(Link(dialed))  # whoever was there has come, or gone, meanwhile
             dialed = None
-        link = Link(dialed or await self._dial(order))
+        process = dialed or await self._dial(order)
+        timeout = None if order.timeout is None else order.timeout + (process.spec.patience or 0)
         try:
-            async with asyncio.timeout(order.timeout):
-                await self._handshake(link)
+            async with asyncio.timeout(timeout):
+                await with_link(process, self._handshake, self._hear)
         except TimeoutError:
-            await link.end()
-            message = f"`{self._transport.host}` did not answer within {order.timeout or 0:.0f} s"
-            raise LinkLost(message, hint=_SLOW) from None
-        except BaseException:
-            await link.end()
-            raise
+            message = f"`{self._transport.host}` did not answer within {timeout or 0:.0f} s"
+            raise LinkLost(message, detail="\n".join(self.said), hint=_WAITS if self.said else _SLOW) from None
+        self._slow = 0
+
+    def _hear(self, line: str) -> None:
+        self.said.append(line)
+        self._on_said()
+
+    def _patience(self) -> float | None:
+        """Whoever waits hears what `ssh` says of its end, so that is a little earlier."""
+        grown = min(_USUAL_PATIENCE * 2**self._slow, _MOST_PATIENCE)
+        patience = max(self._awaited_until - time.monotonic() - 2.0, grown)
+        return patience if patience > _USUAL_PATIENCE else None
 
     async def _dial(self, order: Connect) -> LinkProcess:
         # unless asking, what it was before will do, ssh itself reads the file anew; and there may be no free thread
         if order.may_ask or not self._transport.is_resolved:
             await asyncio.to_thread(self._transport.resolve, anew=order.may_ask)
         ask_socket = self._ask_socket if order.may_ask else None
-        return dial(LinkSpec(transport=self._transport, ask_socket=ask_socket, bypass_master=order.bypass_master))
+        spec = LinkSpec(
+            transport=self._transport,
+            ask_socket=ask_socket,
+            bypass_master=order.bypass_master,
+            patience=self._patience(),
+        )
+        return dial(spec)

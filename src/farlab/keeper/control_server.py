@@ -14,7 +14,7 @@ from dataclasses import asdict
 from .. import paths, saved
 from ..advice import command
 from ..errors import Authentication, CannotAsk, FarlabError, Internal, Interrupted, NoSession, NotAnswering
-from ..model import Connected, Kernel, SessionStatus, State
+from ..model import SAID, Connected, Kernel, SessionStatus, State
 from ..protocol.records import InvalidMessage
 from . import control_messages, notes, report
 from .control_connection import ControlConnection, Words
@@ -126,6 +126,8 @@ class ControlServer:
         """Report progress until there is a result, an error, or nobody there."""
         keeper = self._keeper
         reported: Words = {}
+        said: list[str] = []
+        count = 0
         while not gone.done():
             if self.should_end.is_set():
                 raise self._why
@@ -139,6 +141,11 @@ class ControlServer:
             if keeper.facts.progress != reported:
                 reported = keeper.facts.progress
                 client.send(progress=reported)
+            if keeper.said is not said:
+                said, count = keeper.said, 0
+            for line in said[count:]:
+                client.send(progress={"stage": SAID, "text": line})
+            count = len(said)
             changed = asyncio.create_task(keeper.changed.wait())
             await asyncio.wait({changed, gone}, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
@@ -217,7 +224,7 @@ class ControlServer:
             url=self._site.url(),
             kernels=kernels,
             keeper_pid=os.getpid(),
-            reason=keeper.trouble.message if keeper.trouble else "",
+            reason=report.reason(keeper.trouble, keeper.said),
             **keeper.status_facts(),
         )
 

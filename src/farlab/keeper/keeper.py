@@ -84,6 +84,7 @@ class Keeper:
             setup.dialed,
             handshake=self._handshake,
             on_failure=self._policy.handle,
+            on_said=self.publish,
         )
         self._sensors = Sensors(setup.transport, setup.timing, self._policy.handle, self._on_network_change)
         self._orders: dict[ev.Order, Callable[[], None]] = {
@@ -103,6 +104,7 @@ class Keeper:
         """A user wants the session: try at once, whatever the state."""
         if self.state is State.UP:
             self.facts.found_up()
+        self._connector.expect(float(options.get("timeout") or 0.0))
         self._mux.set_limits(self._mux.limits.with_options(options))
         self._policy.handle(ev.UserConnects(options=options, may_ask=may_ask))
         self.publish()
@@ -166,6 +168,11 @@ class Keeper:
         if self.state is State.UP:
             return None if self.facts.session.answers else unresponsive(self.target)
         return self.reason
+
+    @property
+    def said(self) -> list[str]:
+        """What the attempt under way has said while it does not answer; another list for another attempt."""
+        return self._connector.said
 
     @property
     def was_up(self) -> bool:

@@ -9,11 +9,13 @@ from ..durations import format_duration
 from ..errors import FarlabError, from_json
 from ..model import Connected, SessionStatus, State, Target
 from ..protocol.mux_messages import SessionInfo
+from ..sanitize import shortened
 
 _VOLATILE = frozenset(
     {"at", "last_heard", "round_trip", "streams", "bytes_in", "bytes_out", "bytes_held", "longest_outage"}
 )
 """Keys of a status that change all the time: no news for a client that follows."""
+_LINES, _LONGEST = 3, 2000
 
 
 def connected(target: Target, session: SessionInfo, **facts: Any) -> Connected:
@@ -38,6 +40,13 @@ def lasting(status: Mapping[str, Any]) -> dict[str, Any]:
     kernels = status["kernels"]
     still = None if kernels is None else [{**kernel, "last_activity": ""} for kernel in kernels]
     return {**{key: value for key, value in status.items() if key not in _VOLATILE}, "kernels": still}
+
+
+def reason(trouble: FarlabError | None, said: list[str]) -> str:
+    """Why the session cannot be reached; what is said while a link is being made tells more than what was."""
+    if said:
+        return shortened(f"waits for the host: {' '.join(said[-_LINES:])}", _LONGEST)
+    return trouble.message if trouble else ""
 
 
 def still_there(reason: FarlabError, state: State, seconds: float) -> FarlabError:

@@ -98,7 +98,7 @@ class Progress(Record):
     """What is being waited for."""
 
     stage = Text(40, cut=True)
-    text = Text(200, cut=True)
+    text = Text(2000, cut=True)
 
 
 class ProgressAnswer(Record):

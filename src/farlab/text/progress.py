@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from ..model import Progress
+from ..model import SAID, Progress
 from ..sanitize import clean_line
 from .messages import progress_text
 from .output import width_of, write
@@ -43,7 +43,12 @@ class ProgressLine:
         self._thread: threading.Thread | None = None
 
     def report(self, progress: Progress) -> None:
-        """The command now waits for this; the same text again is not a new stage."""
+        """The command now waits for this; the same text again is not a new stage. What `ssh` says stands above it."""
+        if progress.stage == SAID:
+            with self._lock:
+                self._wipe()
+                write(self._stream, f"  | {clean_line(progress.text)}\n")
+            return
         is_new = self.stage(clean_line(progress.text), time.monotonic())
         if is_new and not self._is_live:
             write(self._stream, f"{self._who}: {clean_line(progress.text)}\n")

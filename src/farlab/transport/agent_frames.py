@@ -36,6 +36,8 @@ class AgentFrames:
         self._searched = 0
         """Where in the buffer a marker may begin at the earliest."""
         self._noise = b""
+        self.has_begun = False
+        """Whether the beginning of a frame has come."""
 
     def feed(self, data: bytes) -> None:
         self._buffer += data
@@ -49,7 +51,7 @@ class AgentFrames:
                 message = f"start-up files on `{self._host}` print more than 1 MiB before farlab's agent answers"
                 raise LinkLost(message, detail=self._buffer[-500:].decode("utf-8", "replace"), hint=_QUIET)
             return None
-        self._searched = at
+        self._searched, self.has_begun = at, True
         body_at = at + len(self._mark) + _HEAD
         if len(self._buffer) < body_at:
             return None

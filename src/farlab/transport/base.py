@@ -57,11 +57,13 @@ class Transport(Protocol):
     def is_resolved(self) -> bool:
         """Whether that configuration is known already."""
 
-    def argv(self, command: str, *, may_ask: bool, bypass_master: bool = False) -> list[str]:
+    def argv(
+        self, command: str, *, may_ask: bool, bypass_master: bool = False, patience: float | None = None
+    ) -> list[str]:
         """What runs `command` in the host's login shell, with clean standard streams.
 
         `may_ask`: somebody is there to answer a login's questions. `bypass_master`: not over a connection that the
-        user shares.
+        user shares. `patience`: seconds to wait for the host's first word, if they are more than usual.
         """
 
     def environment(self, ask_socket: str | None) -> dict[str, str]:

@@ -39,7 +39,9 @@ class CommandTransport:
     def is_resolved(self) -> bool:
         return True
 
-    def argv(self, command: str, *, may_ask: bool, bypass_master: bool = False) -> list[str]:
+    def argv(
+        self, command: str, *, may_ask: bool, bypass_master: bool = False, patience: float | None = None
+    ) -> list[str]:
         return [*self._argv, command]
 
     def environment(self, ask_socket: str | None) -> dict[str, str]:

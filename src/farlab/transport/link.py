@@ -6,8 +6,10 @@ import asyncio
 import os
 import signal
 import zlib
-from contextlib import suppress
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from ..errors import FarlabError, ShellFailed
 from ..mux.pipes import LinkPipes
@@ -16,11 +18,17 @@ from ..protocol.records import InvalidMessage, Record
 from . import bootstrap, noise
 from .agent_frames import MAX_FRAME, AgentFrames, mark
 from .from_host import failure
-from .process import LinkProcess, LinkSpec
+from .process import LinkProcess, LinkSpec, dial
+from .said import Said
 
 MAX_REPEATS = 10
 """Times that a host may ask for a request again."""
 _MAX_STDERR = 64 << 10
+_SAID_AFTER = 2.0
+"""Seconds without an answer after which it is passed on what the process says."""
+_SAID_INTERVAL = 0.5
+_UNANSWERED_AFTER = 5.0
+"""Seconds for the network to accept the connection, before more than the usual patience is worth nothing."""
 _END_TIMEOUT = 2.0
 FRAMES = (
     *(agent.Error, agent.Need, agent.Progress, agent.Joined),
@@ -30,6 +38,32 @@ FRAMES = (
 _REDIRECTED = "a start-up file of your login shell redirects the standard output of commands"
 
 Message = dict[str, Any]
+_T = TypeVar("_T")
+
+
+async def with_link(
+    process: LinkProcess,
+    exchange: Callable[[Link], Awaitable[_T]],
+    on_said: Callable[[str], None],
+    max_frame: int = MAX_FRAME,
+) -> _T:
+    """What `exchange` makes of a link over `process`, which is ended where that raises.
+
+    Long patience is for a host that takes the connection and is slow: one that does not even answer is tried once
+    more with the usual one, at its next address too.
+    """
+    link = Link(process, max_frame)
+    try:
+        with link.passing_on(on_said):
+            return await exchange(link)
+    except FarlabError:
+        await link.end()
+        if not link.was_unanswered:
+            raise
+    except BaseException:
+        await link.end()
+        raise
+    return await with_link(dial(replace(process.spec, patience=None)), exchange, on_said, max_frame)
 
 
 class Link:
@@ -41,6 +75,9 @@ class Link:
         self._stderr = _Stderr(process)
         self._request, self._serial, self._repeats = b"", 0, 0
         self._loop = asyncio.get_running_loop()
+        self._output = Said()
+        self._is_answered = self.was_unanswered = False
+        """Whether the agent has answered; whether the link was ended because the host's network did not."""
 
     @property
     def spec(self) -> LinkSpec:
@@ -67,11 +104,13 @@ class Link:
         Raises the error that it reports, or what the end of the process means.
         """
         while True:
-            while (frame := self._frames.next()) is None:
+            while (frame := self._next_frame()) is None:
                 data = await self._read()
                 if not data:
                     raise await self.explained()
                 self._frames.feed(data)
+                if not self._is_answered:
+                    self._output.feed(data)
             record = self._read_frame(frame)
             if isinstance(record, agent.Error):
                 raise failure(record.error, self.spec.transport.host)
@@ -81,6 +120,11 @@ class Link:
             if self._repeats > MAX_REPEATS:
                 raise self._frames.garbled()
             await self._send()  # a start-up file has read of it
+
+    def _next_frame(self) -> Message | None:
+        frame = self._frames.next()
+        self._is_answered = self._is_answered or frame is not None or self._frames.has_begun
+        return frame
 
     def _read_frame(self, frame: Message) -> Record:
         kind = next((kind for kind in FRAMES if next(iter(kind.fields())) in frame), Record)
@@ -94,6 +138,27 @@ class Link:
             return await self._loop.sock_recv(self._process.sock, 1 << 16)
         except OSError:
             return b""
+
+    @contextmanager
+    def passing_on(self, on_said: Callable[[str], None]) -> Iterator[None]:
+        """Inside, call `on_said` for each line that is said while the agent does not answer."""
+        task = self._loop.create_task(self._pass_on(on_said))
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _pass_on(self, on_said: Callable[[str], None]) -> None:
+        began = self._loop.time()
+        await asyncio.sleep(_SAID_AFTER)
+        while not self._is_answered:
+            for line in (*self._stderr.said.take(), *self._output.take()):
+                on_said(line)
+            is_late = self._loop.time() > began + _UNANSWERED_AFTER
+            if is_late and self.spec.patience and not self.was_unanswered and self._process.is_unanswered():
+                self.was_unanswered = True
+                self._process.signal(signal.SIGTERM)
+            await asyncio.sleep(_SAID_INTERVAL)
 
     def release(self) -> tuple[LinkPipes, bytes]:
         """Hand over the descriptors, and what came behind the last frame: the mux begins."""
@@ -146,6 +211,7 @@ class _Stderr:
     def __init__(self, process: LinkProcess) -> None:
         self._process, self._pipe = process, process.stderr
         self._tail = b""
+        self.said = Said()
         self._loop = asyncio.get_running_loop()
         os.set_blocking(self._pipe.fileno(), False)
         self._loop.add_reader(self._pipe.fileno(), self._read)
@@ -169,6 +235,7 @@ class _Stderr:
         except OSError:
             data = b""
         self._tail = (self._tail + data)[-_MAX_STDERR:]
+        self.said.feed(data)
         if mark(self._process.nonce) in self._tail:  # no answer will ever come where answers are waited for
             self._process.signal(signal.SIGTERM)
         if not data:

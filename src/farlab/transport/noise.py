@@ -9,7 +9,8 @@ import re
 
 from ..sanitize import clean
 
-_LONGEST_LINE = 400
+LONGEST_LINE = 2000
+"""Characters: addresses at which one signs in are long."""
 _NOISE = re.compile(
     r"Warning: Permanently added |Pseudo-terminal will not be |Warning: No xauth data|X11 forwarding request failed"
     r"|\*\* (?:WARNING: connection is not using|This session may be vuln|The server may need to be upg)"
@@ -34,7 +35,7 @@ _FRAMED = re.compile(r"([*#=~|-])\1+ .* \1\1+$")
 
 def telling(text: str) -> list[str]:
     """The lines of what a program printed, washed, each bounded, without noise."""
-    lines = (line[:_LONGEST_LINE] for line in clean(text).splitlines() if line.strip())
+    lines = (line[:LONGEST_LINE] for line in clean(text).splitlines() if line.strip())
     return [line for line in lines if not _NOISE.match(line)]
 
 

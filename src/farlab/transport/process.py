@@ -15,6 +15,8 @@ from . import bootstrap
 from .base import Transport
 
 _SOCKET_BUFFER = 1 << 20
+_SYN_SENT = "02"
+"""In /proc/net/tcp (include/net/tcp_states.h)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class LinkSpec:
     ask_socket: str | None = None
     """Path of the socket that answers a login's questions; None: nobody is there to answer."""
     bypass_master: bool = False
+    patience: float | None = None
+    """Seconds that whoever waits for it would wait for the host's first word; None: as long as is usual."""
 
     @property
     def may_ask(self) -> bool:
@@ -54,6 +58,19 @@ class LinkProcess:
             self.signal(signal.SIGTERM)
         return self.process.poll() is not None
 
+    def is_unanswered(self) -> bool:
+        """Whether it waits for an address that does not answer at all; False where the system does not tell."""
+        pid, states = self.process.pid, dict[str, str]()
+        with suppress(OSError):
+            for table in (f"/proc/{pid}/net/tcp", f"/proc/{pid}/net/tcp6"):
+                with open(table, encoding="ascii") as file:
+                    rows = [line.split() for line in file][1:]
+                states.update({row[9]: row[3] for row in rows})
+            names = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
+            own = {states[name[8:-1]] for name in names if name.startswith("socket:[") and name[8:-1] in states}
+            return own == {_SYN_SENT}
+        return False
+
     def signal(self, number: int) -> None:
         """Signal the process and all that it runs."""
         if self.process.returncode is None:
@@ -64,7 +81,8 @@ class LinkProcess:
 def dial(spec: LinkSpec) -> LinkProcess:
     """Start the process that runs the agent on the host. Raises where there is none."""
     nonce = os.urandom(8).hex()
-    argv = spec.transport.argv(bootstrap.command(nonce), may_ask=spec.may_ask, bypass_master=spec.bypass_master)
+    command = bootstrap.command(nonce)
+    argv = spec.transport.argv(command, may_ask=spec.may_ask, bypass_master=spec.bypass_master, patience=spec.patience)
     env = spec.transport.environment(spec.ask_socket)
     try:
         ours, theirs = socket.socketpair()  # carries more at a time than a pipe

@@ -10,6 +10,7 @@ configuration option: usekeychain"). So farlab passes such an option only to an 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -142,6 +143,7 @@ def link_argv(
     resolved: Resolved,
     may_ask: bool,
     bypass_master: bool = False,
+    patience: float | None = None,
     program: str = "ssh",
 ) -> list[str]:
     """One `ssh` that runs `command` with clean standard streams: the link.
@@ -152,7 +154,8 @@ def link_argv(
     host has let the user in ("Authenticated to"), and why it ends ("Timeout, server not responding").
     """
     check_host(target.host)
-    options = [*_OURS, "RequestTTY=no", "LogLevel=VERBOSE", *_later(resolved), *_patience(resolved, may_ask=may_ask)]
+    options = [*_OURS, "RequestTTY=no", "LogLevel=VERBOSE", *_later(resolved)]
+    options += _limits(resolved, patience, may_ask=may_ask)
     if not may_ask:
         options.append("BatchMode=yes")
     if bypass_master:
@@ -173,8 +176,8 @@ def attach_argv(
     return [program, *_config(target), "-t", *_flags(options), "--", target.host, command]
 
 
-def _patience(resolved: Resolved, *, may_ask: bool) -> list[str]:
-    """Our time limits where the user set none.
+def _limits(resolved: Resolved, patience: float | None, *, may_ask: bool) -> list[str]:
+    """Our time limits where the user set none, and never shorter than somebody is ready to wait.
 
     Behind a proxy no `ConnectTimeout` where a user may be asked: there the clock runs until the far banner, and so
     while a jump host asks for a code (seen with OpenSSH 9.2: "Connection timed out during banner exchange").
@@ -182,7 +185,8 @@ def _patience(resolved: Resolved, *, may_ask: bool) -> list[str]:
     options = []
     is_direct = resolved.proxy_jump is None and resolved.proxy_command is None
     if resolved.connect_timeout is None and (is_direct or not may_ask):
-        options.append(f"ConnectTimeout={CONNECT_TIMEOUT if is_direct else PROXY_TIMEOUT}")
+        usual = CONNECT_TIMEOUT if is_direct else PROXY_TIMEOUT
+        options.append(f"ConnectTimeout={max(usual, math.floor(patience or 0))}")
     if resolved.server_alive_interval == 0:
         options.append(f"ServerAliveInterval={ALIVE_INTERVAL}")
         if resolved.server_alive_count_max == _USUAL_COUNT_MAX:

@@ -40,12 +40,19 @@ class SshTransport:
     def is_resolved(self) -> bool:
         return self.resolved is not None
 
-    def argv(self, command: str, *, may_ask: bool, bypass_master: bool = False) -> list[str]:
+    def argv(
+        self, command: str, *, may_ask: bool, bypass_master: bool = False, patience: float | None = None
+    ) -> list[str]:
         if self.resolved is None:
             self.resolve()
         assert self.resolved is not None  # noqa: S101 - for mypy: else `resolve` has raised
         return options.link_argv(
-            self.target, command, resolved=self.resolved, may_ask=may_ask, bypass_master=bypass_master
+            self.target,
+            command,
+            resolved=self.resolved,
+            may_ask=may_ask,
+            bypass_master=bypass_master,
+            patience=patience,
         )
 
     def environment(self, ask_socket: str | None) -> dict[str, str]:

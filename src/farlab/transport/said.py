@@ -1,0 +1,29 @@
+"""What `ssh`, what it runs and start-up files print while somebody waits: cut into lines, without noise. Pure."""
+
+from __future__ import annotations
+
+from . import noise
+
+_MAX_KEPT = 64 << 10
+_MAX_LINES = 200
+
+
+class Said:
+    """One pipe's words: `feed` what has come, `take` what is new, now and then."""
+
+    def __init__(self) -> None:
+        self._pending, self._seen = b"", b""
+        self._taken = 0
+
+    def feed(self, data: bytes) -> None:
+        self._pending = (self._pending + data)[-_MAX_KEPT:]
+
+    def take(self) -> list[str]:
+        """The whole lines, and what is no line yet if nothing was added to it since the last time: a question."""
+        lines, _, rest = self._pending.rpartition(b"\n")
+        if rest and self._pending == self._seen:
+            lines, rest = self._pending, b""
+        self._pending = self._seen = rest
+        found = noise.telling(lines.decode("utf-8", "replace"))[: _MAX_LINES - self._taken]
+        self._taken += len(found)
+        return found
