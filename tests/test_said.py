@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pexpect
 import pytest
 
 import steps
@@ -45,6 +46,63 @@ def test_what_a_proxy_command_says_is_shown_and_kept(gpu: Laptop) -> None:
     wait_for("the link", lambda: steps.status(gpu, "gpu")["state"] == "up", timeout=30)
     assert not steps.status(gpu, "gpu")["reason"]
     steps.terminate(gpu, "gpu")
+
+
+ASKS = """#!/bin/sh
+printf 'MFA code: ' >/dev/tty
+read -r code </dev/tty
+[ "$code" = 4711 ] || { echo "wrong code $code" >&2; exit 1; }
+echo 'Which account?' >/dev/tty
+read -r account </dev/tty
+stty -echo </dev/tty
+printf 'PIN for %s: ' "$account" >/dev/tty
+read -r pin </dev/tty
+stty echo </dev/tty
+[ "$pin" = 0815 ] || exit 1
+echo "hello $account" >/dev/tty
+exec nc "$1" "$2"
+"""
+
+
+def test_what_a_proxy_command_asks_on_the_terminal_is_asked_there(gpu: Laptop) -> None:
+    gpu.write_stub("px", ASKS)
+    code, error = steps.refused(gpu, "connect", "gpu", "--no-browser")
+    assert (code, error["code"]) == (5, "cannot-ask")
+    assert "/dev/tty" in error["detail"]
+    terminal = _answered(gpu)
+    assert "0815" not in terminal.before
+    [link] = steps.links(gpu)
+    terminal.close(force=True)
+    assert steps.answers(gpu, steps.connect(gpu, "gpu"))
+    assert [link] == steps.links(gpu), "the link has not outlived the terminal"
+    steps.kill(link)
+    wait_for("a user to be needed", lambda: steps.status(gpu, "gpu")["state"] == "blocked", timeout=30)
+    _answered(gpu)
+    steps.terminate(gpu, "gpu")
+
+
+def _answered(gpu: Laptop) -> pexpect.spawn:
+    """A `connect` at a terminal where all questions of the proxy were answered."""
+    terminal = gpu.spawn_farlab("connect", "gpu", "--no-browser", timeout=steps.PATIENCE)
+    terminal.expect_exact("MFA code: ")
+    assert terminal.getecho()
+    terminal.sendline("4711")
+    terminal.expect_exact("Which account?")
+    terminal.sendline("ada")
+    terminal.expect_exact("PIN for ada: ")
+    wait_for("no echo", lambda: not terminal.getecho())
+    terminal.sendline("0815")
+    assert steps.end_of(terminal) == 0, terminal.before
+    return terminal
+
+
+def test_ctrl_c_at_such_a_question_leaves_nothing(gpu: Laptop) -> None:
+    gpu.write_stub("px", ASKS)
+    terminal = gpu.spawn_farlab("connect", "gpu", "--no-browser", timeout=steps.PATIENCE)
+    terminal.expect_exact("MFA code: ")
+    terminal.sendintr()
+    assert steps.end_of(terminal) == 130
+    steps.wait_until_nothing_runs(gpu)
 
 
 @pytest.fixture

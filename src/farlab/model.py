@@ -62,6 +62,8 @@ class QuestionKind(StrEnum):
     SECRET = "secret"  # noqa: S105 - the name of a kind, not a password
     YES_NO = "yes-no"
     NOTICE = "notice"
+    TEXT = "text"
+    """Asked on a terminal, with echo, by a program that `ssh` runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

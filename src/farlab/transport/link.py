@@ -20,6 +20,7 @@ from .agent_frames import MAX_FRAME, AgentFrames, mark
 from .from_host import failure
 from .process import LinkProcess, LinkSpec, dial
 from .said import Said
+from .terminal import LinkTerminal
 
 MAX_REPEATS = 10
 """Times that a host may ask for a request again."""
@@ -73,6 +74,7 @@ class Link:
         self._process = process
         self._frames = AgentFrames(process.nonce, process.spec.transport.host, max_frame)
         self._stderr = _Stderr(process)
+        self._terminal = _terminal_of(process)
         self._request, self._serial, self._repeats = b"", 0, 0
         self._loop = asyncio.get_running_loop()
         self._output = Said()
@@ -142,17 +144,21 @@ class Link:
     @contextmanager
     def passing_on(self, on_said: Callable[[str], None]) -> Iterator[None]:
         """Inside, call `on_said` for each line that is said while the agent does not answer."""
-        task = self._loop.create_task(self._pass_on(on_said))
+        tasks = [self._loop.create_task(self._pass_on(on_said))]
+        if self._terminal:
+            tasks.append(self._loop.create_task(self._terminal.ask_for_it(lambda: self._is_answered)))
         try:
             yield
         finally:
-            task.cancel()
+            for task in tasks:
+                task.cancel()
 
     async def _pass_on(self, on_said: Callable[[str], None]) -> None:
         began = self._loop.time()
         await asyncio.sleep(_SAID_AFTER)
         while not self._is_answered:
-            for line in (*self._stderr.said.take(), *self._output.take()):
+            lines = self._terminal.said.take() if self._terminal else []
+            for line in (*lines, *self._stderr.said.take(), *self._output.take()):
                 on_said(line)
             is_late = self._loop.time() > began + _UNANSWERED_AFTER
             if is_late and self.spec.patience and not self.was_unanswered and self._process.is_unanswered():
@@ -174,6 +180,8 @@ class Link:
         was_released = self._process.sock.fileno() < 0
         self._stderr.close()
         self._process.sock.close()
+        if self._terminal:
+            self._terminal.close()
         if was_released and await self._has_ended(_END_TIMEOUT):
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -197,12 +205,19 @@ class Link:
     async def explained(self) -> FarlabError:
         """What the end of the process means."""
         await self._has_ended(_END_TIMEOUT)
-        stderr = self._stderr.read()
+        stderr = (self._terminal.transcript + b"\n" if self._terminal else b"") + self._stderr.read()
         if mark(self._process.nonce) in stderr:
             return ShellFailed(_REDIRECTED)
         output = (stderr + b"\n" + self._frames.noise).decode("utf-8", "replace")
         status = self._process.process.poll()
         return self.spec.transport.explain(output, status, may_ask=self.spec.may_ask)
+
+
+def _terminal_of(process: LinkProcess) -> LinkTerminal | None:
+    ask_socket = process.spec.ask_socket
+    if process.terminal is None or ask_socket is None:
+        return None
+    return LinkTerminal(*process.terminal, process.process.pid, ask_socket)
 
 
 class _Stderr:

@@ -3,12 +3,15 @@ before it has loaded one, which takes as long as half a login."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
+import termios
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, cast
 
 from . import bootstrap
@@ -44,6 +47,8 @@ class LinkProcess:
     sock: socket.socket
     """Its standard input and output."""
     nonce: str
+    terminal: tuple[int, int] | None = None
+    """Both ends of the pseudo-terminal that it runs on, if a user is there to be asked."""
 
     @property
     def stderr(self) -> IO[bytes]:
@@ -92,6 +97,7 @@ def dial(spec: LinkSpec) -> LinkProcess:
         for kind in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             sock.setsockopt(socket.SOL_SOCKET, kind, _SOCKET_BUFFER)
     ours.setblocking(False)
+    terminal = _terminal() if spec.may_ask else None
     with theirs:
         try:
             process = subprocess.Popen(
@@ -101,11 +107,27 @@ def dial(spec: LinkSpec) -> LinkProcess:
                 stderr=subprocess.PIPE,
                 env=env,
                 start_new_session=True,
+                preexec_fn=partial(_take, terminal[1]) if terminal else None,
             )
         except OSError as error:
             ours.close()
+            for descriptor in terminal or ():
+                os.close(descriptor)
             raise spec.transport.not_started(argv[0], error) from error
-    return LinkProcess(spec=spec, process=process, sock=ours, nonce=nonce)
+    return LinkProcess(spec=spec, process=process, sock=ours, nonce=nonce, terminal=terminal)
+
+
+def _terminal() -> tuple[int, int] | None:
+    """A pseudo-terminal; None where the system has none to give: then a program that needs one says so."""
+    with suppress(OSError):
+        return os.openpty()
+    return None
+
+
+def _take(terminal: int) -> None:
+    """Make it the terminal of this process, which has just begun a session (ioctl_tty(2))."""
+    with suppress(OSError):
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
 
 def _is_zombie(pid: int) -> bool:
