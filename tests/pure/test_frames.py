@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from farlab.mux import codec, frames
@@ -74,7 +74,9 @@ def test_a_frame_of_which_something_is_missing_is_none(
     first, *rest = (encode(each[0], each[1], each[3], each[2], VERSION) for each in (hit, good, last))
     at = data.draw(st.integers(0, len(first) - 1))
     size = data.draw(st.integers(1, len(first) - at))
-    assert read(VERSION, cut(first[:at] + first[at + size :] + b"".join(rest), data))[-2:] == [good, last]
+    text = first[:at] + first[at + size :] + b"".join(rest)
+    assume(not text.startswith(first))  # the byte after it may be the one that is missing
+    assert read(VERSION, cut(text, data))[-2:] == [good, last]
 
 
 @versions
