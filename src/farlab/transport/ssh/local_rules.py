@@ -78,10 +78,17 @@ CONFIGURATION: tuple[Rule, ...] = (
         "correct it in `{config}`: `man ssh_config`, TOKENS, lists what each option accepts; " + _SHOWS,
     ),
     rule(
-        r"^(?P<file>[^\n:]+?):? line (?P<line>\d+):? ",
+        r"^(?P<file>[^\n:]+?):? line (?P<line>\d+): (?P<why>Bad configuration option: .*)$",
         Usage,
-        "`ssh` does not accept line {line} of `{file}`",
+        "`ssh` does not accept line {line} of `{file}`: {why}",
         "correct that line, or add `IgnoreUnknown` with the option's name above it; `{ssh -G HOST}` checks the file",
+        needs=r"terminating, \d+ bad configuration",
+    ),
+    rule(
+        r"^(?P<file>[^\n:]+?):? line (?P<line>\d+):? (?P<why>.*)$",
+        Usage,
+        "`ssh` does not accept line {line} of `{file}`: {why}",
+        "correct that line; `{ssh -G HOST}` checks the file",
         needs=r"terminating, \d+ bad configuration",
     ),
     rule(
@@ -120,6 +127,13 @@ CONFIGURATION: tuple[Rule, ...] = (
         Usage,
         "`ssh` does not accept its configuration for `{host}`: bad {why}",
         _SHOWS,
+    ),
+    rule(
+        r"^(?:fork(?: failed)?|socket|pipe|Could not create [^:\n]*): "
+        r"(?P<why>(?:Too many open files|Resource temporarily|Cannot allocate|No buffer space).*)$",
+        Unreachable,
+        "this machine has no room for another `ssh`: {why}",
+        "end some of what runs here; `ulimit -a` shows the limits of this shell",
     ),
     rule(
         r"^bind:? (?P<why>.*)$",

@@ -359,12 +359,6 @@ SSH: tuple[Rule, ...] = (
     ),
     # inside the connection
     _rule(
-        r"^mux_client_\w+: .*(?:refused by peer|failed)|^Control socket connect\(|^muxclient: ",
-        Unreachable,
-        "your shared connection (`ControlMaster`) to `{host}` refuses another session (`MaxSessions`)",
-        "end a session that uses it, or the connection itself with `{ssh -O exit HOST}`",
-    ),
-    _rule(
         r"^(?:PTY allocation|exec|shell) request failed on channel|^channel 0: open failed",
         HostLacks,
         "`{host}` let you in but refuses to run a command",
@@ -382,5 +376,11 @@ SSH: tuple[Rule, ...] = (
         Unreachable,
         "`{host}` ended the connection during the login{told}",
         "a policy there may refuse your account; `{ssh -v HOST}` shows every step",
+    ),
+    _rule(
+        r"^mux_client_\w+: .*(?:refused by peer|failed)|^Control socket connect\(|^muxclient: ",
+        Unreachable,
+        "your shared connection (`ControlMaster`) to `{host}` refuses another session (`MaxSessions`)",
+        "end a session that uses it, or the connection itself with `{ssh -O exit HOST}`",
     ),
 )
