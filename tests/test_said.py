@@ -48,6 +48,27 @@ def test_what_a_proxy_command_says_is_shown_and_kept(gpu: Laptop) -> None:
     steps.terminate(gpu, "gpu")
 
 
+LATE = """#!/bin/sh
+case "$*" in *-G*) exec /usr/bin/ssh "$@";; esac
+echo "$*" >>~/tried
+echo 'Connection timed out during banner exchange' >&2
+exit 255
+"""
+
+
+def test_a_host_that_answers_late_gets_more_time_with_each_try(laptop: Laptop) -> None:
+    steps.connect(laptop, "alice", env={"FARLAB_TIMING": '{"backoff": [0, 0.2]}'})
+    late, tried = laptop.write_stub("ssh", LATE), laptop.home / "tried"
+    for link in steps.links(laptop):
+        steps.kill(link)
+    wait_for("three tries", lambda: tried.exists() and len(tried.read_text().splitlines()) > 2, timeout=30)
+    given = [next(word for word in line.split() if "ConnectTimeout" in word) for line in tried.read_text().splitlines()]
+    assert given[:3] == ["ConnectTimeout=15", "ConnectTimeout=30", "ConnectTimeout=60"]
+    late.unlink()
+    wait_for("the link", lambda: steps.status(laptop, "alice")["state"] == "up", timeout=30)
+    steps.terminate(laptop, "alice")
+
+
 ASKS = """#!/bin/sh
 printf 'MFA code: ' >/dev/tty
 read -r code </dev/tty

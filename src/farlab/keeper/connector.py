@@ -109,7 +109,7 @@ class Connector:
         except TimeoutError:
             message = f"`{self._transport.host}` did not answer within {timeout or 0:.0f} s"
             raise LinkLost(message, detail="\n".join(self.said), hint=_WAITS if self.said else _SLOW) from None
-        self._slow = 0
+        self._slow, self._awaited_until = 0, 0.0
 
     def _hear(self, line: str) -> None:
         self.said.append(line)
