@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pexpect
@@ -124,6 +125,22 @@ def test_ctrl_c_at_such_a_question_leaves_nothing(gpu: Laptop) -> None:
     terminal.sendintr()
     assert steps.end_of(terminal) == 130
     steps.wait_until_nothing_runs(gpu)
+
+
+def test_the_way_out_of_the_hint_is_one(gpu: Laptop) -> None:
+    gpu.write_stub("px", ASKS)
+    _, error = steps.refused(gpu, "connect", "gpu", "--no-browser")
+    [share] = re.findall("`(ssh -fNM [^`]*)`", error["hint"])
+    [line] = re.findall("`(ControlPath [^`]*)`", error["hint"])
+    shell = gpu.spawn("bash", "-c", f"{share}; echo shared; read -r", timeout=steps.PATIENCE)
+    for question, answer in (("MFA code: ", "4711"), ("account?", "ada"), ("PIN for ada: ", "0815")):
+        shell.expect_exact(question)
+        shell.sendline(answer)
+    shell.expect_exact("shared")
+    steps.add_to_config(gpu, f"Host gpu\n  {line}\n")
+    assert steps.answers(gpu, steps.connect(gpu, "gpu"))
+    steps.terminate(gpu, "gpu")
+    assert gpu.ssh("-O", "exit", "gpu").code == 0
 
 
 @pytest.fixture

@@ -213,5 +213,7 @@ def test_words_are_passed_on_line_by_line_a_question_once_it_is_left_so() -> Non
     said.feed(b"de: ")
     assert said.take() == []
     assert said.take() == ["MFA code: "]
+    said.feed(b"\r".join(b"Waiting %d" % number for number in range(500)) + b"\r\nApproved\r\n")
+    assert said.take() == ["Waiting 499", "Approved"]
     said.feed(b"x\n" * 5000)
     assert len(said.take()) + len(said.take()) < 300

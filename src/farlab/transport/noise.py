@@ -29,13 +29,16 @@ _FOLLOWS = re.compile(
     r"|Host key verification failed|\[?[Pp]rocess exited|exit status \d+"
 )
 """Lines that tell of an end whose cause stands before them."""
+_OVERWRITTEN = re.compile(r"^[^\n]*\r(?=[^\r\n])", re.MULTILINE)
+"""The part of a line that a lone carriage return goes back over: progress."""
 _FRAMED = re.compile(r"([*#=~|-])\1+ .* \1\1+$")
 """A line of a banner."""
 
 
 def telling(text: str) -> list[str]:
-    """The lines of what a program printed, washed, each bounded, without noise."""
-    lines = (line[:LONGEST_LINE] for line in clean(text).splitlines() if line.strip())
+    """The lines of what a program printed as they stand in the end, washed, each bounded, without noise."""
+    printed = clean(_OVERWRITTEN.sub("", text))
+    lines = (line[:LONGEST_LINE] for line in printed.splitlines() if line.strip())
     return [line for line in lines if not _NOISE.match(line)]
 
 

@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 
 from ..protocol import json_lines
 from ..protocol.askpass import Ask, Asked
-from ..sanitize import clean
+from . import noise
 from .said import Said
 
 _MAX_KEPT = 16 << 10
@@ -50,7 +50,9 @@ class LinkTerminal:
             if self._changed and self._loop.time() - self._changed >= _QUIET and self._is_question():
                 kind = "text" if self._has_echo() else "secret"
                 before += self.said.take()
-                answer = await self._ask("\n".join([*before, self._prompt()]), kind)
+                answer = await self._ask(
+                    "\n".join([*before, *noise.telling(self._line.decode("utf-8", "replace"))]), kind
+                )
                 if answer is not None:
                     self._type(answer, has_echo=kind == "text")
                     before.clear()
@@ -74,9 +76,6 @@ class LinkTerminal:
             self._line = self._line[-_MAX_KEPT:]
             self.said.feed(lines + newline)
             self._changed = self._loop.time()
-
-    def _prompt(self) -> str:
-        return clean(self._line.decode("utf-8", "replace"))
 
     def _has_echo(self) -> bool:
         return bool(termios.tcgetattr(self._slave)[3] & termios.ECHO)

@@ -101,7 +101,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"^ControlPath too long|^unix_listener: path .* too long",
         Usage,
         "the `ControlPath` that your configuration sets for `{host}` is too long for a socket",
-        "make it shorter in `{config}`, for example `ControlPath ~/.ssh/%C`",
+        "make it shorter in `{config}`, for example `ControlPath ~/.ssh/cm-%n`",
     ),
     rule(
         r"^ssh: Could not resolve host \"(?P<place>[^\"\n]*)\"",
@@ -177,8 +177,8 @@ WAY: tuple[Rule, ...] = (
         CannotAsk,
         "what leads to `{host}` (its `ProxyCommand`) asks something on the terminal, and nobody is there to answer",
         "run `{farlab connect HOST}` in a terminal; if it asks for more than lines of text, log in with that program "
-        "first, or share a connection: `{ssh -fNM -o ControlPath=~/.ssh/farlab-%C HOST}`, with "
-        "`ControlPath ~/.ssh/farlab-%C` for this host in `{config}`",
+        "first, or share a connection: `{ssh -fNM -o ControlPath=~/.ssh/cm-%n HOST}`, with "
+        "`ControlPath ~/.ssh/cm-%n` for this host in `{config}`",
     ),
 )
 """What a program that `ssh` runs to reach a host says."""
