@@ -80,7 +80,7 @@ def explain(
     if found is None and exit_status is not None and 0 <= exit_status < _SSH_ITSELF:
         if is_logged_in or exit_status in _STAGES:
             return explain_shell(text, exit_status, host)
-        return _ended_here(f"`ssh` to `{host}`", text, exit_status)
+        return _ended_here(Unreachable, f"`ssh` to `{host}`", text, exit_status)  # a wrapper's VPN may come up
     found = found or _by(CONFIGURATION, text, host, may_ask) or _through_proxy(text, host, resolved, may_ask)
     return found or _by(SSH, text, host, may_ask) or _unknown(text, exit_status, host)
 
@@ -98,15 +98,15 @@ def explain_query(stderr: str, exit_status: int, host: str) -> FarlabError:
         hint = "`{ssh -G HOST}` shows the same, and connects to nothing: the cause is on this machine"
         message = f"`ssh` does not accept its configuration for `{host}`{_told(text, of_any=True)}"
         return Usage(message, detail=_detail(text), hint=hint)
-    return found or _ended_here("`ssh -G`", text, exit_status)
+    return found or _ended_here(Internal, "`ssh -G`", text, exit_status)
 
 
-def _ended_here(what: str, text: str, exit_status: int) -> FarlabError:
+def _ended_here(kind: type[FarlabError], what: str, text: str, exit_status: int) -> FarlabError:
     """The error for an `ssh` that ended before it had to do with any host: a wrapper, or one that does not start."""
     how = f"status {exit_status}" if exit_status >= 0 else _signal(-exit_status)
     message = f"{what} ended on this machine with {how}, before any login{_told(text, of_any=True)}"
     hint = "`{ssh -G HOST}` shows whether it works by hand, `command -v ssh` which program it is"
-    return Internal(message, detail=_detail(text), hint=hint)
+    return kind(message, detail=_detail(text), hint=hint)
 
 
 def explain_bootstrap(exit_status: int | None, output: str, host: str) -> FarlabError | None:
