@@ -80,7 +80,8 @@ def explain(
     if found is None and exit_status is not None and 0 <= exit_status < _SSH_ITSELF:
         if is_logged_in or exit_status in _STAGES:
             return explain_shell(text, exit_status, host)
-        return _ended_here(Unreachable, f"`ssh` to `{host}`", text, exit_status)  # a wrapper's VPN may come up
+        shell = _by(SHELL, text, host, may_ask)  # a wrapper may keep `ssh` from telling of the login
+        return shell or _ended_here(Unreachable, f"`ssh` to `{host}`", text, exit_status)
     found = found or _by(CONFIGURATION, text, host, may_ask) or _through_proxy(text, host, resolved, may_ask)
     return found or _by(SSH, text, host, may_ask) or _unknown(text, exit_status, host)
 
