@@ -54,6 +54,8 @@ class FarlabError(Exception):
         self.message = message
         self.detail = detail
         self.hint = self.default_hint if hint is None else hint
+        self.is_unanswered = False
+        """Whether nothing came back from the host or the way to it: then another attempt harms nobody."""
 
     def rephrase(self, *, hint: str | None = None, detail: str | None = None) -> None:
         """Replace the hint or the detail: on its way up, an error learns which session it is about."""

@@ -10,7 +10,9 @@ from farlab.errors import Authentication, CannotAsk, FarlabError, Interrupted, N
 from farlab.keeper import events as ev
 from farlab.model import State
 from farlab.transport.base import Endpoint
-from policy_life import DOOR, GREETED, JOINED, REFUSED, TIMING, UNREACHABLE, Life, user
+from policy_life import DOOR, GREETED, JOINED, REFUSED, TIMING, TURNED_AWAY, UNREACHABLE, Life, user
+
+LONGEST = max(*TIMING.backoff, *TIMING.refused_pauses) + 31.0
 
 
 class Budget:
@@ -19,10 +21,25 @@ class Budget:
     def __init__(self) -> None:
         self.failures = self.short_lived = 0
         self.not_before, self.is_hurried = 0.0, True
+        self.is_refused, self.reached = False, list[float]()
 
     def spend(self, at: float) -> None:
         assert self.is_hurried or at >= self.not_before, "faster than the back-off"
         self.is_hurried = False
+        self.reaches(at)
+
+    def reaches(self, at: float) -> None:
+        """A connection goes to the host: from a refusal on five in half a minute."""
+        self.reached.append(at)
+        assert not self.is_refused or sum(at - then < 30.0 for then in self.reached) <= 5, "a storm"
+
+    def comes_to_no_answer(self) -> None:
+        """The last one did not reach the host."""
+        self.is_refused = False
+        del self.reached[-1:]
+
+    def forget(self) -> None:
+        self.is_refused, self.reached = False, []
 
     def waits(self, at: float) -> None:
         self.not_before = at + TIMING.backoff[min(self.failures, len(TIMING.backoff) - 1)]
@@ -88,17 +105,26 @@ class Lives(RuleBasedStateMachine):
     def joined(self, is_greeted: bool) -> None:
         self.take()
         self.was_refused, self.is_linked = False, True
+        self.budget.forget()
         self.do(JOINED)
         if is_greeted:
             self.greeted()
 
     @precondition(lambda self: self.under_way)
-    @rule(error=st.sampled_from((UNREACHABLE, UNREACHABLE, REFUSED, CannotAsk(""), NoSession(""), Interrupted(""))),
-          has_master=st.booleans())  # fmt: skip
+    @rule(
+        error=st.sampled_from(
+            (UNREACHABLE, TURNED_AWAY, TURNED_AWAY, REFUSED, CannotAsk(""), NoSession(""), Interrupted(""))
+        ),
+        has_master=st.booleans(),
+    )
     def failed(self, error: FarlabError, has_master: bool) -> None:
         order = self.take()
         is_refused = isinstance(error, Authentication | CannotAsk)
         by_master = is_refused and has_master and order.bypass_master
+        if error.is_unanswered:
+            self.budget.comes_to_no_answer()
+        elif not by_master:
+            self.budget.is_refused = True
         if by_master:  # a way that needs no login
             self.budget.is_hurried = True
         else:
@@ -125,9 +151,16 @@ class Lives(RuleBasedStateMachine):
     @rule(count=st.integers(1, 4))
     def nobody_answers(self, count: int) -> None:
         for _ in range(count):
-            self.time_passes(TIMING.backoff[-1], until_attempt=True)
+            self.time_passes(LONGEST, until_attempt=True)
             if self.under_way and not self.is_cancelled:
                 self.failed(UNREACHABLE, has_master=False)
+
+    @rule(count=st.integers(1, 12))
+    def turns_away(self, count: int) -> None:
+        for _ in range(count):
+            self.time_passes(LONGEST, until_attempt=True)
+            if self.under_way and not self.is_cancelled:
+                self.failed(TURNED_AWAY, has_master=False)
 
     # what happens: the link
 
@@ -197,11 +230,13 @@ class Lives(RuleBasedStateMachine):
         self.do(event)
 
     @precondition(lambda self: self.life.state.liveness.is_probing)
-    @rule(was_away=st.booleans())
-    def host_answers_a_probe(self, was_away: bool) -> None:
-        self.budget.is_hurried |= was_away
+    @rule(was_away=st.booleans(), is_refused=st.booleans())
+    def host_answers_a_probe(self, was_away: bool, is_refused: bool) -> None:
+        self.budget.is_hurried |= was_away and not is_refused
         self.begin_silence()
-        self.do(ev.HostAnswered(sent=self.life.at, was_away=was_away))
+        self.budget.reaches(self.life.at)
+        self.budget.is_refused |= is_refused
+        self.do(ev.HostAnswered(sent=self.life.at, was_away=was_away, is_refused=is_refused))
 
     @rule(endpoints=st.sampled_from(((), DOOR)))
     def endpoints_are_found(self, endpoints: tuple[Endpoint, ...]) -> None:
@@ -218,6 +253,7 @@ class Lives(RuleBasedStateMachine):
     @rule(may_ask=st.booleans())
     def user_connects(self, may_ask: bool) -> None:
         self.budget.is_hurried, self.was_refused = True, False
+        self.budget.forget()
         self.user_is_there |= may_ask
         self.do(user(may_ask=may_ask))
 
@@ -238,7 +274,7 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def it_gets_out_of_down_when_the_host_answers(self) -> None:
-        """From wherever it is, without any help, within the longest back-off."""
+        """From wherever it is, without any help, within the longest pause."""
         if self.life.state.state is not State.DOWN:
             return
         other = Life()
@@ -246,7 +282,7 @@ class Lives(RuleBasedStateMachine):
         current = other.state.attempts.current
         if current and current.is_cancelled:
             other(ev.Signal.ATTEMPT_CANCELLED)
-        other.passes(TIMING.backoff[-1] + 1, until=lambda: other.state.attempts.current is not None)
+        other.passes(LONGEST, until=lambda: other.state.attempts.current is not None)
         assert other.state.link or other.state.attempts.current or (current and current.is_declined), "nobody tries"
         other.hears()
         other(JOINED, GREETED, ev.Signal.SESSION_UP)

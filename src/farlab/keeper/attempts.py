@@ -77,12 +77,13 @@ class Attempts:
         waits = self.current is not None and now - self.current.began > timing.slow_after
         return self.is_wanted and (self.failures > 0 or waits)
 
-    def scheduled(self, now: Moment, timing: Timing) -> Attempts:
-        """The next begins when it is due, or at once where there is hurry; never two at a time."""
+    def scheduled(self, now: Moment, timing: Timing, not_before: float) -> Attempts:
+        """The next begins when it is due, or at once where there is hurry; never two at a time, never `not_before`."""
         if self.current is not None or not self.is_wanted:
             return self
         due = now.at + timing.delay(self.failures, now.chance) if self.due is None else self.due
-        if due > now.at and not self.is_hurried:
+        due = max(now.at if self.is_hurried else due, not_before)
+        if due > now.at:
             return replace(self, due=due)
         is_refused = self.via_master or (self.is_refused_past_master and not self.may_ask)
         # after a failure past it, too: the master may be dead and not know it yet

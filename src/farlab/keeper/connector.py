@@ -108,7 +108,9 @@ class Connector:
                 await with_link(process, self._handshake, self._hear)
         except TimeoutError:
             message = f"`{self._transport.host}` did not answer within {timeout or 0:.0f} s"
-            raise LinkLost(message, detail="\n".join(self.said), hint=_WAITS if self.said else _SLOW) from None
+            error = LinkLost(message, detail="\n".join(self.said), hint=_WAITS if self.said else _SLOW)
+            error.is_unanswered = True
+            raise error from None
         self._slow, self._awaited_until = 0, 0.0
 
     def _hear(self, line: str) -> None:

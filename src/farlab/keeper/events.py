@@ -122,10 +122,11 @@ class PingAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostAnswered:
-    """A TCP probe that was sent then was answered; `was_away`: one before it was lost."""
+    """A TCP probe that was sent then was answered; `was_away`: one before it was lost; `is_refused`: by a refusal."""
 
     sent: float
     was_away: bool
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

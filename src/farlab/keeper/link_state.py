@@ -12,6 +12,7 @@ from .attempts import Attempts
 from .failure_detector import FailureDetector, Verdict
 from .liveness import Liveness
 from .outages import Outages
+from .refusals import Refusals
 from .states import Trigger, next_state
 from .timing import Timing
 
@@ -53,6 +54,7 @@ class LinkState:
     attempts: Attempts = field(default_factory=Attempts)
     liveness: Liveness
     outages: Outages = field(default_factory=Outages)
+    refusals: Refusals = field(default_factory=Refusals)
 
     @property
     def may_prompt(self) -> bool:
@@ -98,11 +100,18 @@ class Draft:
         self.facts = before
         """What has no attribute of its own here."""
         self.link, self.attempts = before.link, before.attempts
-        self.liveness, self.outages = before.liveness, before.outages
+        self.liveness, self.outages, self.refusals = before.liveness, before.outages, before.refusals
 
     def result(self) -> LinkState:
         """The state that follows."""
-        return replace(self.facts, link=self.link, attempts=self.attempts, liveness=self.liveness, outages=self.outages)
+        return replace(
+            self.facts,
+            link=self.link,
+            attempts=self.attempts,
+            liveness=self.liveness,
+            outages=self.outages,
+            refusals=self.refusals,
+        )
 
     def enter(self, trigger: Trigger) -> None:
         """Enter the state that follows."""

@@ -9,6 +9,8 @@ Sensors report events, the keeper performs actions, and both decide nothing. The
 - Beside a silent link, and after a failure, the way past the user's ControlMaster is taken, since the master may be
   dead and not know it; where that login is refused and there is a master, the way by it.
 - A link that ended before it was stable counts as a failed attempt.
+- Probes are quick only while nothing comes back. From the first refusal on there are none, and attempts keep to the
+  budget of `refusals`.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from .attempts import Attempt
 from .failure_detector import Verdict
 from .link_state import Draft, JoinedLink, LinkState, unresponsive
 from .liveness import Stretch
+from .refusals import Refusals
 from .states import Trigger
 
 NO_RETRY_STATUSES = (1, 2, 5, 130)
@@ -72,6 +75,7 @@ class _Turn(Draft):
         self.facts = replace(facts, reason=None, was_up=was_up, has_answered=has_answered)
         self.enter(Trigger.USER_CONNECTS)
         self.attempts = replace(self.attempts, needs_user=False, may_ask=self.attempts.may_ask or event.may_ask)
+        self.refusals = Refusals()  # who types knows better than any budget
         current = self.attempts.current
         if current and event.may_ask and current.is_declined:  # by another, who is gone
             self.attempts = replace(self.attempts, current=replace(current, is_declined=False))
@@ -97,7 +101,8 @@ class _Turn(Draft):
 
     def schedule(self) -> None:
         """Begin the attempt that is due."""
-        before, self.attempts = self.attempts, self.attempts.scheduled(self.now, self.timing)
+        before, not_before = self.attempts, self.refusals.not_before
+        self.attempts = before.scheduled(self.now, self.timing, not_before)
         current = self.attempts.current
         if current and before.current is None:
             has_timeout = self.facts.was_up and not current.may_ask
@@ -118,10 +123,11 @@ class _Turn(Draft):
         """The one under way has come to a link, or to nothing."""
         if isinstance(event, ev.LinkJoined):
             self.link = JoinedLink(joined=self.now.at, bypassed_master=attempt.bypass_master)
-            self.attempts = self.attempts.joined()
+            self.attempts, self.refusals = self.attempts.joined(), Refusals()
             self.stop_probing()
             self.liveness = self.liveness.link_joined(self.now.at, event.source)
         elif isinstance(event, ev.Signal):
+            self.refusals = self.refusals.reached_at(attempt.began)  # as far as we know
             if not attempt.is_declined:
                 self.attempts = self.attempts.ended()
                 return
@@ -131,6 +137,10 @@ class _Turn(Draft):
             by_master = replace(self.attempts.ended(), via_master=True, is_refused_past_master=True)
             self.attempts = by_master.hurried()  # that way needs no login
         else:
+            if event.error.is_unanswered:
+                self.refusals = self.refusals.unanswered()
+            else:
+                self.refusals = self.refusals.reached_at(attempt.began).refused(self.now, self.timing)
             self.attempts = self.attempts.failed()
             self.failed(event.error)
 
@@ -317,7 +327,7 @@ class _Turn(Draft):
         is_alive = self.link is None or self.liveness.detector.verdict(at) is Verdict.ALIVE
         if is_alive and not self.is_looking:
             self.stop_probing()
-        elif self.liveness.answered_in != self.stretch:
+        elif self.liveness.answered_in != self.stretch and not self.refusals.count:
             if self.liveness.resolved is not None and at - self.liveness.resolved >= self.timing.resolve_interval:
                 self.resolve()
             if self.liveness.endpoints:
@@ -342,12 +352,16 @@ class _Turn(Draft):
         if self.link and self.hear():
             return  # the link was faster
         self.liveness = replace(self.liveness, answered_in=self.stretch, is_probing=False)
+        self.refusals = self.refusals.reached_at(event.sent)
+        if event.is_refused:
+            self.refusals = self.refusals.refused(self.now, self.timing)
         # a slow network that is full of what we send loses probes and delays answers, and no link is stuck
         is_full = self.link is not None and self.now.is_backlogged
         if event.was_away:
             if self.link and not is_full:
                 self.check_silent()
-            self.host_reachable(event.sent)
+            if not event.is_refused:
+                self.host_reachable(event.sent)
         elif not is_full:
             detector = self.liveness.detector.host_reachable()
             self.liveness = replace(self.liveness, is_stuck=self.link is not None, detector=detector)
@@ -381,7 +395,7 @@ class _Turn(Draft):
         self.stop_probing()
         self.liveness = self.liveness.network_changed(self.now.at)
         self.log(why)
-        self.attempts = self.attempts.hurried()
+        self.attempts, self.refusals = self.attempts.hurried(), self.refusals.hurried()
 
     def resolve(self) -> None:
         """Find out where the host is, unless that is being done."""

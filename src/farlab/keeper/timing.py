@@ -43,6 +43,8 @@ class Timing:
     # links: policy.py
     backoff: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
     """Before each attempt, by how many in a row have failed; the last for ever."""
+    refused_pauses: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 15.0, 35.0, 30.0, 30.0, 30.0, 30.0, 30.0, 620.0)
+    """After each connection in a row that the host refused; the last half for ever: refusals.py."""
     jitter: float = 0.25
     """Part of the back-off by which it is longer or shorter, so that many keepers are spread out."""
     attempt_timeout: float = 60.0
@@ -84,11 +86,11 @@ def from_json(text: str) -> Timing:
     good: dict[str, Any] = {}
     for field in fields(Timing) if isinstance(given, dict) else ():
         value = given.get(field.name)
-        if field.name == "backoff" and isinstance(value, list) and value and all(map(_is_seconds, value)):
-            good["backoff"] = tuple(value)
+        if isinstance(field.default, tuple) and isinstance(value, list) and value and all(map(_is_seconds, value)):
+            good[field.name] = tuple(value)
         elif field.name == "host" and isinstance(value, dict):
             good["host"] = tuple((name, seconds) for name, seconds in value.items() if _is_seconds(seconds))
-        elif field.name != "backoff" and _is_seconds(value) and value > 0:
+        elif not isinstance(field.default, tuple) and _is_seconds(value) and value > 0:
             good[field.name] = value
     return replace(Timing(), **good)
 

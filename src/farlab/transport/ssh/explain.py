@@ -57,6 +57,9 @@ SAFE = {
 """What a group may be in a hint, which is typed: any banner can look like words of `ssh`. Nothing here means anything
 to a shell, but for brackets, which the hints quote; no file is meant but those of `ssh` itself."""
 _MOST_SHOWN = 200
+_SILENCE = Unreachable("")
+"""What is not known to have reached any host."""
+_SILENCE.is_unanswered = True
 
 
 def explain(
@@ -140,15 +143,22 @@ def _through_proxy(text: str, host: str, resolved: Resolved | None, may_ask: boo
         return Unreachable(f"cannot reach `{host}` from its jump host: {why}", detail=detail, hint=hint)
     found = None if jump else _by(WAY, inner, host, may_ask)
     if found is not None:
-        return type(found)(found.message, detail=detail, hint=found.hint)
+        return _again(found, found.message, detail, found.hint)
     found = _by(SSH, inner, host, may_ask, place="the jump host")
     if found is not None:
-        return type(found)(f"on the way to `{host}`: {found.message}", detail=detail, hint=_of_jump(found.hint, jump))
+        return _again(found, f"on the way to `{host}`: {found.message}", detail, _of_jump(found.hint, jump))
     if jump:
         message = f"cannot reach `{host}`: the `ssh` to its jump host ended{_told(inner)}"
-        return Unreachable(message, detail=detail, hint=_of_jump("does `{ssh HOST true}` work?", jump))
+        return _again(_SILENCE, message, detail, _of_jump("does `{ssh HOST true}` work?", jump))
     hint = "`{ssh -G HOST | grep -i proxy}` shows the command; does it work by hand?"
-    return Unreachable(f"cannot reach `{host}`: its `ProxyCommand` ended{_told(inner)}", detail=detail, hint=hint)
+    return _again(_SILENCE, f"cannot reach `{host}`: its `ProxyCommand` ended{_told(inner)}", detail, hint)
+
+
+def _again(error: FarlabError, message: str, detail: str, hint: str) -> FarlabError:
+    """The same error in other words."""
+    other = type(error)(message, detail=detail, hint=hint)
+    other.is_unanswered = error.is_unanswered
+    return other
 
 
 def _of_jump(hint: str, jump: str) -> str:
@@ -170,7 +180,9 @@ def _by(rules: tuple[Rule, ...], text: str, host: str, may_ask: bool, place: str
                 "told": _told(text),
                 **{name: value or "" for name, value in match.groupdict().items()},
             }
-            return rule.error(_message(rule, words, place), detail=_detail(text), hint=_hint(rule, words))
+            error = rule.error(_message(rule, words, place), detail=_detail(text), hint=_hint(rule, words))
+            error.is_unanswered = rule.is_unanswered
+            return error
     return None
 
 

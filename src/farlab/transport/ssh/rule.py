@@ -24,6 +24,8 @@ class Rule:
     needs: re.Pattern[str] | None = None
     """The rule applies only where this is found too."""
     may_ask: bool | None = None
+    is_unanswered: bool = False
+    """Whether it means that nothing came back from any host."""
     plain: str = ""
     """The hint where a group is not as `explain.SAFE` has it: every hint with a group has one."""
 
@@ -37,8 +39,18 @@ def rule(
     needs: str = "",
     may_ask: bool | None = None,
     plain: str = "",
+    is_unanswered: bool = False,
 ) -> Rule:
     """A rule, its patterns for whole lines."""
     needed = re.compile(needs, re.MULTILINE) if needs else None
     found = re.compile(pattern, re.MULTILINE)
-    return Rule(pattern=found, error=error, message=message, hint=hint, needs=needed, may_ask=may_ask, plain=plain)
+    return Rule(
+        pattern=found,
+        error=error,
+        message=message,
+        hint=hint,
+        needs=needed,
+        may_ask=may_ask,
+        plain=plain,
+        is_unanswered=is_unanswered,
+    )

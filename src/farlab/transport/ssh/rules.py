@@ -143,12 +143,14 @@ SSH: tuple[Rule, ...] = (
         Unreachable,
         "cannot look up the name `{place}`",
         "is this machine online? `{ssh -v HOST}` tells more",
+        is_unanswered=True,
     ),
     _rule(
         r"^ssh: Could not resolve hostname (?P<place>\S+?): ",
         Unreachable,
         "unknown host `{place}`",
         "is the name right, and are you on its network or VPN? `{ssh -G HOST}` shows how your configuration reads it",
+        is_unanswered=True,
     ),
     _rule(
         _CONNECT + "Connection refused",
@@ -161,6 +163,7 @@ SSH: tuple[Rule, ...] = (
         Unreachable,
         "cannot reach `{host}`: `{place}` does not answer on port {port}",
         "are you on its network or VPN, and is the machine up? `{ssh -v HOST}` shows every step",
+        is_unanswered=True,
     ),
     _rule(
         _CONNECT + "(?P<why>No route to host|Host is down|Host is unreachable)",
@@ -173,6 +176,7 @@ SSH: tuple[Rule, ...] = (
         Unreachable,
         "cannot reach `{host}`: this machine has no network to `{place}`",
         "is it online, and is the VPN up?",
+        is_unanswered=True,
     ),
     _rule(
         _CONNECT + "(?P<why>.*)$",
