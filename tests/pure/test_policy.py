@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import pytest
@@ -20,7 +19,6 @@ from policy_life import (
     LATE,
     REFUSED,
     TIMING,
-    TURNED_AWAY,
     UNREACHABLE,
     Life,
     connect,
@@ -29,51 +27,6 @@ from policy_life import (
     refused,
     user,
 )  # fmt: skip
-
-
-@pytest.fixture
-def life() -> Life:
-    """One whose session is up, over a link that works, found where it can be probed."""
-    life = Life()
-    life(user(), JOINED)
-    life.hears()
-    life(GREETED, ev.Signal.SESSION_UP, ev.Signal.SERVER_ANSWERED, ev.EndpointsFound(endpoints=DOOR, source="10.0.0.2"))
-    life.goes_on(10)
-    assert life.state.state is State.UP
-    life.orders.clear()
-    return life
-
-
-# refusals ---------------------------------------------------------------------------------------------------
-
-
-def test_a_host_that_refuses_is_left_alone_for_longer_than_a_ban_lasts() -> None:
-    """At most five connections in half a minute, and silences of more than 30 s and of more than ten minutes."""
-    life, at = Life(), list[float]()
-    life.state = replace(life.state, timing=Timing(jitter=0.0), was_up=True)
-    life(user())
-    for _ in range(30):
-        life.passes(1300, until=lambda: life.state.attempts.current is not None)
-        at.append(life.at)
-        life(ev.AttemptFailed(error=TURNED_AWAY))
-    pauses = [then - now for now, then in itertools.pairwise(at)]
-    assert all(sum(0 <= then - now < 30 for then in at) <= 5 for now in at), at
-    assert pauses[:3] == pytest.approx([1, 2, 4])
-    assert [min(pauses[:6]), max(pauses[:6]) > 30, max(pauses[6:15]) > 600, max(pauses[15:]) > 600] == [1, 1, 1, 1]
-    assert min(pauses[6:]) >= 30
-
-
-def test_a_probe_that_is_refused_ends_the_probes_and_hastens_nothing(life: Life) -> None:
-    life(ENDED, FAILED)
-    life.passes(0.5)
-    assert life.state.liveness.is_probing
-    life(ev.HostAnswered(sent=life.at, was_away=True, is_refused=True))
-    assert not kinds(life.passes(0.4), ev.Connect)
-    orders = life.passes(60, until=lambda: life.state.attempts.current is not None)
-    assert not kinds(orders, ev.Probe)
-    life(FAILED)  # nothing came back: probes do no harm
-    assert kinds(life.passes(5), ev.Probe)
-
 
 # the first connection ---------------------------------------------------------------------------------------
 

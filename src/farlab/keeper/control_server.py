@@ -224,7 +224,7 @@ class ControlServer:
             url=self._site.url(),
             kernels=kernels,
             keeper_pid=os.getpid(),
-            reason=report.reason(keeper.trouble, keeper.said),
+            reason=report.reason(keeper.trouble, keeper.said, keeper.next_attempt),
             **keeper.status_facts(),
         )
 

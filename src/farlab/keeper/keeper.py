@@ -35,6 +35,7 @@ from .heartbeat import Heartbeat
 from .link_state import LinkState, initial, unresponsive
 from .local_state import LocalState
 from .policy_runner import PolicyRunner
+from .refusals import TELLING
 from .sensors.network import has_address, source_address
 from .sensors.sensors import Sensors
 from .server_probe import ServerProbe
@@ -173,6 +174,14 @@ class Keeper:
     def said(self) -> list[str]:
         """What the attempt under way has said while it does not answer; another list for another attempt."""
         return self._connector.said
+
+    @property
+    def next_attempt(self) -> str:
+        """The time of day of the next attempt at a host that may be shutting this address out; "" elsewhere."""
+        state = self._policy.state
+        if state.refusals.count < TELLING or state.attempts.due is None:
+            return ""
+        return time.strftime("%H:%M:%S", time.localtime(time.time() + state.attempts.due - time.monotonic()))
 
     @property
     def was_up(self) -> bool:

@@ -145,3 +145,15 @@ class Draft:
         """Keep what is known of outages, and log its line."""
         self.outages, text = known
         self.log(text)
+
+    def resolve(self) -> None:
+        """Find out where the host is, unless that is being done."""
+        if self.liveness.resolved is not None:
+            self.liveness = replace(self.liveness, resolved=None)
+            self.do(ev.Order.RESOLVE_ENDPOINTS)
+
+    def stop_probing(self) -> None:
+        """No probe is needed any more."""
+        if self.liveness.is_probing:
+            self.liveness = replace(self.liveness, is_probing=False)
+            self.do(ev.Order.STOP_PROBING)

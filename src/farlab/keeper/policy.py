@@ -396,15 +396,3 @@ class _Turn(Draft):
         self.liveness = self.liveness.network_changed(self.now.at)
         self.log(why)
         self.attempts, self.refusals = self.attempts.hurried(), self.refusals.hurried()
-
-    def resolve(self) -> None:
-        """Find out where the host is, unless that is being done."""
-        if self.liveness.resolved is not None:
-            self.liveness = replace(self.liveness, resolved=None)
-            self.do(ev.Order.RESOLVE_ENDPOINTS)
-
-    def stop_probing(self) -> None:
-        """No probe is needed any more."""
-        if self.liveness.is_probing:
-            self.liveness = replace(self.liveness, is_probing=False)
-            self.do(ev.Order.STOP_PROBING)

@@ -42,10 +42,15 @@ def lasting(status: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in status.items() if key not in _VOLATILE}, "kernels": still}
 
 
-def reason(trouble: FarlabError | None, said: list[str]) -> str:
-    """Why the session cannot be reached; what is said while a link is being made tells more than what was."""
+def reason(trouble: FarlabError | None, said: list[str], next_attempt: str) -> str:
+    """Why the session cannot be reached; what is said while a link is being made tells more than what was.
+
+    `next_attempt`: when, where the host refuses one connection after the other.
+    """
     if said:
         return shortened(f"waits for the host: {' '.join(said[-_LINES:])}", _LONGEST)
+    if trouble and next_attempt:
+        return f"{trouble.message}; the host may be shutting this address out: next attempt at {next_attempt}"
     return trouble.message if trouble else ""
 
 
