@@ -14,7 +14,7 @@ from farlab.keeper.timing import Timing
 from farlab.model import Target
 from farlab.transport.base import Endpoint
 
-TIMING = Timing(jitter=0.0, refused_pauses=(1.0, 2.0, 4.0, 8.0, 15.0, 35.0, 20.0, 40.0))
+TIMING = Timing(jitter=0.0, refused_pauses=(1.0, 3.0, 8.0, 20.0, 15.0, 35.0, 20.0, 40.0))
 DOOR = (Endpoint(family=2, address=("10.0.0.1", 22)),)
 UNREACHABLE, REFUSED, TURNED_AWAY = Unreachable("cannot reach `gpu1`"), Authentication("refused"), Unreachable("no")
 UNREACHABLE.is_unanswered = True

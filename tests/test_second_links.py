@@ -72,7 +72,7 @@ def test_a_second_link_is_made_at_once_however_many_tries_failed_in_the_outage_b
         with host.without_logins():
             before = steps.arrivals(host)
             steps.kill(steps.links(laptop)[0])
-            # 0, 1, 3 and 7 s after the end: the next would be due after 8 s more
+            # 0, 1, 4 and 12 s after the end: the next would be due after 20 s more
             wait_for("the fourth try", lambda: steps.arrivals(host) > before + 3, timeout=PATIENCE)
         let_settle(address)
         with forgetting(laptop, host):

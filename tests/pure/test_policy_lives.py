@@ -29,9 +29,9 @@ class Budget:
         self.reaches(at)
 
     def reaches(self, at: float) -> None:
-        """A connection goes to the host: from a refusal on five in half a minute."""
+        """A connection goes to the host: from a refusal on four in half a minute."""
         self.reached.append(at)
-        assert not self.is_refused or sum(at - then < 30.0 for then in self.reached) <= 5, "a storm"
+        assert not self.is_refused or sum(at - then < 30.0 for then in self.reached) <= 4, "a storm"
 
     def comes_to_no_answer(self) -> None:
         """The last one did not reach the host."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from .events import Moment
 from .timing import Timing
 
-WINDOW, MOST_IN_WINDOW = 30.0, 5
-"""At most so many connections in any so many seconds: `ufw limit` refuses the sixth."""
+WINDOW, MOST_IN_WINDOW = 30.0, 4
+"""At most so many connections in any so many seconds: `ufw limit` refuses the sixth, and the user has an `ssh` too."""
 _MARGIN = 0.5
 TELLING = 3
 """Refusals in a row that may be a ban; fewer are an `sshd` that is restarted."""

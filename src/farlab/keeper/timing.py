@@ -43,7 +43,7 @@ class Timing:
     # links: policy.py
     backoff: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
     """Before each attempt, by how many in a row have failed; the last for ever."""
-    refused_pauses: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 15.0, 35.0, 30.0, 30.0, 30.0, 30.0, 30.0, 620.0)
+    refused_pauses: tuple[float, ...] = (1.0, 3.0, 8.0, 20.0, 15.0, 35.0, 30.0, 30.0, 30.0, 30.0, 30.0, 620.0)
     """After each connection in a row that the host refused; the last half for ever: refusals.py."""
     jitter: float = 0.25
     """Part of the back-off by which it is longer or shorter, so that many keepers are spread out."""
