@@ -193,7 +193,8 @@ class Lives(RuleBasedStateMachine):
         self.was_refused = False  # beside that link: without it, it is worth one more
         is_stable = link is not None and link.is_greeted and self.life.at - link.joined > TIMING.stable_after
         state = self.life.state
-        if (link and link.is_greeted) or state.was_up or state.state is State.STARTING:  # else the user is told
+        is_met = (link and link.is_greeted) or state.state in (State.STARTING, State.SILENT)
+        if is_met or state.was_up:  # else the user is told
             self.budget.link_ended(self.life.at, is_stable=is_stable)
         self.do(ev.LinkEnded(reason="it ended", is_protocol_error=is_protocol_error))
 

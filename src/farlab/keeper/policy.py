@@ -136,6 +136,7 @@ class _Turn(Draft):
         elif attempt.bypass_master and event.has_master and isinstance(event.error, Authentication | CannotAsk):
             by_master = replace(self.attempts.ended(), via_master=True, is_refused_past_master=True)
             self.attempts = by_master.hurried()  # that way needs no login
+            self.refusals = self.refusals.reached_at(attempt.began)
         else:
             if event.error.is_unanswered:
                 self.refusals = self.refusals.unanswered()
@@ -182,7 +183,7 @@ class _Turn(Draft):
             return
         # a dead master is dead still
         self.attempts = self.attempts.wanted(bypass_master=link.bypassed_master if link else None)
-        if (link and link.is_greeted) or self.facts.was_up or self.facts.state is State.STARTING:
+        if (link and link.is_greeted) or self.facts.was_up or self.facts.state in (State.STARTING, State.SILENT):
             self.log_outage(self.outages.begin(self.now.at, f"{event.reason}; reconnecting"))
             is_stable = link is not None and link.is_stable(self.now.at, self.timing)
             short_lived = 0 if is_stable else self.attempts.short_lived + 1  # lest a host that drops each is stormed
