@@ -271,4 +271,4 @@ def test_a_session_that_runs_without_it_says_so(laptop: Laptop, home: Path) -> N
     with session(laptop, "alice"):
         [note] = connect(laptop, "alice", "--keep-output").connected["notes"]
         assert "without `--keep-output`" in note
-        assert "farlab terminate alice" in note
+        assert "beside it: `farlab connect alice --name second --keep-output`" in note

@@ -24,7 +24,7 @@ from types import FrameType
 
 from ..advice import command
 from ..client import sessions
-from ..errors import FarlabError, HostLacks, Internal, Interrupted, NoSession
+from ..errors import FarlabError, HostLacks, Internal, Interrupted
 from ..model import Connected, OnProgress, Progress, SessionOptions, State, Target
 from ..transport.ssh import explain
 from .host import DEMO_VARIABLE, HOST, kill_processes
@@ -91,12 +91,12 @@ def _run_session(
 def _terminate(target: Target) -> str:
     """Terminate the session as `farlab terminate` does; returns what to tell. `kill_processes` ends what is left."""
     try:
-        kernels = sessions.terminate(target).kernels
-    except NoSession:
-        return "the session had already ended"
+        ended = sessions.terminate(target)
     except FarlabError as error:
         return error.message
-    return f"terminated ({kernels} kernel{'' if kernels == 1 else 's'})"
+    if not ended.was_running:
+        return "the session had already ended"
+    return f"terminated ({ended.kernels} kernel{'' if ended.kernels == 1 else 's'})"
 
 
 @contextmanager
