@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import pexpect
 import pytest
 
 from farlab import config, saved
@@ -252,6 +253,22 @@ def test_of_several_sessions_none_is_the_default(farlab: Farlabs, home: Path) ->
     outcome = farlab("terminate")
     assert outcome.returncode == 2
     assert "give one, as after `ssh` (`gpu1` …)" in outcome.stderr
+
+
+@pytest.mark.parametrize("words", ["connect", "terminate", "list", "logs"])
+def test_a_terminal_sees_the_first_word_while_nothing_answers(home: Path, words: str) -> None:
+    ssh = home / "bin" / "ssh"
+    ssh.parent.mkdir(parents=True)
+    ssh.write_text("#!/bin/sh\ncase $* in *-G*) echo hostname gpu1;; *) exec sleep 60;; esac\n")
+    ssh.chmod(0o755)
+    environ = {"HOME": str(home), "PATH": f"{ssh.parent}:{os.environ['PATH']}", "TERM": "xterm"}
+    environ["FARLAB_TEST"] = os.environ["FARLAB_TEST"]
+    child = pexpect.spawn(sys.executable, ["-m", "farlab", words, "gpu1"], env=environ, timeout=20)
+    child.expect_exact("gpu1: connecting …".encode())
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
 
 
 def remember(home: Path, target: Target) -> None:

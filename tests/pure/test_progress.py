@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -37,11 +40,12 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     return Screen()
 
 
-def test_on_a_terminal_a_line_appears_after_a_second_and_is_wiped(screen: Screen) -> None:
+def test_on_a_terminal_a_line_appears_at_once_and_is_wiped(screen: Screen) -> None:
     waiting = ProgressLine("gpu1", stream=screen, began=100.0)
     waiting.stage("connecting", 100.0)
-    waiting.draw(100.9)
+    waiting.draw(100.29)
     assert screen.getvalue() == ""
+    waiting.draw(100.31)
     waiting.draw(101.0)
     waiting.draw(101.2)
     waiting.stage("starting JupyterLab", 101.5)
@@ -49,7 +53,12 @@ def test_on_a_terminal_a_line_appears_after_a_second_and_is_wiped(screen: Screen
     waiting.draw(104.5)
     waiting.close()
     drawn = screen.getvalue().split("\r\x1b[K")
-    lines = ["gpu1: connecting … 1 s", "gpu1: starting JupyterLab …", "gpu1: starting JupyterLab … 3 s"]
+    lines = [
+        "gpu1: connecting …",
+        "gpu1: connecting … 1 s",
+        "gpu1: starting JupyterLab …",
+        "gpu1: starting JupyterLab … 3 s",
+    ]
     assert drawn == ["", *lines, ""]
 
 
@@ -91,3 +100,22 @@ def test_a_verbose_or_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyP
 def test_the_line_fits_the_terminal() -> None:
     assert messages.progress_text("gpu1", "starting JupyterLab", 3.9, 20) == "gpu1: startin … 3 s"
     assert messages.progress_text("gpu1", "starting JupyterLab", 3.9, 3) == " … 3 s"
+
+
+def test_the_first_word_does_not_wait_for_more_to_say(screen: Screen) -> None:
+    waiting = ProgressLine("gpu1", stream=screen, first="connecting", began=time.monotonic() - 1.5)
+    while "\n" not in screen.getvalue() and "connecting … 1 s" not in screen.getvalue():
+        time.sleep(0.01)
+    waiting.close()
+    assert screen.getvalue().endswith("\r\x1b[K")
+    piped = io.StringIO()
+    ProgressLine("gpu1", stream=piped, first="connecting", began=0.0).close()
+    assert piped.getvalue() == ""
+
+
+def test_what_python_took_to_start_counts() -> None:
+    began, code = time.monotonic(), "from farlab.text.progress import process_start as p; print(p())"
+    child = subprocess.run(
+        ["/bin/sh", "-c", f"sleep 0.3; exec {sys.executable} -c '{code}'"], capture_output=True, text=True, check=True
+    )
+    assert abs(float(child.stdout) - began) < 0.2  # clock ticks, and the time of a fork

@@ -11,7 +11,7 @@ import signal
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType, TracebackType
 
@@ -26,9 +26,10 @@ from .context import CommandContext
 class Prompter:
     """The terminal, if there is one, for the length of one command: `with Prompter(context) as prompter: …`."""
 
-    def __init__(self, context: CommandContext, who: str | None = None) -> None:
+    def __init__(self, context: CommandContext, *, first: str = "connecting") -> None:
+        """`first` is what the command waits for until it says more; "" for nothing."""
         self._session = context.session
-        self._progress = ProgressLine(who or context.host, verbose=context.mode.verbose)
+        self._progress = ProgressLine(context.host, verbose=context.mode.verbose, first=first)
         self._terminal = open_terminal()
         self._refusal: FarlabError | None = None
         self._cancelled: FarlabError | None = None
@@ -56,6 +57,12 @@ class Prompter:
     def report(self, progress: Progress) -> None:
         """Show what the command is waiting for."""
         self._progress.report(progress)
+
+    def until_first(self, lines: Iterable[str]) -> Iterator[str]:
+        """`lines`; nothing is shown any more of what was waited for when they come."""
+        for line in lines:
+            self._progress.close()
+            yield line
 
     def confirm(self, kernels: tuple[Kernel, ...]) -> bool:
         """Ask whether to end these kernels. Without a terminal the answer is no, and the command fails."""

@@ -111,6 +111,8 @@ def terminate(
     if found is not None:
         if _is_confirmed(found, confirm, target, idle_too=idle_too):
             confirm = None
+        if tell:
+            tell(Progress(stage="stop", text="stopping the server"))
         reply = keeper_client.request(target, control.Bare(op="terminate"), control.Terminated)
         if reply and reply.terminated:
             _wait_for_exit(target)

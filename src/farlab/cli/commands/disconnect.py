@@ -6,6 +6,7 @@ from ...client import sessions
 from ...model import Disconnected
 from ..context import CommandContext
 from ..options import command
+from ..prompt import Prompter
 
 EXAMPLES = (
     ("farlab disconnect gpu1", "the address here goes away; the notebook keeps running"),
@@ -16,4 +17,5 @@ EXAMPLES = (
 @command("host", examples=EXAMPLES)
 def disconnect(context: CommandContext) -> Disconnected:
     """Stop only the keeper on this machine. The session on HOST keeps running, with its kernels."""
-    return sessions.disconnect(context.target())
+    with Prompter(context, first="disconnecting"):
+        return sessions.disconnect(context.target())

@@ -25,7 +25,7 @@ def logs(context: CommandContext) -> Lines | None:
     if settings.flag("follow") and context.mode.json:
         raise Usage("`logs` cannot combine `--follow` and `--json`", hint="omit one of them")
     lines = settings.whole("lines")
-    with Prompter(context) as prompter:
+    with Prompter(context, first="" if settings.flag("keeper") else "connecting") as prompter:
         found = sessions.logs(
             target,
             follow=settings.flag("follow"),
@@ -36,7 +36,7 @@ def logs(context: CommandContext) -> Lines | None:
         if not settings.flag("follow"):
             return Lines(lines=tuple(found))
         try:
-            output.show(Lines(lines=found))
+            output.show(Lines(lines=prompter.until_first(found)))
         except KeyboardInterrupt:
             raise Interrupted("", hint="") from None  # the normal end: nothing to report
     return None

@@ -8,6 +8,7 @@ from ...model import SessionStatus
 from ...text import output
 from ..context import CommandContext
 from ..options import command
+from ..prompt import Prompter
 
 EXAMPLES = (
     ("farlab status gpu1", "the session `main` on gpu1, in full"),
@@ -21,7 +22,8 @@ def status(context: CommandContext) -> SessionStatus | None:
     """Show one session in full: its state, server, kernels, traffic and outages."""
     target = context.target()
     if not context.settings.flag("follow"):
-        return sessions.status(target)
+        with Prompter(context, first="asking its keeper"):
+            return sessions.status(target)
     try:
         output.follow(sessions.follow_status(target), as_json=context.mode.json)
     except KeyboardInterrupt:
