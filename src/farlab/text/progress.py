@@ -25,8 +25,8 @@ _LONGEST_START = 60.0
 class ProgressLine:
     """Shows on stderr what a command is waiting for.
 
-    On a terminal: one line, drawn `FIRST_WORD` after this process started (or `began`, monotonic) and wiped at the end. It
-    says `first` until there is more to say. In a pipe, or with `verbose`: one plain line per stage.
+    On a terminal: one line, drawn `FIRST_WORD` after this process started (or `began`, monotonic), wiped at the end.
+    It says `first` until there is more to say. In a pipe, or with `verbose`: one plain line per stage.
     """
 
     def __init__(
