@@ -9,20 +9,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
-import pexpect
 import pytest
 
-from farlab import config, saved
+from cli_process import Outcome, run_farlab
+from farlab import config
 from farlab.cli.group import COMMANDS, Farlab
 from farlab.cli.options import COMMON, Command, SettingOption
 from farlab.config import SETTINGS, variable
-from farlab.model import Target
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-Outcome = subprocess.CompletedProcess[str]
 Farlabs = Callable[..., Outcome]
 ANY_TEXT = (config.TEXT, config.LINES, config.FILE)
 
@@ -37,25 +36,7 @@ def home(tmp_path: Path) -> Path:
 def farlab(home: Path) -> Farlabs:
     """Run `farlab WORDS`, without a terminal, in a home and an environment of its own."""
     home.mkdir()
-
-    def run(*words: str, **environ: str) -> Outcome:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("FARLAB_")}
-        kept |= {"FARLAB_TEST": os.environ["FARLAB_TEST"], "HOME": str(home), "SHELL": "/bin/sh"}
-        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
-            kept.pop(name, None)
-        return subprocess.run(
-            [sys.executable, "-m", "farlab", *words],
-            env=kept | environ,
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            start_new_session=True,
-            check=False,
-        )
-
-    return run
+    return partial(run_farlab, home)
 
 
 def configure(home: Path, text: str) -> Path:
@@ -100,6 +81,16 @@ def test_every_verb_has_a_help_with_examples(farlab: Farlabs, verb: str) -> None
     assert "Examples:\n" in outcome.stdout
     assert "show this help" in outcome.stdout
     assert max(map(len, outcome.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_a_narrow_terminal_gets_its_examples_below_one_another(verb: str) -> None:
+    command = Farlab().get_command(click.Context(Farlab()), verb)
+    assert isinstance(command, Command)
+    shown = command.get_help(click.Context(command, info_name=verb, terminal_width=60))
+    for typed, text in command.examples:
+        assert f"\n  {typed}\n    {text.split()[0]}" in shown
+    assert max(len(line) for line in shown.splitlines() if "farlab " not in line) <= 60
 
 
 @pytest.mark.parametrize(
@@ -197,87 +188,6 @@ def test_behind_two_dashes_nothing_is_an_option(farlab: Farlabs) -> None:
     outcome = farlab("connect", "--", "--json")
     assert outcome.stdout == ""
     assert outcome.stderr.startswith("error: `HOST`: `--json` is not a valid host: it begins with `-`\n")
-
-
-# --- what was meant ---------------------------------------------------------------------------------------------------
-
-UNDERSTOOD = [
-    (("help",), 0, "stop the session on the host"),
-    (("help", "logs"), 0, "Print the log of the server"),
-    (("version",), 0, "farlab 0.1.0"),
-    (("ls",), 0, "fit"),
-    (("ps",), 0, "gpu1"),
-    (("gpu2",), 4, "`gpu2`"),  # a host of ssh_config: connects
-    (("start", "gpu2"), 4, "`gpu2`"),
-    (("run", "gpu2"), 4, "`gpu2`"),
-    (("up", "gpu2"), 4, "`gpu2`"),
-    (("ada@gpu2",), 4, "`ssh -G ada@gpu2`"),
-    (("ada@gpv2",), 4, "did you mean `farlab connect ada@gpu2`?"),
-    (("list", "gpu2"), 4, "`gpu2`"),
-    (("kill", "gpu2"), 4, "`gpu2`"),
-    (("rm", "gpu2"), 4, "`gpu2`"),
-    (("down", "gpu2"), 4, "`gpu2`"),
-    (("end", "gpu2"), 4, "`gpu2`"),
-    (("conect", "gpu1"), 2, "hint: did you mean `farlab connect gpu1`?\n"),
-    (("kil", "gpu1", "--yes"), 2, "did you mean `farlab terminate gpu1 --yes`?"),
-    (("gpv2",), 2, "did you mean `farlab connect gpu2`?"),
-    (("connect", "gpv2"), 4, "did you mean `farlab connect gpu2`?"),
-    (("list", "gpv2"), 4, "did you mean `farlab list gpu2`?"),
-    (("terminate", "gpv2", "--name", "x"), 4, "did you mean `farlab terminate gpu2 --name x`?"),
-    (("terminate", "fit"), 4, "`fit` is a session on `gpu1`: `farlab terminate gpu1 --name fit`"),
-    (("status", "fit"), 3, "`fit` is a session on `gpu1`: `farlab status gpu1 --name fit`"),
-    (("status", "gpu1"), 3, "`fit` is a session on `gpu1`: `farlab status gpu1 --name fit`"),
-    (("status",), 0, "session `fit` on `gpu1`: not connected"),
-    (("disconnect",), 3, "session `fit` on `gpu1` is not connected"),
-    (("status", "--name", "other"), 3, "no session `other` on `gpu1` is known"),
-    (("connect", "--timeout", "20"), 4, "`gpu1`"),
-]
-
-
-@pytest.mark.parametrize(("words", "code", "said"), UNDERSTOOD, ids=[" ".join(words) for words, *_ in UNDERSTOOD])
-def test_what_was_meant_is_done_or_named(
-    farlab: Farlabs, home: Path, words: tuple[str, ...], code: int, said: str
-) -> None:
-    """With one session known here, and two hosts in `ssh_config` whose names nobody resolves."""
-    (home / ".ssh").mkdir()
-    (home / ".ssh" / "config").write_text("Host gpu1 gpu2\n")
-    remember(home, Target(host="gpu1", name="fit"))
-    outcome = farlab(*words)
-    assert outcome.returncode == code, outcome
-    assert said in outcome.stdout + outcome.stderr, outcome
-
-
-def test_of_several_sessions_none_is_the_default(farlab: Farlabs, home: Path) -> None:
-    for name in ("main", "fit"):
-        remember(home, Target(host="gpu1", name=name))
-    outcome = farlab("terminate")
-    assert outcome.returncode == 2
-    assert "give one, as after `ssh` (`gpu1` …)" in outcome.stderr
-
-
-@pytest.mark.parametrize("words", ["connect", "terminate", "list", "logs"])
-def test_a_terminal_sees_the_first_word_while_nothing_answers(home: Path, words: str) -> None:
-    ssh = home / "bin" / "ssh"
-    ssh.parent.mkdir(parents=True)
-    ssh.write_text("#!/bin/sh\ncase $* in *-G*) echo hostname gpu1;; *) exec sleep 60;; esac\n")
-    ssh.chmod(0o755)
-    environ = {"HOME": str(home), "PATH": f"{ssh.parent}:{os.environ['PATH']}", "TERM": "xterm"}
-    environ["FARLAB_TEST"] = os.environ["FARLAB_TEST"]
-    child = pexpect.spawn(sys.executable, ["-m", "farlab", words, "gpu1"], env=environ, timeout=20)
-    child.expect_exact("gpu1: connecting …".encode())
-    child.sendintr()
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 130
-
-
-def remember(home: Path, target: Target) -> None:
-    """Have a session known in that home, without a keeper."""
-    directory = home / ".local/state/farlab/@keepers"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = directory / f"{saved.key_of(target)}.json"
-    file.touch(0o600)
-    file.write_text(json.dumps({"host": target.host, "name": target.name, "port": 8899}))
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

@@ -186,6 +186,11 @@ class SessionStatus:
     environment: str = ""
     kernels: tuple[Kernel, ...] | None = None
     """None: not asked, or the server did not answer."""
+    last_kernels: tuple[Kernel, ...] | None = None
+    """Those of the server's last answer, and when that was (Unix time); while it cannot be asked, the last known."""
+    last_kernels_at: float | None = None
+    started: float | None = None
+    """Unix time at which the server started; None if unknown, as for a session of an older version."""
     keeper_pid: int | None = None
     streams: int = 0
     bytes_in: int = 0

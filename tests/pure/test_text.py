@@ -11,7 +11,7 @@ import pytest
 
 from farlab.errors import NoSession, Unreachable, Usage
 from farlab.model import Connected, Disconnected, Kernel, SessionStatus, State, Terminated
-from farlab.text import json_document, messages, output, table
+from farlab.text import json_document, messages, output, table, wrapping
 from farlab.text.results import Address, Command, Done, Lines, Opened, Script, Sessions
 
 CONNECTED = Connected(
@@ -254,8 +254,71 @@ def test_list_is_a_table_whose_directory_gives_way() -> None:
     assert narrow[0].split() == ["host", "session", "state", "address", "directory"]
     assert max(map(len, narrow)) <= 100
     assert narrow[2].endswith("…")
-    tiny = table.table((STATUS, long), width=20).splitlines()
-    assert "http://gpu1-main.localhost:8899/lab" in tiny[1]
+
+
+FOREIGN = replace(STATUS, name="", url="", foreign=True, keeper_pid=None)
+LONG = replace(
+    STATUS, host="login7.cluster.example.org", directory="/home/ada/" + "x" * 80, ssh_config="/home/ada/" + "c" * 40
+)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_list_and_status_hold_in_every_state(width: int) -> None:
+    every = [
+        replace(STATUS, state=state, started=50.0, is_keeper_silent=is_silent)
+        for state in State
+        for is_silent in (0, 1)
+    ]
+    for sessions in ((*every,), (*every, FOREIGN), (*every, LONG), (LONG, FOREIGN)):
+        lines = table.table(sessions, width=width).splitlines()
+        assert len(lines) == 1 + len(sessions)
+        assert max(map(len, lines)) <= width
+        assert all(re.match(r"(host|gpu1|login7\S+) +\S", line) for line in lines)
+    words = replace(LONG, state=State.BLOCKED, reason="ssh has a question and nobody is there to answer it, " * 3)
+    shown = wrapping.wrapped(messages.text(words), width).splitlines()
+    assert all(len(line) <= max(width, len(words.directory) + 14) for line in shown)
+
+
+def test_a_server_that_others_started_is_listed_with_its_port() -> None:
+    assert "port 8899 there" in table.table((FOREIGN,), width=80)
+
+
+def test_the_start_of_a_session_outlives_its_outages_and_so_do_its_kernels() -> None:
+    away = replace(STATUS, at=7300.0, since=7290.0, started=100.0, state=State.DOWN, kernels=None)
+    away = replace(away, last_kernels=(KERNEL,), last_kernels_at=7240.0)
+    rows = {line[:14].strip(): line[14:] for line in messages.text(away).splitlines()[1:]}
+    assert rows["running"].endswith("(2 h)")
+    assert rows["kernels"] == "fit.ipynb (busy, as of 1 min ago)"
+    assert "2 h ago" in table.table((away,))
+    gone = messages.text(replace(away, state=State.ENDED))
+    assert not any(word in gone for word in ("running", "fit.ipynb"))
+
+
+def test_what_means_nothing_is_not_shown() -> None:
+    calm = messages.text(replace(STATUS, streams=0, bytes_held=309))
+    assert "stream" not in calm
+    assert "buffered" not in calm
+    assert "128.0 KiB buffered" in messages.text(replace(STATUS, bytes_held=128 << 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        ("short", "short"),
+        ("hint: give it with `--env` or `--setup`", "hint: give it with\n`--env` or `--setup`"),
+        ("hint: type `farlab connect gpu1 --name second`", "hint: type\n`farlab connect gpu1 --name second`"),
+        (
+            "  kernels     a.ipynb (busy); b.ipynb (idle)",
+            "  kernels     a.ipynb\n              (busy);\n" + " " * 14 + "b.ipynb\n" + " " * 14 + "(idle)",
+        ),
+        ("  | somebody else's words, as they were", "  | somebody else's words, as they were"),
+        ("  http://gpu1-main.localhost:8899/lab", "  http://gpu1-main.localhost:8899/lab"),
+        ("an open ` is no command at all", "an open ` is no\ncommand at all"),
+    ],
+)
+def test_lines_break_between_words_and_never_in_a_command(text: str, broken: str) -> None:
+    assert wrapping.wrapped(text, 21) == broken
+    assert wrapping.wrapped(text, None) == text
 
 
 def test_list_without_sessions_says_what_to_type() -> None:

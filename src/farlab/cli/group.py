@@ -45,6 +45,8 @@ HELP = """Your notebook on another machine, in one command, and it stays within 
 
 HOST is what you would type after `ssh`. The host needs nothing but what a notebook needs anyway."""
 Examples = tuple[tuple[str, str], ...]
+_NARROW = 76
+"""Columns below which an example and its text do not stand side by side."""
 
 
 class ExampleCommand(click.Command):
@@ -58,7 +60,13 @@ class ExampleCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Examples"):
-            formatter.write_dl(list(self.examples), col_max=44)
+            if formatter.width >= _NARROW:
+                formatter.write_dl(list(self.examples), col_max=44)
+                return
+            for typed, text in self.examples:
+                formatter.write(f"{'':{formatter.current_indent}}{typed}\n")
+                with formatter.indentation():
+                    formatter.write_text(text)
 
 
 class Farlab(ExampleCommand, click.Group):

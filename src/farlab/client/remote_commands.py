@@ -152,6 +152,8 @@ def _session(target: Target, listed: ListedSession) -> SessionStatus:
     values = {**listed.values(), "kernels": kernels(listed.kernels), "state": states.get(listed.state, State.DOWN)}
     if listed.state not in states:
         values["reason"] = f"{listed.state} {listed.reason}".strip()
+    age, values["at"] = values.pop("age"), time.time()
+    values["started"] = None if age is None else round(values["at"] - age, 1)
     return SessionStatus(host=target.host, ssh_config=target.ssh_config, **values)
 
 

@@ -49,6 +49,11 @@ _BUSY_TIMEOUT = 15.0
 """Seconds in which a new keeper may begin to answer: twenty commands at once may have just started it."""
 DETAIL_LINES = 40
 """How much is shown of what was said while it timed out."""
+_HERE = (
+    *("at", "since", "port", "url", "keeper_pid", "streams", "bytes_in", "bytes_out", "bytes_held", "last_heard"),
+    *("round_trip", "outages", "longest_outage", "full_since", "bytes_limit"),
+)
+"""What a keeper here knows better than the host."""
 _MAX_THREADS = 32
 """How many keepers are asked at once."""
 
@@ -159,7 +164,8 @@ def sessions_on(
     from . import remote_commands
 
     for_target(target).check()
-    return remote_commands.sessions_on(target, ask=ask, tell=tell, timeout=timeout)
+    found = remote_commands.sessions_on(target, ask=ask, tell=tell, timeout=timeout)
+    return tuple(each if each.foreign else _with_what_is_known_here(each) for each in found)
 
 
 @_with_hints
@@ -328,6 +334,15 @@ def _quick_status(known: saved.SavedSession) -> SessionStatus:
         return replace(_without_keeper(known), reason=error.message)
 
 
+def _with_what_is_known_here(found: SessionStatus) -> SessionStatus:
+    """A session as its host tells of it, with the address, the traffic and the outages that its keeper here tells."""
+    known = saved.load(Target(host=found.host, name=found.name, ssh_config=found.ssh_config))
+    here = _quick_status(known) if known else None
+    if here is None or here.keeper_pid is None or here.pid not in (None, found.pid):
+        return found
+    return replace(found, **{key: getattr(here, key) for key in _HERE})
+
+
 def _without_keeper(known: saved.SavedSession) -> SessionStatus:
     return SessionStatus(**asdict(known.target), state=State.NO_KEEPER, port=known.port)
 
@@ -336,4 +351,4 @@ def _session_status(target: Target, status: control.Status) -> SessionStatus:
     """A keeper's status; an older keeper does not tell how its host is found, a newer one may know other states."""
     state = State(status.state) if status.state in set(State) else State.DOWN
     values = {**status.values(), **asdict(target), "kernels": kernels(status.kernels)}
-    return SessionStatus(**{**values, "state": state})
+    return SessionStatus(**{**values, "state": state, "last_kernels": kernels(status.last_kernels)})

@@ -14,6 +14,7 @@ if MYPY:
 
     from farlab.host.server import Server
     from farlab.protocol.records import Record
+    from farlab.protocol.session import Process
     from farlab.protocol.spec import Spec
 
 
@@ -73,6 +74,7 @@ class SessionRecord(object):
         return {
             "state": server.state,
             "pid": server.process.pid,
+            "age": _age(server.process),
             **{key: getattr(record, key) for key in ("node", "launcher", "transport", "environment")},
             **{key: getattr(info, key) for key in ("app", "server", "directory")},
         }
@@ -85,6 +87,16 @@ class SessionRecord(object):
             stage=server.stage, answers=server.answers, asked=self._record.asked, token=self.token, names=names,
             error=server.ending, **self.summary(server), **{key: getattr(info, key) for key in keys},
         )  # fmt: skip
+
+
+def _age(process: "Process") -> "float | None":
+    """Seconds since a process started, None where nobody can tell: proc_pid_stat(5) and proc_uptime(5)."""
+    try:
+        with open("/proc/uptime") as file:
+            seconds = float(file.read().split()[0]) - int(process.start or "") / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return None
+    return round(seconds, 1) if 0 <= seconds < 1e9 else None
 
 
 def _sessions_in(directory: str) -> "list[str]":

@@ -60,6 +60,10 @@ class ControlServer:
                 while self._waiting:
                     await asyncio.sleep(0.01)
 
+    async def watch_kernels(self) -> None:
+        """Know which kernels run, for as long as the keeper lives."""
+        await self._jupyter.watch()
+
     def end_if_unused(self) -> None:
         """End where the client that started the keeper has gone before it sent anything."""
         if not self._was_used:
@@ -223,6 +227,9 @@ class ControlServer:
             port=keeper.port,
             url=self._site.url(),
             kernels=kernels,
+            last_kernels=self._jupyter.last_kernels,
+            last_kernels_at=self._jupyter.last_kernels_at,
+            started=keeper.facts.started,
             keeper_pid=os.getpid(),
             reason=report.reason(keeper.trouble, keeper.said, keeper.next_attempt),
             **keeper.status_facts(),

@@ -343,7 +343,8 @@ class Keeper:
 
     def _on_session_message(self, message: SessionMessage) -> None:
         """The anchor describes the session, and how the mux fares there."""
-        self.facts.session = session = message.session
+        session = message.session
+        self.facts.described(session)
         self.facts.remote_buffer = RemoteBuffer.of(message.line, time.time())
         if session.state == "starting":
             self._policy.handle(ev.Signal.SESSION_STARTING)

@@ -12,7 +12,10 @@ from ..protocol.mux_messages import SessionInfo
 from ..sanitize import shortened
 
 _VOLATILE = frozenset(
-    {"at", "last_heard", "round_trip", "streams", "bytes_in", "bytes_out", "bytes_held", "longest_outage"}
+    {
+        *("at", "started", "last_heard", "round_trip", "streams", "bytes_in", "bytes_out", "bytes_held"),
+        *("longest_outage", "last_kernels", "last_kernels_at"),
+    }
 )
 """Keys of a status that change all the time: no news for a client that follows."""
 _LINES, _LONGEST = 3, 2000

@@ -89,10 +89,11 @@ class _Run:
         self._handle_signals()
         asyncio.get_running_loop().call_later(self._timing.first_client_timeout, self._server.end_if_unused)
         ending, repairing = asyncio.create_task(self._wait_for_end()), asyncio.create_task(self._repair_files())
+        watching = asyncio.create_task(self._server.watch_kernels())
         try:
             await asyncio.wait({ending, repairing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._shut_down(ending, repairing)
+            await self._shut_down(ending, repairing, watching)
         if not repairing.cancelled():
             repairing.result()  # it ends by itself only by a bug: that goes to the log
 

@@ -17,6 +17,8 @@ class SessionFacts:
 
     session: SessionInfo = field(default_factory=SessionInfo)
     """As the anchor described it last."""
+    started: float | None = None
+    """Unix time at which its server started, if the anchor tells."""
     remote_buffer: RemoteBuffer = field(default_factory=RemoteBuffer)
     options: dict[str, Any] = field(default_factory=dict)
     """What the user wants it to be like, where it is started."""
@@ -39,7 +41,12 @@ class SessionFacts:
         """A user wants the session; `is_new`: another than the one that ended."""
         self.options, self.may_start = options, True
         if is_new:
-            self.session, self.seconds = SessionInfo(), {}
+            self.session, self.started, self.seconds = SessionInfo(), None, {}
+
+    def described(self, session: SessionInfo) -> None:
+        """The anchor has described it."""
+        self.session = session
+        self.started = None if session.age is None else round(time.time() - session.age, 1)
 
     def joined(self, began: float, *, reused: bool) -> None:
         """A link has been joined to the session; the handshake began then."""

@@ -177,6 +177,9 @@ class Status(Record):
     directory = Path()
     environment = Path()
     kernels = Optional(Each(Nested(KernelInfo, lenient=True), MOST_LISTED, lenient=True))
+    last_kernels = Optional(Each(Nested(KernelInfo, lenient=True), MOST_LISTED, lenient=True))
+    last_kernels_at = Optional(_Seconds)
+    started = Optional(_Seconds)
     keeper_pid = Optional(Integer(0, MOST_PID))
     streams = _Count
     bytes_in = _Count

@@ -1,6 +1,6 @@
 """What is told of sessions and kernels to those who list them. Pure; Python 3.6."""
 
-from farlab.protocol.records import Boolean, Each, Integer, Nested, Optional, Path, Record, Text
+from farlab.protocol.records import Boolean, Each, Integer, Nested, Number, Optional, Path, Record, Text
 from farlab.protocol.session import MOST_LISTED, MOST_PID, Name
 
 
@@ -30,6 +30,8 @@ class SessionSummary(Record):
     environment = Path()
     pid = Optional(Integer(0, MOST_PID))
     """The server's."""
+    age = Optional(Number(0, 1e10))
+    """Seconds for which the server has been running."""
 
 
 class ListedSession(SessionSummary):

@@ -6,6 +6,7 @@ nothing here can forget to.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,9 +17,12 @@ from ..durations import format_duration
 from ..errors import Declined, FarlabError
 from ..model import App, Connected, Disconnected, Kernel, SessionStatus, State, Terminated
 from .results import Address, Command, Done, Opened, Sessions
+from .wrapping import wrapped
 
 DETAIL_LINES = 40
 """How many lines of another program's output an error shows."""
+LEAST_HELD = 64 << 10
+"""Bytes buffered that are worth telling."""
 APPS = {
     App.LAB: "JupyterLab",
     App.NOTEBOOK: "Jupyter Notebook",
@@ -96,28 +100,51 @@ def _(result: SessionStatus) -> str:
 
 
 def _rows(session: SessionStatus) -> list[tuple[str, str]]:
-    kernels = None if session.kernels is None else [kernel_text(kernel) for kernel in session.kernels]
     process = f"pid {session.pid}" if session.pid else ""
     place = "in tmux" if session.launcher == "tmux" else session.launcher
     since = clock_text(session.since) if session.since > 0 else ""
-    streams = _count(session.streams, "stream")
-    traffic = f"{size_text(session.bytes_in)} in, {size_text(session.bytes_out)} out, {streams}"
-    held = f", {size_text(session.bytes_held)} buffered" if session.bytes_held else ""
+    has_run = session.started is not None and session.state is not State.ENDED
+    streams = f", {_count(session.streams, 'stream')}" if session.streams else ""
+    traffic = f"{size_text(session.bytes_in)} in, {size_text(session.bytes_out)} out{streams}{_held(session)}"
     return [
-        ("since", since),
+        (
+            "running",
+            f"since {clock_text(session.started or 0.0)} ({_ago(session, session.started)})" if has_run else "",
+        ),
+        ("this state" if has_run else "since", "" if has_run and session.state is State.UP else since),
         ("address", without_token(session.url)),
         ("node", "" if session.node == session.host else session.node),
         ("server", ", ".join(filter(None, (session.server or session.app, process, place)))),
         ("directory", session.directory),
         ("ssh-config", session.ssh_config or ""),
         ("environment", session.environment),
-        ("kernels", "" if kernels is None else "; ".join(kernels) or "none"),
-        ("traffic", traffic + held if session.keeper_pid else ""),
+        ("kernels", _kernels(session)),
+        ("traffic", traffic if session.keeper_pid else ""),
         ("buffers", "; ".join(_full_buffers(session))),
         ("last seen", _last_seen(session, ", round trip")),
         ("outages", outages_text(session) if session.keeper_pid else ""),
         ("keeper", f"pid {session.keeper_pid}" if session.keeper_pid else ""),
     ]
+
+
+def _kernels(session: SessionStatus) -> str:
+    """The kernels, or those that were known last while nobody can ask; "" where none ever were."""
+    found, when = session.kernels, ""
+    if found is None and session.state is not State.ENDED:
+        found, when = session.last_kernels, f"as of {_ago(session, session.last_kernels_at)} ago"
+    if found is None:
+        return ""
+    return "; ".join(kernel_text(kernel, when) for kernel in found) or " ".join(filter(None, ("none", when)))
+
+
+def _ago(session: SessionStatus, when: float | None) -> str:
+    """How long ago, seen from the time of the status."""
+    return format_duration(round(max(session.at - (when or 0.0), 0.0)))
+
+
+def _held(session: SessionStatus) -> str:
+    """What is buffered here, where that is more than what is always on its way."""
+    return f", {size_text(session.bytes_held)} buffered" if session.bytes_held >= LEAST_HELD else ""
 
 
 def _full_buffers(session: SessionStatus) -> Iterator[str]:
@@ -152,34 +179,38 @@ STATES = {
 }
 
 
+BRIEF_STATES = STATES | {State.ASKING: "asks", State.SILENT: "no answer"}
+"""For a table."""
+
+
 def state_text(session: SessionStatus) -> str:
     """The state, its reason, and what to type if that helps."""
     if session.foreign:
         return "not started by farlab"
     if session.is_keeper_silent:
-        return _state(session)
+        return _NO_ANSWER
     why = f": {session.reason}" if session.reason else ""
     can_connect = session.state in (State.BLOCKED, State.ENDED, State.NO_KEEPER)
-    return _state(session) + why + (f"; `{command(session, 'connect')}`" if can_connect else "")
+    return STATES[session.state] + why + (f"; `{command(session, 'connect')}`" if can_connect else "")
 
 
-def _state(session: SessionStatus) -> str:
-    return "does not answer" if session.is_keeper_silent else STATES[session.state]
+_NO_ANSWER = "does not answer"
 
 
 def session_cells(session: SessionStatus) -> dict[str, str]:
     """A session as one row of a table, by heading."""
     is_connected = session.keeper_pid is not None and session.state is not State.NO_KEEPER
-    held = f", {size_text(session.bytes_held)} buffered" if session.bytes_held else ""
+    began = session.since if session.started is None else session.started
+    state = _NO_ANSWER if session.is_keeper_silent else BRIEF_STATES[session.state]
     cells = {
         "host": session.host,
         "session": session.name,
-        "state": "not farlab's" if session.foreign else _state(session),
-        "since": f"{format_duration(session.at - session.since)} ago" if 0 < session.since <= session.at else "",
+        "state": "not farlab's" if session.foreign else state,
+        "since": f"{_ago(session, began)} ago" if 0 < began <= session.at else "",
         "last seen": _last_seen(session, ","),
-        "traffic": f"{size_text(session.bytes_in + session.bytes_out)}{held}" if is_connected else "",
+        "traffic": f"{size_text(session.bytes_in + session.bytes_out)}{_held(session)}" if is_connected else "",
         "outages": outages_text(session) if is_connected else "",
-        "address": without_token(session.url),
+        "address": f"port {session.port} there" if session.foreign and session.port else without_token(session.url),
         "ssh-config": session.ssh_config or "",
         "directory": session.directory,
     }
@@ -204,10 +235,10 @@ def _last_seen(session: SessionStatus, between: str) -> str:
     return f"{format_duration(round(max(session.at - session.last_heard, 0.0)))} ago{trip}"
 
 
-def kernel_text(kernel: Kernel) -> str:
-    """One kernel: its notebook, or its kind, and its state."""
-    is_open = ", readable by other users of the host" if kernel.private is False else ""
-    return f"{kernel.notebook or kernel.name} ({kernel.state}{is_open})"
+def kernel_text(kernel: Kernel, when: str = "") -> str:
+    """One kernel: its notebook, or its kind, its state, and `when` that was so."""
+    is_open = "readable by other users of the host" if kernel.private is False else ""
+    return f"{kernel.notebook or kernel.name} ({', '.join(filter(None, (kernel.state, when, is_open)))})"
 
 
 def loss_text(session: Named | None, kernels: tuple[Kernel, ...]) -> str:
@@ -228,13 +259,15 @@ def change_text(session: SessionStatus, clock: str) -> str:
     return f"{clock}  {session.name} on {session.host}  {state_text(session)}"
 
 
-def error_text(error: FarlabError, *, color: bool = False) -> str:
-    """An error: what was tried, the other program's output, what to type next."""
-    head = error.message if isinstance(error, Declined) else f"{_styled('error:', '1;31', color)} {error.message}"
+def error_text(error: FarlabError, *, color: bool = False, width: int | None = None) -> str:
+    """An error: what was tried, the other program's output, what to type next; in lines of `width`."""
+    head = wrapped(error.message if isinstance(error, Declined) else f"error: {error.message}", width)
+    head = re.sub("^error:", lambda _: _styled("error:", "1;31", color), head)
     lines = error.detail.rstrip().splitlines()
     skipped = [f"  | … {len(lines) - DETAIL_LINES} earlier lines"] if len(lines) > DETAIL_LINES else []
     detail = [*skipped, *(f"  | {line}" for line in lines[-DETAIL_LINES:])]
-    hint = ["", f"{_styled('hint:', '1', color)} {error.hint}"] if error.hint else []
+    told = wrapped(f"hint: {error.hint}", width).removeprefix("hint:")
+    hint = ["", _styled("hint:", "1", color) + told] if error.hint else []
     return "\n".join([head, *detail, *hint])
 
 

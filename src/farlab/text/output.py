@@ -18,6 +18,7 @@ from ..sanitize import clean, clean_line, clean_value
 from .json_document import document, payload
 from .messages import change_text, error_text, text
 from .results import Lines, Script, Sessions
+from .wrapping import wrapped
 
 
 def show(result: object, *, as_json: bool = False) -> None:
@@ -26,7 +27,7 @@ def show(result: object, *, as_json: bool = False) -> None:
         print_out(document(payload(result)))
         return
     for note in getattr(result, "notes", ()):
-        print_err(f"note: {clean_line(note)}")
+        print_err(wrapped(f"note: {clean_line(note)}", width_of(sys.stderr)))
     if isinstance(result, Lines):
         for line in result.lines:
             print_out(clean(line).rstrip("\n"))
@@ -37,7 +38,7 @@ def show(result: object, *, as_json: bool = False) -> None:
 
         print_out(table(clean_value(result.sessions), width=width_of(sys.stdout), color=has_color(sys.stdout)))
     elif shown := text(clean_value(result)):
-        print_out(shown)
+        print_out(wrapped(shown, width_of(sys.stdout)))
 
 
 def follow(changes: Iterable[SessionStatus], *, as_json: bool = False) -> None:
@@ -54,7 +55,7 @@ def fail(error: FarlabError, *, as_json: bool = False) -> None:
     if as_json:
         print_out(document({"error": error.as_json()}, ok=False))
     else:
-        print_err(error_text(_clean_error(error), color=has_color(sys.stderr)))
+        print_err(error_text(_clean_error(error), color=has_color(sys.stderr), width=width_of(sys.stderr)))
 
 
 def _clean_error(error: FarlabError) -> FarlabError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 from ...model import Kernel, State
 from ...protocol import http_response, jupyter
@@ -12,6 +13,8 @@ from ..keeper import Keeper
 from .addresses import base_path
 
 _TIMEOUT = 5.0
+WATCH_INTERVAL = 60.0
+"""Seconds."""
 _MAX_RESPONSE = 512 << 10
 """Bytes of one response: a thousand kernels and more. JSON may take twenty times as much memory once it is read."""
 
@@ -21,6 +24,10 @@ class JupyterApi:
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
+        self.last_kernels: tuple[Kernel, ...] | None = None
+        """Those of the last answer."""
+        self.last_kernels_at: float | None = None
+        """Unix time of that answer."""
 
     @property
     def is_responsive(self) -> bool:
@@ -32,7 +39,19 @@ class JupyterApi:
         if not self.is_responsive:
             return None
         bodies = await asyncio.gather(self._get("api/kernels"), self._get("api/sessions"))
-        return kernels(jupyter.kernels(*bodies))
+        found = kernels(jupyter.kernels(*bodies))
+        if found is not None:
+            self.last_kernels, self.last_kernels_at = found, time.time()
+        return found
+
+    async def watch(self) -> None:
+        """Ask now and then, so that there is something to tell when the server cannot be asked."""
+        while True:
+            if self.last_kernels_at is None or time.time() - self.last_kernels_at > WATCH_INTERVAL:
+                await self.kernels()
+            changed = asyncio.create_task(self._keeper.changed.wait())
+            await asyncio.wait({changed}, timeout=WATCH_INTERVAL)
+            changed.cancel()
 
     async def _get(self, path: str) -> bytes:
         """The JSON behind `path`, or nothing."""
