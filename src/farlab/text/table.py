@@ -73,8 +73,7 @@ def table(sessions: tuple[SessionStatus, ...], *, width: int | None = None, colo
     page = StringIO()
     colors: Literal["standard"] | None = "standard" if color else None
     least = _least(shown, widest)
-    whole = least + max(cell_len(cell) for cell in shown[-1][1])
-    room = max(width or whole, least)
+    room = max(width or least + max(cell_len(cell) for cell in shown[-1][1]), least)
     Console(file=page, width=room, force_terminal=color, color_system=colors).print(grid)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
 
