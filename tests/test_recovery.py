@@ -190,7 +190,7 @@ def test_keys_that_the_agent_has_again_lead_out_of_blocked(laptop: Laptop, host:
     add_key(laptop, keys)
     assert steps.answers(laptop, connected)
     assert wait_until_up(laptop, 1)["pid"] == connected["pid"]
-    assert "the keys in ssh-agent or your ControlMaster changed" in keeper_log(laptop)
+    assert "your keys, your ControlMaster or the files of `ssh` have changed" in keeper_log(laptop)
     steps.terminate(laptop, "alice")
 
 
@@ -220,7 +220,7 @@ def test_the_next_login_of_a_user_who_is_asked_for_passwords_brings_the_session_
         assert steps.answers(laptop, connected)
         assert wait_until_up(laptop, 1, "pia")["pid"] == connected["pid"]
         told = laptop.farlab("logs", "pia", "--keeper").out
-        assert "the keys in ssh-agent or your ControlMaster changed" in told
+        assert "your keys, your ControlMaster or the files of `ssh` have changed" in told
         steps.terminate(laptop, "pia")
 
 

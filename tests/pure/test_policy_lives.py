@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -53,12 +56,39 @@ class Budget:
         self.waits(at)
 
 
+class Patience:
+    """When a refused login may be tried again without the user, counted apart from the policy."""
+
+    def __init__(self) -> None:
+        self.is_unattended = False
+        self.again_at, self.count = math.inf, 0
+        self.tried = list[float]()
+
+    def user_came(self) -> None:
+        self.again_at, self.count, self.tried = math.inf, 0, []
+
+    def passed(self, *, was_asked: bool, is_shared: bool) -> None:
+        self.user_came()
+        self.is_unattended = self.is_unattended if is_shared else not was_asked
+
+    def refused(self, error: FarlabError, at: float) -> None:
+        pauses = TIMING.login_pauses if isinstance(error, Authentication | CannotAsk) else (math.inf,)
+        self.again_at = at + pauses[min(self.count, len(pauses) - 1)] if self.is_unattended else math.inf
+        self.count += 1
+
+    def tries(self, at: float) -> None:
+        assert at >= self.again_at, "a refused login is not tried again by itself"
+        self.tried.append(at)
+        assert sum(at - then < 600 for then in self.tried) <= 4, "a storm of logins"
+
+
 class Lives(RuleBasedStateMachine):
     """A keeper that lives through whatever can happen to it, and its promises."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.life, self.budget = Life(), Budget()
+        self.life, self.budget, self.patience = Life(), Budget(), Patience()
+        self.was_asked = False
         self.under_way: ev.Connect | None = None
         self.is_cancelled = self.is_linked = self.user_is_there = self.was_refused = False
 
@@ -71,21 +101,23 @@ class Lives(RuleBasedStateMachine):
 
     def do(self, *events: ev.Event) -> None:
         for event in events:
-            before = self.life.state
-            for order in self.life(event):
-                self.perform(order)
+            before, orders = self.life.state, self.life(event)
             if before.state is State.BLOCKED is not self.life.state.state:
-                assert isinstance(event, ev.UserConnects) or event is ev.Signal.KEYS_CHANGED, event
+                assert isinstance(event, ev.UserConnects) or self.life.at >= self.patience.again_at, event
+                self.budget.is_hurried, self.budget.failures = True, 0
+            for order in orders:
+                self.perform(order)
 
     def perform(self, order: ev.Action) -> None:
         if isinstance(order, ev.Connect):
             assert self.under_way is None, "never two attempts at a time"
             assert not self.is_linked or self.life.state.state is not State.UP, "a second only beside a silent link"
             assert order.may_ask <= self.user_is_there, "nobody is there to be asked"
-            assert order.may_ask or not self.was_refused, "a refused login is not tried again by itself"
+            if self.was_refused and not order.may_ask:
+                self.patience.tries(self.life.at)
             assert order.may_ask is (order.timeout is None) or not self.life.state.was_up
             self.budget.spend(self.life.at)
-            self.under_way, self.is_cancelled = order, False
+            self.under_way, self.is_cancelled, self.was_asked = order, False, False
         elif order is ev.Order.CANCEL_ATTEMPT:
             assert self.under_way is not None, "there is none to be cancelled"
             assert not self.is_cancelled, "it was cancelled already"
@@ -101,12 +133,13 @@ class Lives(RuleBasedStateMachine):
     # what happens: attempts
 
     @precondition(lambda self: self.under_way and not self.is_cancelled)
-    @rule(is_greeted=st.booleans())
-    def joined(self, is_greeted: bool) -> None:
+    @rule(is_greeted=st.booleans(), is_shared=st.booleans())
+    def joined(self, is_greeted: bool, is_shared: bool = False) -> None:
         self.take()
         self.was_refused, self.is_linked = False, True
         self.budget.forget()
-        self.do(JOINED)
+        self.patience.passed(was_asked=self.was_asked, is_shared=is_shared)
+        self.do(replace(JOINED, is_shared=is_shared))
         if is_greeted:
             self.greeted()
 
@@ -130,6 +163,8 @@ class Lives(RuleBasedStateMachine):
         else:
             self.budget.failed(self.life.at)
             self.was_refused = is_refused and (self.life.state.was_up or not self.is_linked)
+            if not self.is_linked and (is_refused or isinstance(error, Interrupted)):
+                self.patience.refused(error, self.life.at)
         self.do(ev.AttemptFailed(error=error, has_master=has_master))
 
     @precondition(lambda self: self.under_way and self.is_cancelled)
@@ -227,6 +262,8 @@ class Lives(RuleBasedStateMachine):
     )))  # fmt: skip
     def stirs(self, event: ev.Event) -> None:
         self.budget.is_hurried = True
+        if self.patience.is_unattended:
+            self.patience.again_at = self.life.at
         self.begin_silence()
         self.do(event)
 
@@ -243,11 +280,14 @@ class Lives(RuleBasedStateMachine):
     def endpoints_are_found(self, endpoints: tuple[Endpoint, ...]) -> None:
         self.do(ev.EndpointsFound(endpoints=endpoints, source="10.0.0.2" if endpoints else None))
 
-    @rule()
-    def keys_change(self) -> None:
-        if self.life.state.state is State.BLOCKED:
-            self.was_refused, self.budget.is_hurried, self.budget.failures = False, True, 0
-        self.do(ev.Signal.KEYS_CHANGED)
+    @rule(times=st.integers(1, 20))
+    def login_changes(self, times: int) -> None:
+        for _ in range(times):
+            self.patience.again_at = min(self.patience.again_at, self.life.at)
+            self.do(ev.Signal.LOGIN_CHANGED)
+            self.time_passes(10.0)
+            if self.under_way and not self.is_cancelled:
+                self.failed(REFUSED, has_master=False)
 
     # what happens: users
 
@@ -255,11 +295,13 @@ class Lives(RuleBasedStateMachine):
     def user_connects(self, may_ask: bool) -> None:
         self.budget.is_hurried, self.was_refused = True, False
         self.budget.forget()
+        self.patience.user_came()
         self.user_is_there |= may_ask
         self.do(user(may_ask=may_ask))
 
     @rule(is_declined=st.booleans(), is_open=st.booleans())
     def user_answers_nothing(self, is_declined: bool, is_open: bool) -> None:
+        self.was_asked |= is_open and self.under_way is not None
         self.do(ev.Prompted(is_open=is_open))
         self.user_is_there &= is_declined
         self.do(ev.Signal.USER_DECLINED if is_declined else ev.Signal.USER_LEFT)

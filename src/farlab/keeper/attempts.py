@@ -16,6 +16,8 @@ class Attempt:
     may_ask: bool
     bypass_master: bool
     is_cancelled: bool = False
+    was_asked: bool = False
+    """Whether `ssh` has asked the user something."""
     is_declined: bool = False
     """Whether the user was asked and did not want to answer: that counts as a failure."""
 

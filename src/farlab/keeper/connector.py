@@ -58,6 +58,10 @@ class Connector:
         self._task = asyncio.get_running_loop().create_task(self._attempt(order))
         self._task.add_done_callback(self._ended)
 
+    def is_shared(self, link: Link) -> bool:
+        """Whether it may go over the user's own ControlMaster."""
+        return not link.spec.bypass_master and self._has_master()
+
     def cancel(self) -> None:
         """End the attempt under way."""
         if self._task is not None:
@@ -92,9 +96,7 @@ class Connector:
                 traceback.print_exception(error)
                 error = LinkLost("could not connect", detail=repr(error), hint=_BUG)
             self._slow = self._slow + 1 if _BANNER_LATE in error.detail else 0
-            master = self._transport.unlocked().master
-            has_master = master is not None and os.path.exists(master)
-            self._on_failure(AttemptFailed(error=error, has_master=has_master))
+            self._on_failure(AttemptFailed(error=error, has_master=self._has_master()))
 
     async def _attempt(self, order: Connect) -> None:
         dialed, self._dialed = self._dialed, None
@@ -112,6 +114,10 @@ class Connector:
             error.is_unanswered = True
             raise error from None
         self._slow, self._awaited_until = 0, 0.0
+
+    def _has_master(self) -> bool:
+        master = self._transport.login_sources().master
+        return master is not None and os.path.exists(master)
 
     def _hear(self, line: str) -> None:
         self.said.append(line)

@@ -38,8 +38,8 @@ class Signal(StrEnum):
     """The anchor says that the server is up."""
     SERVER_ANSWERED = "server-answered"
     """The server has answered a request through all of it."""
-    KEYS_CHANGED = "keys-changed"
-    """The user's ssh-agent has other keys, or there is another ControlMaster."""
+    LOGIN_CHANGED = "login-changed"
+    """What a login takes from this machine has changed: keys in the ssh-agent, a ControlMaster, a file."""
 
 
 # the user ---------------------------------------------------------------------------------------------------
@@ -65,9 +65,12 @@ class Prompted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkJoined:
-    """The agent has joined the attempt's link to the session; `source` is this machine's address towards the host."""
+    """The agent has joined the attempt's link to the session; `source` is this machine's address towards the host.
+
+    `is_shared`: over the user's own ControlMaster, so that there was no login."""
 
     source: str | None = None
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,10 +176,12 @@ class Order(StrEnum):
     """Probe no more."""
     RESOLVE_ENDPOINTS = "resolve-endpoints"
     """Find out where the host is; `EndpointsFound` follows."""
-    WATCH_KEYS = "watch-keys"
-    """Watch the ssh-agent and the ControlMaster until they change."""
-    STOP_WATCHING_KEYS = "stop-watching-keys"
-    """Watch them no more."""
+    NOTE_LOGIN = "note-login"
+    """Remember what the login that begins takes from this machine."""
+    WATCH_LOGIN = "watch-login"
+    """Watch that until it changes; `LOGIN_CHANGED` follows."""
+    STOP_WATCHING_LOGIN = "stop-watching-login"
+    """Watch it no more."""
     SESSION_REACHED = "session-reached"
     """The session was reached for the first time."""
     SESSION_GONE = "session-gone"

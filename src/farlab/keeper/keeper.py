@@ -304,7 +304,7 @@ class Keeper:
         token, reused = await self._mux.handshake(link, request, self._report_progress, is_likely_alive=is_likely_alive)
         self.facts.joined(began, reused=reused)
         source = source_address(self._policy.state.liveness.endpoints)
-        self._policy.handle(ev.LinkJoined(source=source))
+        self._policy.handle(ev.LinkJoined(source=source, is_shared=self._connector.is_shared(link)))
         if old := self._mux.carry(link, token):  # nothing was heard over it, and it is given up for this one
             self._connector.end(old)
 

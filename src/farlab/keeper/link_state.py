@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ..advice import command
-from ..errors import Authentication, CannotAsk, FarlabError, NotAnswering
+from ..errors import FarlabError, NotAnswering
 from ..model import State, Target
 from . import events as ev
 from .attempts import Attempts
@@ -13,6 +13,7 @@ from .failure_detector import FailureDetector, Verdict
 from .liveness import Liveness
 from .outages import Outages
 from .refusals import Refusals
+from .refused_login import RefusedLogin
 from .states import Trigger, next_state
 from .timing import Timing
 
@@ -55,6 +56,7 @@ class LinkState:
     liveness: Liveness
     outages: Outages = field(default_factory=Outages)
     refusals: Refusals = field(default_factory=Refusals)
+    login: RefusedLogin = field(default_factory=RefusedLogin)
 
     @property
     def may_prompt(self) -> bool:
@@ -101,6 +103,7 @@ class Draft:
         """What has no attribute of its own here."""
         self.link, self.attempts = before.link, before.attempts
         self.liveness, self.outages, self.refusals = before.liveness, before.outages, before.refusals
+        self.login = before.login
 
     def result(self) -> LinkState:
         """The state that follows."""
@@ -111,6 +114,7 @@ class Draft:
             liveness=self.liveness,
             outages=self.outages,
             refusals=self.refusals,
+            login=self.login,
         )
 
     def enter(self, trigger: Trigger) -> None:
@@ -122,13 +126,13 @@ class Draft:
         self.facts = replace(self.facts, state=after, reason=reason)
         why = reason.message if reason else ""
         if before is State.BLOCKED:
-            self.do(ev.Order.STOP_WATCHING_KEYS)
+            self.do(ev.Order.STOP_WATCHING_LOGIN)
         if before is State.SILENT and after in (State.UP, State.STARTING):
             self.attempts = self.attempts.at_rest()  # no second link is needed
         if after is State.BLOCKED:
             self.log(f"action required: {why}; run `{command(self.facts.target, 'connect')}` in a terminal")
-            if isinstance(reason, Authentication | CannotAsk):
-                self.do(ev.Order.WATCH_KEYS)
+            if self.facts.was_up:
+                self.do(ev.Order.WATCH_LOGIN)
         elif after is State.ENDED:
             self.log(f"session ended: {why}")
 
@@ -157,3 +161,25 @@ class Draft:
         if self.liveness.is_probing:
             self.liveness = replace(self.liveness, is_probing=False)
             self.do(ev.Order.STOP_PROBING)
+
+    def schedule(self) -> None:
+        """Begin the attempt that is due."""
+        before, not_before = self.attempts, self.refusals.not_before
+        self.attempts = before.scheduled(self.now, self.timing, not_before)
+        current = self.attempts.current
+        if current and before.current is None:
+            if self.facts.was_up:
+                self.do(ev.Order.NOTE_LOGIN)
+            has_timeout = self.facts.was_up and not current.may_ask
+            timeout = self.timing.attempt_timeout if has_timeout else None
+            self.do(ev.Connect(may_ask=current.may_ask, bypass_master=current.bypass_master, timeout=timeout))
+
+    def cancel(self, *, is_declined: bool = False) -> None:
+        """End the attempt under way; another follows where a link is wanted still."""
+        current = self.attempts.current
+        if current is None:
+            return
+        if not current.is_cancelled:
+            self.do(ev.Order.CANCEL_ATTEMPT)
+        is_declined = is_declined or current.is_declined
+        self.attempts = replace(self.attempts, current=replace(current, is_cancelled=True, is_declined=is_declined))

@@ -4,8 +4,8 @@ Sensors report events, the keeper performs actions, and both decide nothing. The
 
 - One attempt at a time, and one beside a link of which nothing is heard. Between two attempts pass the seconds of
   `Timing.backoff`; a changed network, keys, a user, or the first TCP probe that is answered cut one wait short.
-- A login that was refused is not tried again without the user: hosts lock people out for that. That is BLOCKED, which
-  only the user leads out of, other keys in the ssh-agent, or a new ControlMaster. Whatever else is wrong may pass.
+- A login that was refused is not simply tried again without the user: hosts lock people out for that. That is BLOCKED;
+  out of it lead the user, and now and then what may have mended it (`refused_login`). Whatever else is wrong may pass.
 - Beside a silent link, and after a failure, the way past the user's ControlMaster is taken, since the master may be
   dead and not know it; where that login is refused and there is a master, the way by it.
 - A link that ended before it was stable counts as a failed attempt.
@@ -28,8 +28,10 @@ from .liveness import Stretch
 from .refusals import Refusals
 from .states import Trigger
 
-NO_RETRY_STATUSES = (1, 2, 5, 130)
-"""Exit statuses of errors after which only the user can help a session that was up."""
+NO_RETRY_STATUSES = (5, 130)
+"""Exit statuses of errors after which a session that was up is BLOCKED: a refused login, or a user who declined."""
+LOCAL_STATUSES = (1, 2)
+"""Those of what is wrong on this machine: a configuration, a program; the host was not reached."""
 
 
 def decide(state: LinkState, event: ev.Event, now: ev.Moment) -> tuple[LinkState, list[ev.Action]]:
@@ -54,7 +56,7 @@ class _Turn(Draft):
                 self.attempt_ended(event, self.attempts.current)
             case ev.LinkEnded():
                 self.link_ended(event)
-            case ev.Ticked() | ev.HostAnswered() | ev.EndpointsFound() | ev.NetworkChanged() | ev.Signal.KEYS_CHANGED:
+            case ev.Ticked() | ev.HostAnswered() | ev.EndpointsFound() | ev.NetworkChanged() | ev.Signal.LOGIN_CHANGED:
                 self.sensed(event)
             case ev.Signal.SERVER_ANSWERED:
                 self.facts = replace(self.facts, has_answered=True)
@@ -75,7 +77,7 @@ class _Turn(Draft):
         self.facts = replace(facts, reason=None, was_up=was_up, has_answered=has_answered)
         self.enter(Trigger.USER_CONNECTS)
         self.attempts = replace(self.attempts, needs_user=False, may_ask=self.attempts.may_ask or event.may_ask)
-        self.refusals = Refusals()  # who types knows better than any budget
+        self.refusals, self.login = Refusals(), self.login.user_came()  # who types knows better than any budget
         current = self.attempts.current
         if current and event.may_ask and current.is_declined:  # by another, who is gone
             self.attempts = replace(self.attempts, current=replace(current, is_declined=False))
@@ -94,36 +96,19 @@ class _Turn(Draft):
             case ev.Signal.USER_DECLINED:
                 self.cancel(is_declined=True)
             case ev.Prompted():
+                if event.is_open and self.attempts.current:
+                    self.attempts = replace(self.attempts, current=replace(self.attempts.current, was_asked=True))
                 if self.facts.may_prompt and (event.is_open or self.facts.state is not State.DOWN):
                     self.enter(Trigger.QUESTION if event.is_open else Trigger.ANSWERED)
 
     # attempts --------------------------------------------------------------------------------------------
-
-    def schedule(self) -> None:
-        """Begin the attempt that is due."""
-        before, not_before = self.attempts, self.refusals.not_before
-        self.attempts = before.scheduled(self.now, self.timing, not_before)
-        current = self.attempts.current
-        if current and before.current is None:
-            has_timeout = self.facts.was_up and not current.may_ask
-            timeout = self.timing.attempt_timeout if has_timeout else None
-            self.do(ev.Connect(may_ask=current.may_ask, bypass_master=current.bypass_master, timeout=timeout))
-
-    def cancel(self, *, is_declined: bool = False) -> None:
-        """End the attempt under way; another follows where a link is wanted still."""
-        current = self.attempts.current
-        if current is None:
-            return
-        if not current.is_cancelled:
-            self.do(ev.Order.CANCEL_ATTEMPT)
-        is_declined = is_declined or current.is_declined
-        self.attempts = replace(self.attempts, current=replace(current, is_cancelled=True, is_declined=is_declined))
 
     def attempt_ended(self, event: ev.LinkJoined | ev.AttemptFailed | ev.Signal, attempt: Attempt) -> None:
         """The one under way has come to a link, or to nothing."""
         if isinstance(event, ev.LinkJoined):
             self.link = JoinedLink(joined=self.now.at, bypassed_master=attempt.bypass_master)
             self.attempts, self.refusals = self.attempts.joined(), Refusals()
+            self.login = self.login.passed(is_unattended=None if event.is_shared else not attempt.was_asked)
             self.stop_probing()
             self.liveness = self.liveness.link_joined(self.now.at, event.source)
         elif isinstance(event, ev.Signal):
@@ -138,7 +123,7 @@ class _Turn(Draft):
             self.attempts = by_master.hurried()  # that way needs no login
             self.refusals = self.refusals.reached_at(attempt.began)
         else:
-            if event.error.is_unanswered:
+            if event.error.is_unanswered or event.error.exit_status in LOCAL_STATUSES:
                 self.refusals = self.refusals.unanswered()
             else:
                 self.refusals = self.refusals.reached_at(attempt.began).refused(self.now, self.timing)
@@ -168,6 +153,7 @@ class _Turn(Draft):
             self.enter(Trigger.LINK_LOST)
         else:
             self.attempts = self.attempts.at_rest()
+            self.login = self.login.refused(error, self.now.at, self.timing)
             self.enter(Trigger.REFUSED)
 
     # the link --------------------------------------------------------------------------------------------
@@ -296,11 +282,15 @@ class _Turn(Draft):
                 if event.endpoints and event.endpoints != self.liveness.endpoints:
                     self.stop_probing()
                 self.liveness = self.liveness.found(event, self.now.at)
-            case ev.Signal.KEYS_CHANGED if self.facts.state is State.BLOCKED:
-                self.log("the keys in ssh-agent or your ControlMaster changed; retrying")
-                self.attempts = replace(self.attempts, failures=0, is_refused_past_master=False)
-                self.attempts = self.attempts.wanted(bypass_master=False).hurried()  # by way of the master first
-                self.enter(Trigger.KEYS_CHANGED)
+            case ev.Signal.LOGIN_CHANGED if self.facts.state is State.BLOCKED:
+                self.log("your keys, your ControlMaster or the files of `ssh` have changed")
+                self.login = self.login.changed(self.now.at, self.timing)
+        is_stuck = self.facts.state is State.BLOCKED and self.facts.was_up
+        if is_stuck and self.login.due is not None and self.now.at >= self.login.due:
+            self.log("trying the login again")
+            self.attempts = replace(self.attempts, failures=0, is_refused_past_master=False)
+            self.attempts = self.attempts.wanted(bypass_master=False).hurried()  # by way of the master first
+            self.enter(Trigger.RETRY)
 
     def ticked(self, event: ev.Ticked) -> None:
         """Time has passed."""
@@ -397,3 +387,4 @@ class _Turn(Draft):
         self.liveness = self.liveness.network_changed(self.now.at)
         self.log(why)
         self.attempts, self.refusals = self.attempts.hurried(), self.refusals.hurried()
+        self.login = self.login.stirred(self.now.at, self.timing)

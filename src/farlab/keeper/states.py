@@ -30,7 +30,7 @@ class Trigger(StrEnum):
     LINK_LOST = "link-lost"
     REFUSED = "refused"
     USER_CONNECTS = "user-connects"
-    KEYS_CHANGED = "keys-changed"
+    RETRY = "retry"
 
 
 _C, _A, _S, _U, _I, _D, _B, _E = (
@@ -77,7 +77,7 @@ TABLE: dict[tuple[State, Trigger], State] = {
     (_D, _T.SERVER_ENDED): _E,
     (_D, _T.USER_CONNECTS): _C,
     (_B, _T.USER_CONNECTS): _C,
-    (_B, _T.KEYS_CHANGED): _D,
+    (_B, _T.RETRY): _D,
     (_E, _T.USER_CONNECTS): _C,
 }
 

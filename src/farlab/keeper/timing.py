@@ -37,14 +37,20 @@ class Timing:
     resolve_interval: float = 3.0
     """Between two look-ups of where the host is."""
 
-    keys_interval: float = 3.0
-    """Between two looks at the ssh-agent's keys."""
+    login_interval: float = 3.0
+    """Between two looks at what a login takes from this machine."""
 
     # links: policy.py
     backoff: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
     """Before each attempt, by how many in a row have failed; the last for ever."""
     refused_pauses: tuple[float, ...] = (1.0, 3.0, 8.0, 20.0, 15.0, 35.0, 30.0, 30.0, 30.0, 30.0, 30.0, 620.0)
     """After each connection in a row that the host refused; the last half for ever: refusals.py."""
+    login_pauses: tuple[float, ...] = (60.0, 240.0, 600.0, 3600.0)
+    """After each login in a row that was refused and had passed with nobody there before: refused_login.py."""
+    host_key_pause: float = 600.0
+    """After a host key that is not the host's."""
+    change_pauses: tuple[float, ...] = (0.0, 30.0, 120.0, 600.0)
+    """That each such login keeps to the one before, where something has changed."""
     jitter: float = 0.25
     """Part of the back-off by which it is longer or shorter, so that many keepers are spread out."""
     attempt_timeout: float = 60.0

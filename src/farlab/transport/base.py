@@ -25,13 +25,15 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unlocked:
-    """What may let the user in without being asked, as sockets whose content or presence may change."""
+class LoginSources:
+    """What a login takes from this machine: what is refused today may pass when some of it has changed."""
 
     agent: str = ""
-    """Where their ssh-agent listens; "" where none is used."""
+    """Where the user's ssh-agent listens; "" where none is used."""
     master: str | None = None
     """Where a connection of theirs that can be shared would listen (`ControlPath`)."""
+    files: tuple[str, ...] = ()
+    """Paths: configuration, keys, certificates, known hosts, tickets, the program itself. Some may not exist."""
 
 
 class Transport(Protocol):
@@ -78,7 +80,7 @@ class Transport(Protocol):
     def endpoints(self) -> list[Endpoint]:
         """Where a TCP probe can see whether the host is there; empty: nowhere. Blocks: names are looked up."""
 
-    def unlocked(self) -> Unlocked:
+    def login_sources(self) -> LoginSources:
         """What to watch where a login was refused, as far as the configuration is known."""
 
     def attach_argv(self, command: str) -> list[str] | None:

@@ -11,7 +11,7 @@ import os
 from ..errors import FarlabError, Internal, LinkLost
 from ..model import Target
 from ..sanitize import clean
-from .base import Endpoint, Unlocked
+from .base import Endpoint, LoginSources
 from .ssh.explain import explain_shell
 
 _MAX_DETAIL = 4000
@@ -59,8 +59,8 @@ class CommandTransport:
     def endpoints(self) -> list[Endpoint]:
         return []
 
-    def unlocked(self) -> Unlocked:
-        return Unlocked()
+    def login_sources(self) -> LoginSources:
+        return LoginSources()
 
     def attach_argv(self, command: str) -> list[str] | None:
         return None

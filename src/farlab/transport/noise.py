@@ -15,6 +15,7 @@ _NOISE = re.compile(
     r"Warning: Permanently added |Pseudo-terminal will not be |Warning: No xauth data|X11 forwarding request failed"
     r"|\*\* (?:WARNING: connection is not using|This session may be vuln|The server may need to be upg)"
     r"|Authenticated to \S+ \(|Authenticated using |Transferred: sent |Bytes per second: sent |debug[1-3]: "
+    r"|OpenSSH_\S+.*, (?:Open|Libre)SSL |OpenSSH_\S+, without OpenSSL"
     r"|load pubkey \"|Host key fingerprint is |\+[-\[][^|]*-\+$|\|.{17}\|$"
     r"|ControlSocket .* already exists, disabling multiplexing|.* line \d+: (?:Unsupported|Deprecated) option "
     r"|(?:\S*sh: )?(?:line \d+: )?warning: setlocale: |\S*sh: cannot set terminal process group "

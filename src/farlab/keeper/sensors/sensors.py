@@ -9,8 +9,8 @@ from ..events import EndpointsFound, HostAnswered, Order, Probe, Signal, Ticked
 from ..timing import Timing
 from .clock import Clock
 from .endpoints import EndpointResolver
+from .login import LoginWatcher
 from .network import NetworkChanges
-from .ssh_agent import SshAgentWatcher
 from .tcp_probe import TcpProber
 
 Sensed = Ticked | HostAnswered | EndpointsFound | Signal
@@ -30,12 +30,15 @@ class Sensors:
         self._network = NetworkChanges(on_network_change)
         self._prober = TcpProber(on_event)
         self._resolver = EndpointResolver(transport.endpoints, on_event)
-        self._keys = SshAgentWatcher(timing.keys_interval, lambda: on_event(Signal.KEYS_CHANGED))
+        self._login = LoginWatcher(
+            timing.login_interval, transport.login_sources, lambda: on_event(Signal.LOGIN_CHANGED)
+        )
         self.orders: Mapping[Order, Callable[[], None]] = {
             Order.STOP_PROBING: self._prober.stop,
             Order.RESOLVE_ENDPOINTS: self._resolver.start,
-            Order.WATCH_KEYS: lambda: self._keys.start(transport.unlocked()),
-            Order.STOP_WATCHING_KEYS: self._keys.stop,
+            Order.NOTE_LOGIN: self._login.note,
+            Order.WATCH_LOGIN: self._login.start,
+            Order.STOP_WATCHING_LOGIN: self._login.end_watch,
         }
         """What each does on the policy's order."""
 
@@ -49,4 +52,4 @@ class Sensors:
         self._network.close()
         self._prober.stop()
         self._resolver.stop()
-        self._keys.stop()
+        self._login.stop()

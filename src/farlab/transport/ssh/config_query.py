@@ -36,12 +36,12 @@ class ConfigQuery:
             self._process.communicate()
             hint = "a program in its configuration (`Match exec`) may hang"
             raise Internal(f"`ssh -G {self._host}` did not end", hint=hint) from error
+        said = err.decode("utf-8", "replace")
         if self._process.returncode:
             from . import explain
 
-            words = err.decode("utf-8", "replace")
-            raise explain.explain_query(words, self._process.returncode, self._host)
-        return options.parse_resolved(out.decode("utf-8", "replace"))
+            raise explain.explain_query(said, self._process.returncode, self._host)
+        return options.parse_resolved(out.decode("utf-8", "replace"), said)
 
 
 def resolve(target: Target) -> options.Resolved:

@@ -46,6 +46,7 @@ _BANNED_IN_HOST = frozenset("'`\"$\\;&<>|(){}")  # as OpenSSH 9.6 itself, ssh.c 
 _BANNED_IN_USER = frozenset("'`\"$;&<>|(){}")  # a backslash may stand in DOMAIN\user
 _URI = "ssh://"
 _LONGEST_HOST = 300
+_READS = re.compile(r"^debug1: Reading configuration data (/.+?)\r?$", re.MULTILINE)
 _USUAL_COUNT_MAX = 3  # ssh's own default, ssh_config(5)
 
 
@@ -68,6 +69,9 @@ class Resolved:
     """As it is set: a path, `SSH_AUTH_SOCK`, `$VARIABLE`, `none`, or "" where it is not."""
     keywords: frozenset[str] = frozenset()
     """Every option this `ssh` named, in lower case: what its version knows."""
+    files: tuple[str, ...] = ()
+    """What it read, and what a login would read: its configuration, keys, certificates, known hosts. As `ssh` names
+    them: a leading `~` and `%` tokens are not expanded."""
 
 
 def check_host(host: str) -> None:
@@ -105,15 +109,20 @@ def _meant(host: str) -> str:
     )
 
 
-def parse_resolved(text: str) -> Resolved:
-    """Read the output of `ssh -G`: one `keyword value` a line, unset ones absent or `none`.
+def parse_resolved(text: str, said: str = "") -> Resolved:
+    """Read the output of `ssh -G -v`: one `keyword value` a line, unset ones absent or `none`; `said`: its stderr.
 
     Raises Internal when it is not such a text.
     """
     first: dict[str, str] = {}
+    files = _READS.findall(said)
     for line in text.splitlines():
         keyword, _, value = line.strip().partition(" ")
         first.setdefault(keyword.lower(), value.strip())
+        if keyword.lower() in ("identityfile", "certificatefile"):
+            files.append(value.strip())
+        elif keyword.lower() in ("userknownhostsfile", "globalknownhostsfile"):
+            files += value.split()
     if not first.get("hostname"):
         raise Internal("cannot parse the output of `ssh -G`", detail=text[:2000])
     return Resolved(
@@ -127,13 +136,14 @@ def parse_resolved(text: str) -> Resolved:
         proxy_command=_set(first.get("proxycommand")),
         identity_agent=first.get("identityagent", ""),
         keywords=frozenset(first),
+        files=tuple(dict.fromkeys(files)),
     )
 
 
 def query_argv(target: Target, program: str = "ssh") -> list[str]:
-    """`ssh -G`: what the user's configuration makes of this host. Connects to nothing."""
+    """`ssh -G`: what the user's configuration makes of this host, and from which files. Connects to nothing."""
     check_host(target.host)
-    return [program, *_config(target), "-G", "-T", "--", target.host]
+    return [program, *_config(target), "-G", "-T", "-v", "--", target.host]
 
 
 def link_argv(

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from ...errors import FarlabError, Internal
 from ...model import Target
-from ..base import Endpoint, Unlocked
+from ..base import Endpoint, LoginSources
 from . import askpass, options
 from .config_query import ConfigQuery, not_started
 
@@ -85,14 +85,27 @@ class SshTransport:
             return endpoints.endpoints(self.target)
         return []
 
-    def unlocked(self) -> Unlocked:
+    def login_sources(self) -> LoginSources:
         if self.resolved is None:
-            return Unlocked()
-        agent = agent_socket(self.resolved.identity_agent, os.environ)
-        return Unlocked(agent=agent, master=self.resolved.control_path)
+            return LoginSources(files=login_files((), os.environ))
+        return LoginSources(
+            agent=agent_socket(self.resolved.identity_agent, os.environ),
+            master=self.resolved.control_path,
+            files=login_files(self.resolved.files, os.environ),
+        )
 
     def attach_argv(self, command: str) -> list[str] | None:
         return options.attach_argv(self.target, command)
+
+
+def login_files(named: tuple[str, ...], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The paths of what `ssh -G` named, with what goes with each key, of the user's tickets and of `ssh` itself."""
+    ticket = environ.get("KRB5CCNAME", f"/tmp/krb5cc_{os.getuid()}").removeprefix("FILE:")  # noqa: S108 - krb5's own
+    paths = [os.path.expanduser(name.replace("%d", "~", 1)) for name in named]
+    beside = [path + ending for path in paths for ending in (".pub", "-cert.pub")]
+    path = environ.get("PATH", os.defpath)
+    programs = [os.path.join(each, "ssh") for each in path.split(os.pathsep)]
+    return tuple(each for each in (*paths, *beside, ticket, *programs) if os.path.isabs(each) and "%" not in each)
 
 
 def agent_socket(identity_agent: str, environ: Mapping[str, str]) -> str:
