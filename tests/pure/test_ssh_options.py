@@ -215,6 +215,7 @@ def test_what_ssh_resolves_is_read() -> None:
         control_path="/run/user/1000/c m",
         proxy_jump="a,b",
         keywords=frozenset(line.split()[0] for line in text.splitlines()),
+        files=("~/.ssh/one", "~/.ssh/two"),
     )
 
 

@@ -39,10 +39,10 @@ def test_a_lost_link_is_no_end(state: State) -> None:
         assert next_state(state, Trigger.LINK_LOST) in (State.DOWN, State.ENDED)
 
 
-def test_only_a_user_or_their_keys_lead_out_of_blocked_and_only_a_user_out_of_ended() -> None:
+def test_only_a_user_or_a_retry_leads_out_of_blocked_and_only_a_user_out_of_ended() -> None:
     for state in (State.BLOCKED, State.ENDED):
         ways = {trigger for trigger in Trigger if TABLE.get((state, trigger), state) is not state}
-        assert ways == {Trigger.USER_CONNECTS} | ({Trigger.KEYS_CHANGED} if state is State.BLOCKED else set())
+        assert ways == {Trigger.USER_CONNECTS} | ({Trigger.RETRY} if state is State.BLOCKED else set())
 
 
 def reachable(state: State) -> set[State]:
