@@ -127,6 +127,7 @@ class _Turn(Draft):
                 self.refusals = self.refusals.unanswered()
             else:
                 self.refusals = self.refusals.reached_at(attempt.began).refused(self.now, self.timing)
+                self.stop_probing()
             self.attempts = self.attempts.failed()
             self.failed(event.error)
 
