@@ -44,7 +44,8 @@ class Anchor(object):
         path = os.path.join(runtime, "spec.json")
         with open(path, "rb") as file:
             self._spec = spec = Spec.read(json_lines.decoded(file.read()))
-        spec.wish, self._timing = Options.read(spec.wish), Timing.read_leniently(spec.timing)
+        spec.wish = Options.read(spec.wish)
+        self._timing = Timing.read_leniently(spec.timing).with_patience(spec.wish.timeout)
         os.unlink(path)
         self.loop = Reactor(Faults(os.path.join(self._spec.directory, "log")).report)
         self._hold = Hold()

@@ -10,6 +10,10 @@ from contextlib import suppress
 from farlab.host.failure import Failure
 
 
+MAX_BASE = 37
+"""Bytes of a path; the longest below it must fit into a socket's 107."""
+
+
 def private(path: str) -> str:
     """A directory that only we can enter, made if need be; refuses anybody else's."""
     with suppress(FileExistsError):
@@ -27,23 +31,34 @@ def is_our_directory(path: str) -> bool:
 
 
 def runtime_base() -> str:
-    """The short private directory for sockets: they do not live on NFS, and their paths end at 107 bytes."""
-    for base in (os.environ.get("XDG_RUNTIME_DIR"), "/run/user/%d" % os.getuid()):
-        if base and base.startswith("/") and len(base) <= 30 and os.path.isdir(base):
-            found = os.lstat(base)
-            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
-                return private(base + "/farlab")
-    usual = "/tmp/farlab-%d" % os.getuid()  # noqa: S108 - owner and mode are checked
-    try:
-        return private(usual)
-    except Failure:  # somebody else's, who could bar us for ever
-        import glob
-        import tempfile
+    """The short private directory for sockets: they do not live on NFS, and their paths end at 107 bytes.
 
-        for ours in glob.glob(usual + "-*"):
-            with suppress(Failure):
-                return private(ours)
-        return tempfile.mkdtemp("", usual + "-")
+    The first place where one can be made. `/tmp` comes first: containers see it, and it stays when the user logs out.
+    """
+    ours = "farlab-%d" % os.getuid()
+    places = ["/tmp/" + ours]  # noqa: S108 - owner and mode are checked
+    for base in (os.environ.get("XDG_RUNTIME_DIR"), "/run/user/%d" % os.getuid()):
+        with suppress(OSError):
+            if base and is_our_directory(base) and not os.lstat(base).st_mode & 0o077:
+                places.append(base + "/farlab")
+    places += [os.path.join(base, ours) for base in (os.environ.get("TMPDIR", ""), "/var/tmp")]  # noqa: S108 - as above
+    places.append(os.path.join(os.path.expanduser("~"), ".cache/farlab"))
+    trouble = None  # type: Exception | None
+    for place in places:
+        if place.startswith("/") and len(os.fsencode(place)) <= MAX_BASE:
+            try:
+                return usable(private(place))
+            except (OSError, Failure) as error:  # full, read-only; somebody else's, who could bar us for ever
+                trouble = trouble or error
+    raise trouble or Failure("host-lacks", "found no place for sockets", hint="owner")
+
+
+def usable(directory: str) -> str:
+    """A directory in which a file can be made. Raises OSError."""
+    probe = os.path.join(directory, ".%d" % os.getpid())
+    os.mkdir(probe)
+    os.rmdir(probe)
+    return directory
 
 
 def state_base() -> str:

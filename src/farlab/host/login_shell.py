@@ -7,10 +7,11 @@ so that no token is in any command line, environment, file or log.
 import os
 import sys
 
-from farlab.host import environments
+from farlab.host import environments, login_terminal
 from farlab.host.anchor_client import tell
 from farlab.host.environments import in_home
 from farlab.host.failure import Failure
+from farlab.host.shell_command import NO_HISTORY
 from farlab.protocol.launcher import Fail, InShell, SettingUp
 
 MYPY = False
@@ -32,8 +33,11 @@ def main(step: str, runtime: str) -> None:
 
 def launch(runtime: str) -> None:
     """Become the server's Python, which `run_jupyter` goes on in."""
-    for name in ("TMUX", "TMUX_PANE"):  # they are the anchor's: a terminal in Jupyter may have a tmux of its own
+    login_terminal.leave(os.path.join(runtime, "log"))
+    for name in ("TMUX", "TMUX_PANE", "SSH_TTY"):  # the anchor's; a terminal in Jupyter may have a tmux of its own
         os.environ.pop(name, None)
+    if os.environ.get("HISTFILE") == NO_HISTORY:
+        del os.environ["HISTFILE"]
     for name in [each for each in os.environ if each.startswith(("FARLAB_SETUP_", "FARLAB_LAUNCH_"))]:
         del os.environ[name]  # have been used, and are not the server's
     os.environ["JUPYTER_RUNTIME_DIR"] = runtime  # whatever an rc file says: the token is written there

@@ -9,12 +9,13 @@ The server is tied to us by no pipe: if the anchor dies, it goes on, and the nex
 import os
 import signal
 
-from farlab.host import kill, shell_command
+from farlab.host import kill
 from farlab.host.http import ServerApi
 from farlab.host.server_health import ServerHealth
 from farlab.host.server_launch import Launch
 from farlab.host.server_log import ServerLog
 from farlab.host.server_process import ServerProcess, describe_exit
+from farlab.host.shell_start import ShellStart
 from farlab.host.socket_guard import SocketGuard
 from farlab.protocol.launcher import Fail, InShell
 from farlab.protocol.session import ErrorInfo, Process
@@ -74,6 +75,7 @@ class Server(object):
         self._guard = SocketGuard(spec.runtime)
         self._log = ServerLog(os.path.join(spec.directory, "log"))
         self._process = ServerProcess()
+        self._shell = ShellStart(loop, spec, self._log, self._process)
         self._launch = Launch(timing, spec.wish)
         self._api = ServerApi(loop, self.socket_path, token)
         self._health = ServerHealth(self._api, timing, on_change)
@@ -116,18 +118,11 @@ class Server(object):
 
     def start(self) -> None:
         """Start the user's login shell, which becomes the launcher and then the server."""
-        spec, shell = self._spec, shell_command.login_shell(self._spec.env)
-        setup = list(spec.wish.setup)
-        argv = shell_command.command(shell, setup, self._launch.is_interactive)
-        env = shell_command.environment(spec.env, spec.runtime, setup)
-        log = self._log.open()
         try:
-            self._process.spawn(shell, argv, env, log, spec.umask)
+            self._shell.start()
         except OSError as error:
-            self.fail("shell-failed", "cannot start your login shell `%s`" % shell, str(error))
+            self.fail("shell-failed", "cannot start your login shell `%s`" % self._shell.shell, str(error))
             return
-        finally:
-            os.close(log)
         self._launch.begin()
         self._on_change()
         self._watch_in(0.02)
@@ -149,10 +144,14 @@ class Server(object):
         if self.state != "starting" and step != "open_kernel":
             return
         if isinstance(request, Fail):
-            self.fail(request.code, request.message, request.detail, request.hint)
+            if request.code == "no-jupyter" and not self._spec.wish.environment and self._shell.may_start_again(True):
+                self.start()  # a prompt's hooks may bring it
+            else:
+                self.fail(request.code, request.message, request.detail or None, request.hint)
             return
         if isinstance(request, InShell):
             self._process.follow(request.pid)
+            self._shell.end()
         getattr(self._launch, step)(request)
         if step != "serving":
             self._on_change()
@@ -163,6 +162,7 @@ class Server(object):
             detail = self._log.end() if detail is None else detail
             self.ending = ErrorInfo(code=code, message=message, detail=detail, hint=hint)
             self._process.kill(signal.SIGKILL)
+            self._shell.end()
             self._enter("ended")
 
     def _enter(self, state: str) -> None:
@@ -196,6 +196,7 @@ class Server(object):
                 self._health.probe(self._base_url + "api")
 
     def _watch_start(self) -> None:
+        self._shell.look()
         overdue = self._launch.overdue()
         if overdue is not None:
             self.fail(**vars(overdue.info))
@@ -218,7 +219,7 @@ class Server(object):
             self.fail("terminated", "the session was terminated", detail="")
         elif self.state != "starting":
             self.fail("ended", "the server ended (%s)" % why_server)
-        elif self._launch.may_retry():
+        elif self._launch.may_retry() and self._shell.may_start_again():
             self.start()
         else:
             self.fail(**vars(self._launch.exited(why, why_server).info))

@@ -22,13 +22,13 @@ class Launch(object):
         self.stage = "waiting for your login shell"
         self.info = None  # type: ServerInfo | None
         self.place = None  # type: Serving | None
-        self.is_interactive = True
         self._timing, self._options = timing, options
         self._is_in_setup = False
         self._deadline = 0.0
 
     def begin(self) -> None:
-        """The login shell has been started."""
+        """The login shell has been started, perhaps in another way than before."""
+        self.stage, self.info = "waiting for your login shell", None
         self._deadline = time.monotonic() + self._timing.shell
 
     def adopt(self, info: ServerInfo) -> None:
@@ -101,7 +101,5 @@ class Launch(object):
         return Failure("shell-failed", "your login shell ended during start-up (%s)" % why, None)
 
     def may_retry(self) -> bool:
-        """Once more without `-i`: a start-up file for terminals may have ended the shell."""
-        is_worth_it = self.is_interactive and not self.info and not self._is_in_setup
-        self.is_interactive = self.is_interactive and not is_worth_it
-        return is_worth_it
+        """Whether the shell has not even come to our command."""
+        return not self.info and not self._is_in_setup

@@ -7,7 +7,7 @@ from farlab.host import directories
 
 MAX_SIZE = 8 << 20
 _NO_TERMINAL = (": Inappropriate ioctl for device", ": no job control in this shell")
-"""What an interactive shell says about having no terminal, which it shall not have."""
+"""What an interactive shell says where there can be no terminal for it."""
 
 
 class ServerLog(object):
@@ -20,10 +20,20 @@ class ServerLog(object):
         """A descriptor that appends."""
         return os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
 
+    def write(self, text: bytes) -> None:
+        """Append it."""
+        with suppress(OSError):
+            log = self.open()
+            try:
+                os.write(log, text)
+            finally:
+                os.close(log)
+
     def end(self) -> str:
-        """The end of the log, without what says nothing."""
+        """The end of the log, without what says nothing, and without what we have typed."""
         lines = directories.tail(self._path).splitlines()
-        return "\n".join(line for line in lines if not line.endswith(_NO_TERMINAL))
+        said = (line for line in lines if not line.endswith(_NO_TERMINAL) and "/farlab" not in line)
+        return "\n".join(said)
 
     def shorten(self) -> None:
         """Keep only the end of a log that has become too long."""

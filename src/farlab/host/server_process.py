@@ -5,7 +5,7 @@ import signal
 import subprocess
 from contextlib import suppress
 
-from farlab.host import kill, processes
+from farlab.host import kill, login_terminal, processes
 from farlab.protocol.session import Process
 
 UNKNOWN_STATUS = 1 << 16
@@ -20,12 +20,19 @@ class ServerProcess(object):
         self._child = None  # type: subprocess.Popen[bytes] | None
         self._memory_kills = memory_kills()
 
-    def spawn(self, shell: str, argv: "list[str]", env: "dict[str, str | bytes]", log: int, umask: int) -> None:
-        """Start the shell, tied to us by no pipe: it goes on if we die. Raises OSError."""
+    def spawn(
+        self, shell: str, argv: "list[str]", env: "dict[str, str | bytes]", out: int, umask: int, has_terminal: bool
+    ) -> None:
+        """Start the shell, tied to us by no pipe. `out`: its log, or the terminal that it gets. Raises OSError."""
+
+        def prepare() -> None:
+            os.umask(umask)  # ours is for what is ours
+            if has_terminal:
+                login_terminal.take(out)
+
         self._child = subprocess.Popen(
-            argv, executable=shell, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            cwd=os.path.expanduser("~"), start_new_session=True,
-            preexec_fn=lambda: os.umask(umask),  # ours is for what is ours
+            argv, executable=shell, env=env, stdin=out if has_terminal else subprocess.DEVNULL, stdout=out, stderr=out,
+            cwd=os.path.expanduser("~"), start_new_session=True, preexec_fn=prepare,
         )  # fmt: skip
         self.follow(self._child.pid)
 
@@ -34,13 +41,19 @@ class ServerProcess(object):
         self.identity = identity
 
     def follow(self, pid: int) -> None:
-        """From now on the server is the process `pid`, which the shell has started."""
+        """From now on the server is the process `pid`, which the shell has become, or has started."""
         self.identity = processes.process(pid)
+
+    def end_shell(self) -> None:
+        """The shell is needed no more, unless it has become the server."""
+        if self._child is not None and self._child.pid != self.identity.pid and self._child.poll() is None:
+            self._child.kill()
 
     def exit_status(self) -> "int | None":
         """None while it lives."""
-        if self._child is not None:
-            return self._child.poll()
+        status = None if self._child is None else self._child.poll()
+        if self._child is not None and self.identity.pid == self._child.pid:
+            return status
         return None if processes.is_same(self.identity, unknown=True) else UNKNOWN_STATUS
 
     def kill(self, number: int) -> None:

@@ -8,21 +8,31 @@ Rule: every login shell reads the command alike. Whatever is not ours (paths, se
 import os
 import sys
 
+TERM = "xterm-256color"
+NO_HISTORY = "/dev/null"
+"""Where a shell that is typed into keeps its history, unless a start-up file says otherwise."""
 SETUP = "FARLAB_SETUP_"
 """Begins the names of the variables that hold the user's `--setup` lines."""
 
 
-def command(shell: str, setup: "list[str]", is_interactive: bool) -> "list[str]":
+def command(shell: str, setup: "list[str]", is_interactive: bool, has_command: bool) -> "list[str]":
     """The login shell's argv. A shell takes a name that begins with a hyphen for "you are a login shell"."""
+    if not has_command:
+        return ["-" + os.path.basename(shell)]
     steps = [step("setup")] + ['eval "$%s%d"' % (SETUP, number) for number in range(len(setup))] if setup else []
     script = " && ".join([*steps, "exec " + step("launch")])
     return ["-" + os.path.basename(shell)] + (["-i"] if is_interactive else []) + ["-c", script]
 
 
-def environment(base: "dict[str, str]", runtime: str, setup: "list[str]") -> "dict[str, str | bytes]":
-    """The login shell's environment: `base`, which was the agent's, and what `command` needs."""
+def environment(base: "dict[str, str]", runtime: str, setup: "list[str]", terminal: str) -> "dict[str, str | bytes]":
+    """The login shell's environment: `base`, which was the agent's, what `command` needs, and what a login has.
+
+    `terminal`: the name of the shell's terminal; "" where it has none.
+    """
     env = dict(base, JUPYTER_RUNTIME_DIR=runtime)  # type: dict[str, str | bytes]
     env.update((key, os.environ[key]) for key in ("TMUX", "TMUX_PANE", "TERM") if key in os.environ)
+    if terminal:
+        env.update(SSH_TTY=terminal, TERM=TERM, HISTFILE=NO_HISTORY)
     env.setdefault("TMUX", "none,0,0")  # start-up files that `exec tmux` unless they are in one must not
     env.update(FARLAB_LAUNCH_PYTHON=plain(sys.executable), FARLAB_LAUNCH_RUNTIME=plain(runtime))
     for number, line in enumerate(setup):  # as bytes: an old Python in a C locale would raise
@@ -41,6 +51,12 @@ def plain(path: str) -> str:
     """A path in letters that no shell changes, as printf(1) takes them: fish writes others anew by its locale."""
     plains = b"/._-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return "".join(chr(each) if each in plains else "\\0%03o" % each for each in os.fsencode(path))
+
+
+def script(runtime: str) -> str:
+    """The program, for sh, that a line typed into a terminal runs."""
+    words = (sys.executable, "-I", "-S", runtime + "/farlab-anchor", "farlab.host.login_shell", "launch", runtime)
+    return "exec " + " ".join("'%s'" % word.replace("'", "'\\''") for word in words) + "\n"
 
 
 def login_shell(env: "dict[str, str]") -> str:

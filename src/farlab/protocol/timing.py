@@ -28,3 +28,9 @@ class Timing(Record):
     """A keeper that sends nothing for so long is away, though its link stands: it sends something every three."""
     silence = Number(0.01, 1e6, 1800.0)
     """A link that brings nothing for so long counts as dead, so that its `sshd` does not stay for ever."""
+
+    def with_patience(self, seconds: "float | None") -> "Timing":
+        """Where nothing else is said, a start may take as long as the user waits, but for the time to tell why."""
+        for name in ("shell", "start"):
+            vars(self).setdefault(name, max(getattr(self, name), (seconds or 0.0) - 3.0))
+        return self

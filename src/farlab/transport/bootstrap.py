@@ -33,10 +33,24 @@ ANCHOR = (
     *("protocol.timing", "protocol.listing", "protocol.jupyter", "protocol.http_response", "protocol.options"),
     *("protocol.launcher", "protocol.mux_messages", "mux.frames", "mux.codec", "mux.streams", "mux.link_end"),
     *("mux.mux", "mux.pipes", "mux.driver", "host.reactor", "host.http", "host.shell_command", "host.server_process"),
-    *("host.server_log", "host.server_health", "host.server_launch", "host.socket_guard", "host.server"),
+    *(
+        "host.server_log",
+        "host.server_health",
+        "host.server_launch",
+        "host.socket_guard",
+        "host.shell_start",
+        "host.server",
+    ),
     *("host.server_connector", "host.session_record", "host.client", "host.pending_link", "host.clients"),
     *("host.control", "host.requests", "host.launchers.tmux_pane", "host.anchor", "host.anchor_client"),
-    *("host.environments", "host.login_shell", "host.run_jupyter", "host.jupyter_overrides", "host.output_limit"),
+    *(
+        "host.environments",
+        "host.login_terminal",
+        "host.login_shell",
+        "host.run_jupyter",
+        "host.jupyter_overrides",
+        "host.output_limit",
+    ),
     *("host.kernels", "host.kernel_start", "host.keep_output", "host.kill"),
 )
 NO_PYTHON, OLD_PYTHON = 90, 91

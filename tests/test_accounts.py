@@ -1,0 +1,58 @@
+"""Accounts as people have them: what `jupyter lab`, typed after `ssh HOST`, would start, `farlab connect HOST` starts.
+
+Each file of `tests/accounts/` is one: the user whose shell it is, start-up files, options. Add yours.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import steps
+from bed import Bed, Host, Laptop
+from bed.base_image import SMALL_JUPYTER
+from bed.users import USERS
+
+ACCOUNTS = sorted((Path(__file__).parent / "accounts").glob("*.toml"))
+SHELLS = ("bash", "rbash", "zsh", "fish", "ksh", "ksh93", "tcsh", "csh", "dash", "sh")
+pytestmark = pytest.mark.usefixtures("small_jupyter")
+
+
+@pytest.mark.parametrize("path", ACCOUNTS, ids=lambda path: path.stem)
+def test_what_works_in_a_terminal_works(path: Path, laptop: Laptop, host: Host, bed: Bed) -> None:
+    account = tomllib.loads(path.read_text())
+    user = account["user"]
+    bed.fresh_home(user)
+    home = host.home(user)
+    for name, text in account["files"].items():
+        write(user, home, name, text.replace("@LAB@", str(SMALL_JUPYTER)))
+    options = ["--dir", account["dir"]] if "dir" in account else []
+    connected = steps.connect(
+        laptop, user, *options, *(word for line in account.get("setup", ()) for word in ("--setup", line))
+    )
+    environ = host.run("root", ["cat", f"/proc/{connected['pid']}/environ"]).stdout.split("\0")
+    names = {each.partition("=")[0]: each.partition("=")[2] for each in environ}
+    assert not {"SSH_TTY", "TMUX", "FARLAB_LAUNCH_RUNTIME"} & set(names)
+    assert names.get("HISTFILE") != "/dev/null"
+    assert terminal_of(host, connected["pid"]) == 0
+    steps.terminate(laptop, user)
+    kept = [each for each in home.rglob("*") if each.is_file() and ".local/state/farlab" not in str(each)]
+    assert [each for each in kept if b"/launch" in each.read_bytes()] == []
+    assert [each.argv for each in host.processes(user) if each.name in SHELLS or "farlab" in str(each.argv)] == []
+
+
+def terminal_of(host: Host, pid: int) -> int:
+    """The number of the terminal that controls a process; 0: none (proc(5), `tty_nr`)."""
+    return int(host.path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[4])
+
+
+def write(user: str, home: Path, name: str, text: str) -> None:
+    """A file of the user's, below the home."""
+    path, uid = home / name, USERS[user].uid
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    for each in (path, *path.relative_to(home).parents):
+        os.chown(home / each, uid, uid)
