@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import steps
-from bed import Bed, Host, Laptop
+from bed import Bed, Host, Laptop, wait_for
 from bed.base_image import SMALL_JUPYTER
+from bed.processes import Process
 from bed.users import USERS
 
 ACCOUNTS = sorted((Path(__file__).parent / "accounts").glob("*.toml"))
@@ -21,14 +24,20 @@ SHELLS = ("bash", "rbash", "zsh", "fish", "ksh", "ksh93", "tcsh", "csh", "dash",
 pytestmark = pytest.mark.usefixtures("small_jupyter")
 
 
-@pytest.mark.parametrize("path", ACCOUNTS, ids=lambda path: path.stem)
-def test_what_works_in_a_terminal_works(path: Path, laptop: Laptop, host: Host, bed: Bed) -> None:
-    account = tomllib.loads(path.read_text())
+@pytest.fixture(params=ACCOUNTS, ids=lambda path: path.stem)
+def account(request: pytest.FixtureRequest, host: Host, bed: Bed) -> Iterator[dict[str, Any]]:
+    """What the file says, laid out in the home of its user."""
+    said = tomllib.loads(request.param.read_text())
+    bed.fresh_home(said["user"])
+    for name, text in said["files"].items():
+        write(said["user"], host.home(said["user"]), name, text.replace("@LAB@", str(SMALL_JUPYTER)))
+    yield said
+    bed.fresh_home(said["user"])
+
+
+def test_what_works_in_a_terminal_works(account: dict[str, Any], laptop: Laptop, host: Host) -> None:
     user = account["user"]
-    bed.fresh_home(user)
     home = host.home(user)
-    for name, text in account["files"].items():
-        write(user, home, name, text.replace("@LAB@", str(SMALL_JUPYTER)))
     options = ["--dir", account["dir"]] if "dir" in account else []
     connected = steps.connect(
         laptop, user, *options, *(word for line in account.get("setup", ()) for word in ("--setup", line))
@@ -41,7 +50,11 @@ def test_what_works_in_a_terminal_works(path: Path, laptop: Laptop, host: Host, 
     steps.terminate(laptop, user)
     kept = [each for each in home.rglob("*") if each.is_file() and ".local/state/farlab" not in str(each)]
     assert [each for each in kept if b"/launch" in each.read_bytes()] == []
-    assert [each.argv for each in host.processes(user) if each.name in SHELLS or "farlab" in str(each.argv)] == []
+    wait_for("the end", lambda: not [each for each in host.processes(user) if each.name in SHELLS or is_ours(each)])
+
+
+def is_ours(process: Process) -> bool:
+    return "farlab" in str(process.argv)
 
 
 def terminal_of(host: Host, pid: int) -> int:

@@ -111,7 +111,9 @@ def test_a_session_whose_sockets_were_removed_while_nobody_was_there_is_found_ag
 def test_a_session_is_found_again_though_its_runtime_directory_ended_with_the_logout_and_is_made_with_the_login(
     laptop: Laptop, host: Host
 ) -> None:
+    assert host.run("root", ["touch", "/tmp/farlab-2021"]).returncode == 0  # somebody else's: that one is taken
     rita = connect(laptop, "rita")
+    assert host.path("/run/user/2021/farlab/main/anchor.sock").is_socket()
     number, anchor = kernel_with_a_variable(rita), anchor_of(host, "rita")
     wait_until_held(host, number, "rita")
     steps.done(laptop, "disconnect", "rita")
@@ -125,6 +127,7 @@ def test_a_session_is_found_again_though_its_runtime_directory_ended_with_the_lo
     assert remembers(again, number)
     steps.terminate(laptop, "rita")
     assert not host.path("/run/user/2021/farlab").exists()
+    assert host.run("root", ["rm", "/tmp/farlab-2021"]).returncode == 0
 
 
 STATE = ".local/state/farlab"

@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from farlab.host.failure import Failure
 
-
 MAX_BASE = 37
 """Bytes of a path; the longest below it must fit into a socket's 107."""
 

@@ -17,8 +17,8 @@ if MYPY:
     from farlab.host.server_log import ServerLog
 
 QUIET, PATIENCE = 0.4, 3.0
-"""Seconds without a word after which a shell is believed to wait for a line: where its terminal has shown something, and
-where it has not, and between two tries. Half as long again where the shell has a command of ours already."""
+"""Seconds without a word after which a shell is believed to wait for a line: where its terminal has shown something,
+and where it has not, and between two tries. Half as long again where the shell has a command of ours already."""
 MAX_SHOWN = 1 << 20
 """Bytes that are logged."""
 LINES = "/bin/sh %s/launch", "sh %s/launch"
@@ -50,17 +50,21 @@ class LoginTerminal(object):
         os.close(self.slave)
         self._lines, self._has_command, self._last = lines, has_command, time.monotonic()
 
-    def look(self) -> None:
-        """Type the next line if the shell waits for one."""
+    def is_waiting(self) -> bool:
+        """Whether the shell seems to wait for a line."""
         patience = PATIENCE if self._has_typed or not self._shown else QUIET
-        if self._lines and time.monotonic() - self._last > patience * (1.5 if self._has_command else 1):
-            line = self._lines.pop(0)
-            if len(self._lines) < len(LINES):
-                self._lines.append(line)
-                self._has_typed = True
-            self._last = time.monotonic()
-            with suppress(OSError):
-                os.write(self._master, b" %s\r" % line.encode("utf-8", "surrogateescape"))
+        is_quiet = time.monotonic() - self._last > patience * (1.5 if self._has_command else 1)
+        return is_quiet and bool(self._lines)
+
+    def type(self) -> None:
+        """Type the next line."""
+        line = self._lines.pop(0)
+        if len(self._lines) < len(LINES):
+            self._lines.append(line)
+            self._has_typed = True
+        self._last = time.monotonic()
+        with suppress(OSError):
+            os.write(self._master, b" %s\r" % line.encode("utf-8", "surrogateescape"))
 
     def close(self) -> None:
         """End what still uses it: killed, a shell writes no history."""

@@ -196,7 +196,8 @@ class Server(object):
                 self._health.probe(self._base_url + "api")
 
     def _watch_start(self) -> None:
-        self._shell.look()
+        if not self._launch.has_begun and self._shell.look():
+            self.start()
         overdue = self._launch.overdue()
         if overdue is not None:
             self.fail(**vars(overdue.info))
@@ -219,7 +220,7 @@ class Server(object):
             self.fail("terminated", "the session was terminated", detail="")
         elif self.state != "starting":
             self.fail("ended", "the server ended (%s)" % why_server)
-        elif self._launch.may_retry() and self._shell.may_start_again():
+        elif not self._launch.has_begun and self._shell.may_start_again():
             self.start()
         else:
             self.fail(**vars(self._launch.exited(why, why_server).info))

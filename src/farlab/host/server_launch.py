@@ -100,6 +100,7 @@ class Launch(object):
             return Failure("shell-failed", "a `--setup` line failed (%s)" % why, None, "setup")
         return Failure("shell-failed", "your login shell ended during start-up (%s)" % why, None)
 
-    def may_retry(self) -> bool:
-        """Whether the shell has not even come to our command."""
-        return not self.info and not self._is_in_setup
+    @property
+    def has_begun(self) -> bool:
+        """Whether the shell has come to our command."""
+        return self.info is not None or self._is_in_setup

@@ -54,10 +54,16 @@ class ShellStart(object):
         """Whether there is another way; `typed_only`: one in which the shell has its prompt."""
         return "typed" in self._ways if typed_only else bool(self._ways)
 
-    def look(self) -> None:
-        """Type where the shell waits."""
-        if self._terminal:
-            self._terminal.look()
+    def look(self) -> bool:
+        """Type where the shell waits; whether it has to be started in another way, since it never comes to our command.
+
+        What a user's `--setup` lines do is done in the shell that they are for, so nothing is typed instead of them.
+        """
+        if self._terminal and self._terminal.is_waiting():
+            if self._spec.wish.setup and self.may_start_again(typed_only=True):
+                return True
+            self._terminal.type()
+        return False
 
     def end(self) -> None:
         """The shell has become the launcher, or has started it, or has failed."""
