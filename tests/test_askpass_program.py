@@ -177,7 +177,8 @@ def test_the_environment_speaks_to_old_and_new_clients() -> None:
     made = askpass.environment({"PATH": "/bin", "SSH_ASKPASS": "/usr/bin/other"}, "/s", "/p")
     assert made["SSH_ASKPASS"] == "/p"
     assert made["SSH_ASKPASS_REQUIRE"] == "force"
-    assert made["DISPLAY"]
+    assert "DISPLAY" not in made, "programs that ssh runs choose by it"
+    assert askpass.environment({}, "/s", "/p", needs_display=True)["DISPLAY"]
     assert made["PATH"] == "/bin"
     assert askpass.environment({"DISPLAY": ":1"}, "/s", "/p")["DISPLAY"] == ":1"
 

@@ -6,6 +6,7 @@ Rule: it proposes, and what ends something is never done on a guess. Only `is_ho
 from __future__ import annotations
 
 import difflib
+import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -42,6 +43,10 @@ def named_hosts() -> str:
     return ", ".join(f"`{host}`" for host in known_hosts()[:_SHOWN])
 
 
+_TIMEOUT = 10.0
+"""Seconds for `ssh -G`."""
+
+
 def near(word: str, known: Iterable[str]) -> str:
     """The one of `known` that is most like `word`, or ""."""
     found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.65)
@@ -52,10 +57,10 @@ def is_host(word: str, ssh_config: str | None) -> bool:
     """Whether `word` is a host: known here or in `ssh_config`, or a name service has it."""
     if word in known_hosts(ssh_config) or "@" in word:
         return True
-    from ..transport.ssh.config_query import resolve
+    from ..transport.ssh.config_query import ConfigQuery
 
     with suppress(FarlabError, UnicodeError):
-        name = resolve(Target(host=word, ssh_config=ssh_config)).hostname
+        name = ConfigQuery(Target(host=word, ssh_config=ssh_config), os.environ).answer(_TIMEOUT).hostname
         return name.lower() != word.lower() or _has_address(name)
     return False
 

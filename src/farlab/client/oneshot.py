@@ -24,6 +24,7 @@ from ..model import SAID, OnProgress, Progress, Prompt, Question, Target
 from ..protocol import agent, commands
 from ..protocol.askpass import Ask
 from ..protocol.records import Record
+from ..transport import background
 from ..transport.agent_frames import MAX_FRAME
 from ..transport.choose import for_target
 from ..transport.link import Link, with_link
@@ -195,7 +196,7 @@ class _RemoteCall:
     async def _exchange(self, ask_socket: str | None, timeout: _PausableTimeout) -> None:
         """Send the request, hand over frame by frame, and send what the user's thread replies, to the last frame."""
         transport = for_target(self._target)
-        await asyncio.to_thread(transport.resolve)
+        await background.resolve(transport, anew=False, timeout=max(self._seconds - 2.0, 1.0))
         process = dial(LinkSpec(transport=transport, ask_socket=ask_socket, patience=self._seconds - 2.0))
 
         async def exchange(link: Link) -> None:

@@ -36,9 +36,9 @@ from ..model import (
     Terminated,
 )
 from ..protocol import control
-from ..transport.base import CREDENTIALS
 from ..transport.choose import for_target
 from ..transport.from_host import kernels
+from ..transport.programs import users_environment
 from . import keeper_client, spawn
 
 _T = TypeVar("_T")
@@ -250,9 +250,10 @@ def _follow_connect(
 
     None if it exited without a reason: it was about to exit when we came, or was killed.
     """
-    unlocked = {key: os.environ[key] for key in CREDENTIALS if key in os.environ}
     left, stage, said = options.timeout, "connecting", list[str]()
-    connection.send(op="connect", wish=asdict(options), may_ask=ask is not None, environment=unlocked)
+    connection.send(
+        op="connect", wish=asdict(options), may_ask=ask is not None, environment=users_environment(os.environ)
+    )
     while True:
         began = time.monotonic()
         try:

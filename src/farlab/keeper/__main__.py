@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from .control_socket import ControlSocket
 
 
+_FIRST_WAIT = 0.3
+"""Seconds that `ssh -G` may take before the event loop begins; it takes 0.02 s."""
+
+
 def main() -> None:
     """Be the keeper of the session that standard input names."""
     message = sys.stdin.buffer.read()
@@ -119,6 +123,8 @@ def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.sock
 
 def _dial(transport: Transport, ask_socket: str | None, patience: float | None) -> LinkProcess | None:
     """The first `ssh`, ahead of everything else. What fails here fails again, and is told, when it is waited for."""
+    if not transport.is_prepared(_FIRST_WAIT):
+        return None  # `Match exec` takes its time: the control socket has to answer meanwhile
     with suppress(FarlabError):
         transport.resolve()
         return dial(LinkSpec(transport=transport, ask_socket=ask_socket, patience=max(0.0, (patience or 0.0) - 2.0)))

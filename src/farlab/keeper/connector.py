@@ -6,9 +6,10 @@ import asyncio
 import os
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from ..errors import FarlabError, LinkLost
+from ..transport import background
 from ..transport.base import Transport
 from ..transport.link import Link, with_link
 from ..transport.process import LinkProcess, LinkSpec, dial
@@ -19,6 +20,8 @@ _WAITS = "what is said above may tell what it waits for; `{ssh HOST true}` in a 
 _BANNER_LATE = "timed out during banner exchange"
 _USUAL_PATIENCE, _MOST_PATIENCE = 15.0, 240.0
 """Seconds for the host's first word where nobody waits: twice as many after each time that they were too few."""
+_CONFIGURATION_TIMEOUT = 120.0
+"""Seconds for `ssh -G` where nobody waits."""
 _BUG = "this is a bug; `{farlab logs HOST --keeper}` has more"
 
 
@@ -45,7 +48,7 @@ class Connector:
         self._awaited_until, self._slow = 0.0, 0
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
-        self._is_closed = False
+        self._is_closed = self._may_ask = False
 
     def expect(self, seconds: float) -> None:
         """Somebody waits that long for a link from now on."""
@@ -55,8 +58,14 @@ class Connector:
         """Begin an attempt; the one before has ended."""
         if self._is_closed:
             return
+        self._may_ask = order.may_ask
         self._task = asyncio.get_running_loop().create_task(self._attempt(order))
         self._task.add_done_callback(self._ended)
+
+    def adopt(self, environ: Mapping[str, str]) -> None:
+        """Make links in that environment from now on; an attempt in another one ends, unless a user is in it."""
+        if self._transport.adopt(environ) and not self._may_ask:
+            self.cancel()
 
     def is_shared(self, link: Link) -> bool:
         """Whether it may go over the user's own ControlMaster."""
@@ -130,9 +139,11 @@ class Connector:
         return patience if patience > _USUAL_PATIENCE else None
 
     async def _dial(self, order: Connect) -> LinkProcess:
-        # unless asking, what it was before will do, ssh itself reads the file anew; and there may be no free thread
+        # unless asking, what it was before will do; and there may be no free thread
         if order.may_ask or not self._transport.is_resolved:
-            await asyncio.to_thread(self._transport.resolve, anew=order.may_ask)
+            left = self._awaited_until - time.monotonic()
+            limit = max(left - 2.0, 1.0) if left > 0 else _CONFIGURATION_TIMEOUT
+            await background.resolve(self._transport, anew=order.may_ask, timeout=limit)
         ask_socket = self._ask_socket if order.may_ask else None
         spec = LinkSpec(
             transport=self._transport,

@@ -12,8 +12,8 @@ from ..protocol import json_lines
 from ..protocol.peer import is_same_user
 
 Words = dict[str, Any]
-MAX_LINE = 1 << 20
-"""Bytes of one line."""
+MAX_LINE = 8 << 20
+"""Bytes of one line, which may have an environment, each character of it as six."""
 MAX_UNSENT = 1 << 20
 """Bytes that may wait for a client that is slow, or stopped."""
 CLOSE_TIMEOUT = 2.0

@@ -8,13 +8,11 @@ from ..errors import Usage
 from ..model import Question, QuestionKind
 from ..protocol import control
 from ..protocol.askpass import Ask
-from ..protocol.control import Answer, Unlocked
-from ..protocol.control import AskStatus as Status
+from ..protocol.control import Answer as Answer
+from ..protocol.control import AskStatus as AskStatus
 from ..protocol.control import Connect as Connect
 from ..protocol.options import Options as Wished
 from ..protocol.records import InvalidMessage
-
-__all__ = ["Answer", "Status", "Unlocked"]
 
 
 class Asked(Ask):

@@ -99,12 +99,12 @@ class ControlServer:
     async def _connect(self, client: ControlConnection, message: Words) -> None:
         keeper, may_ask = self._keeper, control_messages.Connect.read(message).may_ask
         options = control_messages.wish(message.get("wish"))
-        unlocked = control_messages.Unlocked.read(message.get("environment") or {}).values()
+        environment = control_messages.Connect.read(message).environment
         self._waiting += 1
         has_failed = not self._was_used and self._has_failed_for_all
         self._was_used = True
-        # of the terminal where the user is now, not of the one that started the keeper
-        os.environ.update({key: value for key, value in unlocked.items() if value})
+        if environment:  # of the terminal where the user is now, not of the one that started the keeper
+            self._keeper.adopt(environment)
         answers = asyncio.create_task(self._prompts.receive_answers(client))
         try:
             with self._prompts.attached(client) if may_ask else nullcontext():
@@ -193,7 +193,7 @@ class ControlServer:
     # the other requests ----------------------------------------------------------------------------------
 
     async def _status(self, client: ControlConnection, message: Words) -> None:
-        kernels = await self._jupyter.kernels() if control_messages.Status.read(message).kernels else None
+        kernels = await self._jupyter.kernels() if control_messages.AskStatus.read(message).kernels else None
         client.send(status=asdict(self._session_status(kernels)))
 
     async def _follow(self, client: ControlConnection, message: Words) -> None:

@@ -11,7 +11,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,7 @@ class Keeper:
         self.facts = SessionFacts(notes=(setup.note,) if setup.note else ())
         self.changed = asyncio.Event()
         """Set, and replaced by another, when there is something new."""
+        self._transport = setup.transport
         self._heartbeat = Heartbeat()
         self._mux = SessionMux(on_event=self._on_mux_event, on_lost=self._on_link_lost, on_next_request=on_next_request)
         self._probe = ServerProbe(self._mux.open_stream, lambda: self._policy.handle(ev.Signal.SERVER_ANSWERED))
@@ -100,6 +101,10 @@ class Keeper:
         }
 
     # what users want -------------------------------------------------------------------------------------
+
+    def adopt(self, environ: Mapping[str, str]) -> None:
+        """This is the environment of the terminal where the user is now."""
+        self._connector.adopt(environ)
 
     def connect(self, options: Message, *, may_ask: bool) -> None:
         """A user wants the session: try at once, whatever the state."""
@@ -316,6 +321,7 @@ class Keeper:
         self._policy.handle(ev.LinkEnded(reason=reason, is_protocol_error=is_protocol_error))
 
     def _on_network_change(self) -> None:
+        self._transport.outdate()
         known = self._policy.state.liveness
         source, linked_from = source_address(known.endpoints), known.linked_from
         is_cut_off = linked_from is not None and not has_address(linked_from)

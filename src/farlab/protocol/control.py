@@ -8,7 +8,21 @@ farlab of another version.
 from farlab.protocol.askpass import MOST_PROMPT
 from farlab.protocol.listing import KernelInfo
 from farlab.protocol.options import Options
-from farlab.protocol.records import Boolean, Each, Integer, Nested, Number, Optional, Path, Record, Required, Text
+from farlab.protocol.records import (
+    Boolean,
+    Each,
+    Integer,
+    Nested,
+    Number,
+    Optional,
+    Path,
+    Record,
+    Required,
+    Text,
+    Texts,
+    checked,
+    is_path,
+)
 from farlab.protocol.session import MOST_LISTED, MOST_PID, Name
 
 _Host = Path()
@@ -40,11 +54,14 @@ class Started(Record):
 # requests: `op` says which ------------------------------------------------------------------------------
 
 
-class Unlocked(Record):
-    """The variables of `transport.base.CREDENTIALS`, which lead to the user's keys."""
+def _is_environment(variables: "dict[str, str]") -> bool:
+    return all(name and "=" not in name and is_path(name) and is_path(value) for name, value in variables.items())
 
-    SSH_AUTH_SOCK = Path()
-    KRB5CCNAME = Path()
+
+def _environment(most: int) -> "dict[str, str]":
+    """Variables by name, of at most `most` characters together."""
+    field = checked(Texts(most), lambda found: sum(map(len, (*found, *found.values()))) <= most, "too long")
+    return checked(field, _is_environment, "no environment")
 
 
 class Connect(Record):
@@ -53,7 +70,8 @@ class Connect(Record):
     op = Text(20)
     wish = Nested(Options)
     may_ask = Boolean()
-    environment = Nested(Unlocked)
+    environment = Optional(_environment(1 << 20))
+    """That of their terminal, whole. It may hold secrets: it is neither saved nor logged."""
 
 
 class AskStatus(Record):

@@ -50,7 +50,8 @@ def Text(most: int, default: str = "", cut: bool = False) -> str:
     return _field(read, default)
 
 
-def _checked(field: "T", holds: "Callable[[T], bool]", what: str) -> "T":
+def checked(field: "T", holds: "Callable[[T], bool]", what: str) -> "T":
+    """That field, for values of which `holds` is true."""
     inner = field  # type: Any
 
     def read(value: "Any") -> "T":
@@ -64,10 +65,11 @@ def _checked(field: "T", holds: "Callable[[T], bool]", what: str) -> "T":
 
 def VisibleAscii(most: int) -> str:
     """A text of visible ASCII alone, without spaces: safe in a header of HTTP and in an address."""
-    return _checked(Text(most), lambda text: all("!" <= char <= "~" for char in text), "no visible ASCII alone")
+    return checked(Text(most), lambda text: all("!" <= char <= "~" for char in text), "no visible ASCII alone")
 
 
-def _is_path(text: str) -> bool:
+def is_path(text: str) -> bool:
+    """Whether a system call takes it."""
     try:
         return b"\0" not in text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -76,7 +78,7 @@ def _is_path(text: str) -> bool:
 
 def Path(most: int = 4096) -> str:
     """A text that a system call takes: no NUL, and what stands for bytes that are no UTF-8 can be bytes again."""
-    return _checked(Text(most), _is_path, "no path")
+    return checked(Text(most), is_path, "no path")
 
 
 def Number(least: float, most: float, default: float = 0.0) -> float:

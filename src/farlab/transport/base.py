@@ -6,13 +6,11 @@ travels over those, and knows of no other way.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import FarlabError
-
-CREDENTIALS = ("SSH_AUTH_SOCK", "KRB5CCNAME")
-"""Variables by which a login finds the keys and tickets that the user has at hand in one terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +47,28 @@ class Transport(Protocol):
     def prepare(self) -> None:
         """Begin to read the user's configuration for this host, for `resolve` to wait for. Raises what cannot begin."""
 
-    def resolve(self, *, anew: bool = False) -> None:
-        """Know the user's configuration for this host; `anew`: as it is now. Blocks, and connects to nothing.
+    def is_prepared(self, within: float) -> bool:
+        """Whether `resolve` need not wait for what was begun, or need not in so many seconds. Blocks for so long."""
+
+    def adopt(self, environ: Mapping[str, str]) -> bool:
+        """From now on the user's terminal has this environment; whether that is another one."""
+
+    def outdate(self) -> None:
+        """The user's configuration may mean something else by now: the network has changed."""
+
+    def resolve(self, *, anew: bool = False, timeout: float = 120.0) -> None:
+        """Know the user's configuration for this host; `anew`: whether or not anything has changed. Blocks for up to
+        `timeout` seconds, and connects to nothing.
 
         Raises what is wrong with it. `argv` needs it.
         """
 
+    def abandon(self) -> None:
+        """Have a `resolve` in another thread end soon, with an error."""
+
     @property
     def is_resolved(self) -> bool:
-        """Whether that configuration is known already."""
+        """Whether that configuration is known, and nothing that it depends on has changed since."""
 
     def argv(
         self, command: str, *, may_ask: bool, bypass_master: bool = False, patience: float | None = None

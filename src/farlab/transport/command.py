@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 
 from ..errors import FarlabError, Internal, LinkLost
 from ..model import Target
 from ..sanitize import clean
 from .base import Endpoint, LoginSources
+from .programs import users_environment
 from .ssh.explain import explain_shell
 
 _MAX_DETAIL = 4000
@@ -25,6 +27,7 @@ class CommandTransport:
     def __init__(self, target: Target, argv: str) -> None:
         self.host = target.host
         self._argv: list[str] = json.loads(argv)
+        self._environ = users_environment(os.environ)
 
     def check(self) -> None:
         """Any name will do."""
@@ -32,7 +35,20 @@ class CommandTransport:
     def prepare(self) -> None:
         """There is no configuration."""
 
-    def resolve(self, *, anew: bool = False) -> None:
+    def is_prepared(self, within: float) -> bool:
+        return True
+
+    def adopt(self, environ: Mapping[str, str]) -> bool:
+        before, self._environ = self._environ, users_environment(environ)
+        return self._environ != before
+
+    def outdate(self) -> None:
+        """There is no configuration."""
+
+    def resolve(self, *, anew: bool = False, timeout: float = 0.0) -> None:
+        """There is no configuration."""
+
+    def abandon(self) -> None:
         """There is no configuration."""
 
     @property
@@ -45,7 +61,7 @@ class CommandTransport:
         return [*self._argv, command]
 
     def environment(self, ask_socket: str | None) -> dict[str, str]:
-        return dict(os.environ)
+        return self._environ
 
     def explain(self, output: str, exit_status: int | None, *, may_ask: bool) -> FarlabError:
         if exit_status is not None and 0 < exit_status < _TRANSPORT_ITSELF:

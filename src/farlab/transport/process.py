@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO, cast
 
-from . import bootstrap
+from . import bootstrap, programs
 from .base import Transport
 
 _SOCKET_BUFFER = 1 << 20
@@ -100,12 +100,12 @@ def dial(spec: LinkSpec) -> LinkProcess:
     terminal = _terminal() if spec.may_ask else None
     with theirs:
         try:
-            process = subprocess.Popen(
+            process = programs.start(
                 argv,
+                env,
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.PIPE,
-                env=env,
                 start_new_session=True,
                 preexec_fn=partial(_take, terminal[1]) if terminal else None,
             )

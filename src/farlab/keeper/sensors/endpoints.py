@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
 
+from ...transport.background import in_background
 from ...transport.base import Endpoint
 from ..events import EndpointsFound
 from .network import source_address
-
-T = TypeVar("T")
 
 
 class EndpointResolver:
@@ -37,19 +33,3 @@ class EndpointResolver:
         with suppress(Exception):  # no thread to be had, a name that cannot be one: then as it was
             found = await in_background(self._look_up)
         self._on_found(EndpointsFound(endpoints=tuple(found), source=source_address(found)))
-
-
-async def in_background(function: Callable[[], T]) -> T:
-    """What it returns, from a thread that holds nobody up: a lookup may take half a minute, and asyncio's own threads
-    are waited for at the end. Raises what it raises, and RuntimeError where no thread can be had."""
-    done: concurrent.futures.Future[T] = concurrent.futures.Future()
-    done.set_running_or_notify_cancel()  # whoever gives up waiting cannot cancel it
-
-    def run() -> None:
-        try:
-            done.set_result(function())
-        except Exception as error:  # whoever waits gets it
-            done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return await asyncio.wrap_future(done)

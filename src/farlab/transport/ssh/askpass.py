@@ -49,14 +49,16 @@ def classify(prompt: str, hint: str = "") -> str:
     return SECRET
 
 
-def environment(base: Mapping[str, str], socket_path: str, program: str) -> dict[str, str]:
+def environment(
+    base: Mapping[str, str], socket_path: str, program: str, *, needs_display: bool = False
+) -> dict[str, str]:
     """The environment for an `ssh` (and the jump hosts' it starts) that asks through `program`.
 
-    `DISPLAY` matters to clients before 8.4 alone: they run askpass only where one is set, and no terminal is there.
-    The one given here cannot be connected to.
+    Clients before 8.4 need a `DISPLAY`: they run askpass only where one is set, and no terminal is there. The one given
+    here cannot be connected to. Others get none: programs that `ssh` runs choose by it how to talk to the user.
     """
     ours = {"SSH_ASKPASS": program, "SSH_ASKPASS_REQUIRE": "force", SOCKET: socket_path}
-    return {"DISPLAY": ":farlab", **base, **ours}
+    return {**({"DISPLAY": ":farlab"} if needs_display else {}), **base, **ours}
 
 
 def silent_environment(base: Mapping[str, str]) -> dict[str, str]:

@@ -232,11 +232,14 @@ def _told(text: str, *, of_any: bool = False) -> str:
     return f": {shortened(line, _LONGEST_WHY)}" if line else ""
 
 
-def no_program(program: str, why: OSError | None = None) -> FarlabError:
+def no_program(program: str, why: OSError | None = None, *, is_there: bool = False) -> FarlabError:
     """The error for an `ssh` that this machine cannot start: there is none, or no room for one more process."""
     if why is not None and why.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
         hint = "end some of what runs on this machine; a running keeper tries again by itself"
         return Unreachable(f"this machine cannot start another `{program}`", detail=str(why), hint=hint)
+    if is_there and why is not None:
+        hint = "`{ssh -G HOST}` says the same; a script's first line names the program that runs it"
+        return Internal(f"`{why.filename}` on this machine cannot be started", detail=str(why.strerror), hint=hint)
     hint = "install the OpenSSH client (package `openssh-client` or `openssh-clients`), or put it on `PATH`"
     return Internal(f"there is no `{program}` on this machine", hint=hint)
 
@@ -246,6 +249,11 @@ def _signal(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def plain_end(text: str) -> str:
+    """The last lines of it, without noise."""
+    return _detail(_plain(text))
 
 
 def _plain(text: str) -> str:

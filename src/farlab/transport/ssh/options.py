@@ -36,6 +36,8 @@ _OURS = (
     "Tunnel=no",
     "ControlMaster=no",
 )
+ASKS_WITHOUT_DISPLAY = frozenset({"pubkeyacceptedalgorithms", "sessiontype"})
+"""Keywords of `-G` (8.5, 8.7) that show that this `ssh` knows `SSH_ASKPASS_REQUIRE` (8.4)."""
 _LATER = {  # option of ours → the keywords of `-G` that show that this `ssh` knows it
     "RemoteCommand=none": frozenset({"remotecommand", "sessiontype"}),  # 7.6; `-G` names it only where it is set
     "SessionType=default": frozenset({"sessiontype"}),  # 8.7, as are the next two
@@ -69,6 +71,8 @@ class Resolved:
     """As it is set: a path, `SSH_AUTH_SOCK`, `$VARIABLE`, `none`, or "" where it is not."""
     keywords: frozenset[str] = frozenset()
     """Every option this `ssh` named, in lower case: what its version knows."""
+    configuration: tuple[str, ...] = ()
+    """The files that it read for all this."""
     files: tuple[str, ...] = ()
     """What it read, and what a login would read: its configuration, keys, certificates, known hosts. As `ssh` names
     them: a leading `~` and `%` tokens are not expanded."""
@@ -136,6 +140,7 @@ def parse_resolved(text: str, said: str = "") -> Resolved:
         proxy_command=_set(first.get("proxycommand")),
         identity_agent=first.get("identityagent", ""),
         keywords=frozenset(first),
+        configuration=tuple(_READS.findall(said)),
         files=tuple(dict.fromkeys(files)),
     )
 
