@@ -72,3 +72,16 @@ def test_a_session_begins_and_ends_under_each_python(laptop: Laptop, host: Host,
             assert "ServerApp" in laptop.farlab("logs", "alice").out
         assert not host.left_over("alice")
     bed.fresh_home("alice")
+
+
+def test_root_is_served_too(laptop: Laptop, host: Host) -> None:
+    """As on a rented machine, or in a container."""
+    keys = (host.path("/etc/ssh/keys/alice")).read_text()
+    shadow = "echo 'toor:*:19000:0:99999:7:::' >>/etc/shadow"
+    added = f"mkdir -p /toor && echo toor:x:0:0::/toor:/bin/bash >>/etc/passwd && {shadow} && cat >/etc/ssh/keys/toor"
+    try:
+        assert host.run("root", ["sh", "-c", added], stdin=keys).returncode == 0
+        with session(laptop, "toor@login") as address, address.kernel() as kernel:
+            assert kernel.run("import os; print(os.geteuid())") == "0\n"
+    finally:
+        host.run("root", ["sh", "-c", "sed -i /^toor:/d /etc/passwd /etc/shadow; rm -rf /toor /etc/ssh/keys/toor"])

@@ -27,6 +27,7 @@ HELD = {
     "websocket_url": "",  # the page's kernels are where the page is
     "allow_remote_access": False,  # the host name of each request is looked at
     "open_browser": False,
+    "allow_root": True,  # who logs in as root has decided that; the socket is root's alone
     "file_to_run": "",  # refused beside a socket
 }
 
