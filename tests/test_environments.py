@@ -80,12 +80,37 @@ def test_what_does_not_answer_as_a_python_is_none(path: Path, text: str) -> None
     assert environments.ask(str(program(path / "python3", text)), os.environ) is None
 
 
-def test_a_script_of_the_shell_is_not_run_as_a_python_and_is_named(path: Path, tmp_path: Path) -> None:
-    wrapper = program(path / "jupyter-lab", f"#!/bin/bash\ntouch {tmp_path}/ran\nexec /opt/jupyter/bin/jupyter-lab\n")
+WRAPPERS = {
+    '#!/bin/bash\nexport SITE=1\necho loading modules >&2\nexec {real} "$@"\n': "JupyterLab 4.2.1",
+    '#!/bin/sh -e\n{real} "$@"\n': "JupyterLab 4.2.1",
+    "#!/usr/bin/env bash\nexec pyenv exec jupyter-lab\n": None,
+    '#!/bin/bash\nexec /opt/jupyter/bin/jupyter-lab "$@"\n': None,
+    "#!/bin/sh\necho 4.2.1; exit 3\n": None,
+    "#!/bin/sh\necho 2.2.6\n": None,
+    "#!/bin/cat\n": None,
+}
+
+
+@pytest.mark.parametrize("text", WRAPPERS)
+def test_what_is_no_script_of_a_python_is_run_and_believed_if_it_tells_its_version(
+    path: Path, tmp_path: Path, text: str
+) -> None:
+    real = program(tmp_path / "real", '#!/bin/sh\n[ "$1" = --version ] && echo 4.2.1\n')
+    wrapper = program(path / "jupyter-lab", text.format(real=real))
+    python_with(tmp_path / "empty", path / "python")  # a stranger that stands beside it
+    if WRAPPERS[text]:
+        found, app, title = environments.choose(environments.find(None, os.environ), None, None)
+        assert (found.python, found.program, app, title) == ("", str(wrapper), "lab", WRAPPERS[text])
+        return
     words = refused()
     assert words["code"] == "no-jupyter"
-    assert f"`{wrapper}`" in words["message"]
-    assert not (tmp_path / "ran").exists()
+    assert f"`{wrapper}" in words["message"]
+    if "pyenv" in text or "/opt" in text:
+        assert "not found" in words["detail"] or "No such file" in words["detail"]
+
+
+def test_a_wrapper_that_was_named_and_fails_is_no_environment(path: Path) -> None:
+    wrapper = program(path / "jupyter-lab", "#!/bin/sh\nexit 3\n")
     words = refused(environment=str(wrapper))
     assert words["code"] == "no-environment"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from address import session
-from bed import Bed, Host, Laptop
+from bed import LAB, Bed, Host, Laptop
 from pythons import PYTHONS
 
 PLACE = "/usr/local/other-python"
@@ -85,3 +85,35 @@ def test_root_is_served_too(laptop: Laptop, host: Host) -> None:
             assert kernel.run("import os; print(os.geteuid())") == "0\n"
     finally:
         host.run("root", ["sh", "-c", "sed -i /^toor:/d /etc/passwd /etc/shadow; rm -rf /toor /etc/ssh/keys/toor"])
+
+
+WRAPPERS = {
+    "bash": '#!/bin/bash\nexport SITE=1\nexec {lab} "$@"\n',
+    "sh -e, which does not become it": '#!/bin/sh -e\n{lab} "$@"\n',
+    "a shim": '#!/usr/bin/env bash\nprogram="$(basename "$0")"\nexec $(dirname {lab})/$program "$@"\n',
+}
+
+
+@pytest.mark.parametrize("text", WRAPPERS.values(), ids=WRAPPERS)
+def test_a_wrapper_starts_jupyter_through_itself(laptop: Laptop, host: Host, bed: Bed, text: str) -> None:
+    home = host.home("cora")
+    bed.fresh_home("cora")
+    wrapper = home / "sw/bin/jupyter-lab"
+    wrapper.parent.mkdir(parents=True)
+    wrapper.write_text(text.format(lab=f"{LAB}/bin/jupyter-lab"))
+    wrapper.chmod(0o755)
+    (home / ".bash_profile").write_text("export PATH=~/sw/bin:/usr/bin:/bin\n")
+    (home / ".jupyter").mkdir()
+    (home / ".jupyter/jupyter_server_config.py").write_text("c.ServerApp.base_url = '/mine'\nc.ServerApp.port = 4444\n")
+    before = host.listening()
+    with session(laptop, "cora", "--dir", "sw") as address:
+        assert address.connected["server"].startswith("JupyterLab 4")
+        assert address.ask("GET", "/mine/api/status", Authorization="")[0] == 403
+        with address.kernel() as kernel:
+            assert kernel.run("import os; print(os.environ.get('SITE'), os.getcwd())").endswith(" /home/cora/sw\n")
+            assert (
+                kernel.run("print([each for each in os.environ if 'FARLAB' in each or 'CONFIG_PATH' in each])")
+                == "[]\n"
+            )
+        assert host.listening() == before | {each for each in host.listening() if each.startswith("unix")}
+    bed.fresh_home("cora")

@@ -6,6 +6,7 @@ is believed: only a Python knows what it sees, and what only looks like one woul
 
 import json
 import os
+import re
 import subprocess
 
 from farlab.host.failure import Failure
@@ -24,6 +25,8 @@ PACKAGES = {"lab": "jupyterlab", "notebook": "notebook", "nbclassic": "nbclassic
 TITLES = {"lab": "JupyterLab", "notebook": "Jupyter Notebook", "nbclassic": "nbclassic", "server": "Jupyter Server"}
 OLDEST = (1, 9)
 """The first Jupyter Server that listens on a private socket."""
+FIRST_WITH_SERVER = {"lab": (3,), "notebook": (7,), "nbclassic": (0,), "server": (0,)}
+"""The first version of each that runs on Jupyter Server."""
 ASK_TIMEOUT = 20.0
 MARK = "farlab-python "
 ASK = r"""
@@ -61,13 +64,15 @@ class Environment(object):
         self.kind = kind
         """`jupyter`: behind a program of Jupyter's; `python`: on PATH, or named; `virtualenv`, `conda`: named."""
         self.python = python
-        """Its path; "" where `program` does not say which one it runs."""
+        """Its path; "" where `program`, a wrapper or a shim, is to be run as it is."""
         self.program = program or python
         """What led to it."""
         self.variables = variables or {}
         """What entering it sets in the environment."""
         self.packages = None  # type: Optional[Packages]
         """What it has of Jupyter, by package; None where it is no Python that we can use, or does not say."""
+        self.words = ""
+        """What `program` said in place of its version."""
 
     def offer(self, app: "Optional[str]") -> "Offer":
         """App and title of the best it could be, or why one that it has cannot be used: `(app, title, reason)`."""
@@ -84,7 +89,7 @@ def find(named: "Optional[str]", environ: "Mapping[str, str]") -> "Iterator[Envi
     for each in candidates(environ) if named is None else filter(None, [of_name(named, environ)]):
         if each.python not in asked:
             asked[each.python] = ask(each.python, environ) if each.python else None
-        each.packages = asked[each.python]
+        each.packages = asked[each.python] if each.python else ask_program(each, environ)
         yield each
 
 
@@ -93,31 +98,31 @@ def choose(found: "Iterable[Environment]", named: "Optional[str]", app: "Optiona
 
     An environment that the user has named is not passed over, nor is what they get by hand.
     """
-    reasons, opaque, is_none = [], "", True
+    reasons, opaque, is_none = [], None, True
     for each in found:
         is_none = False
         if each.packages is None:
-            opaque = opaque or (each.program if each.kind == "jupyter" else "")
+            opaque = opaque or (each if each.kind == "jupyter" else None)
             if named:
-                message = "`%s` is not a Python 3.6 or later" % each.python
+                message = "`%s` is not a Python 3.6 or later" % each.program
                 raise Failure("no-environment", message, detail="", hint="not-python")
             continue
         best, title, reason = each.offer(app)
         if best and title:
             return each, best, title
         if reason and (named or each.kind == "jupyter"):
-            raise too_old(each.python, reason)
+            raise too_old(each.python or each.program, reason)
         if named:
             raise Failure("no-jupyter", "`%s` has no %s" % (each.python, TITLES[app or "lab"]), detail="")
-        reasons += [(each.python, reason)] if reason else []
+        reasons += [(each.python or each.program, reason)] if reason else []
     if named and is_none:
         raise Failure("no-environment", "found no environment `%s`" % named, detail="")
     if reasons:
         raise too_old(*reasons[0])
     message = "your login shell finds no %s" % TITLES[app or "lab"]
     if opaque:
-        message += "; cannot tell which Python `%s` runs" % opaque
-        raise Failure("no-jupyter", message, detail="", hint="opaque")
+        message += "; `%s --version` shows none" % opaque.program
+        raise Failure("no-jupyter", message, detail=opaque.words, hint="opaque")
     raise Failure("no-jupyter", message, detail="")
 
 
@@ -190,6 +195,36 @@ def ask(python: str, environ: "Mapping[str, str]") -> "Optional[Packages]":
     return found if isinstance(found, dict) else None
 
 
+def ask_program(found: Environment, environ: "Mapping[str, str]") -> "Optional[Packages]":
+    """What a program of Jupyter's own says it is; None where it does not come to its version."""
+    name = os.path.basename(found.program)[len("jupyter-") :]
+    if name not in APPS:
+        return None
+    try:
+        argv, null = [found.program, "--version"], subprocess.DEVNULL
+        asked = subprocess.run(
+            argv,
+            stdin=null,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=ASK_TIMEOUT,
+            cwd="/",
+            env=environ,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        found.words = str(error)
+        return None
+    said = asked.stdout.decode("utf-8", "replace").strip()
+    version = re.search(r"^\d+(\.\d+\w*)+$", said, re.MULTILINE)
+    if asked.returncode or not version:
+        found.words = said[-2000:]
+        return None
+    has_server = numbers(version.group()) >= FIRST_WITH_SERVER[name]
+    server = {"versions": [version.group()] if name == "server" else [], "app": False, "knows_sock": None}
+    itself = {"versions": [version.group()], "app": has_server, "knows_sock": None}
+    return {"jupyter_server": server if has_server else {}, PACKAGES[name]: itself}
+
+
 # where to look -------------------------------------------------------------------------------------------
 
 
@@ -199,7 +234,7 @@ def candidates(environ: "Mapping[str, str]") -> "Iterator[Environment]":
     Relative folders on PATH do not count: they would be in the directory that the session is for, which may be
     anybody's.
     """
-    for name in ("jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter", "python3", "python"):
+    for name in (*("jupyter-" + app for app in APPS), "jupyter", "python3", "python"):
         kind = "jupyter" if name.startswith("jupyter-") else "python"  # `jupyter` alone comes with a mere kernel, too
         for program in on_path(name, environ):
             pythons = [program] if name.startswith("python") else interpreters_of(program, environ) or [""]
@@ -218,7 +253,7 @@ def is_program(path: str) -> bool:
 
 
 def interpreters_of(script: str, environ: "Mapping[str, str]") -> "List[str]":
-    """The Pythons that may be behind a script: that of its first line, and the one beside it."""
+    """The Pythons that run a script: that of its first line, and the one beside it; none where that is no Python."""
     try:
         with open(script, "rb") as file:
             head = file.read(1024).decode("utf-8", "surrogateescape").splitlines()
@@ -226,6 +261,8 @@ def interpreters_of(script: str, environ: "Mapping[str, str]") -> "List[str]":
         return []
     beside = [os.path.join(os.path.dirname(each), "python") for each in (script, os.path.realpath(script))]
     named = [each for each in named_by(head, environ) if "py" in os.path.basename(each)]
+    if not named and not (len(head) > 1 and head[1].startswith("'''exec' ")):
+        return []
     found = []  # type: List[str]
     for each in named + beside:
         if is_program(each) and each not in found:
@@ -253,11 +290,22 @@ def in_home(path: str) -> str:
     return os.path.join(os.path.expanduser("~"), os.path.expanduser(native))
 
 
+def enter_directory(directory: "Optional[str]") -> None:
+    """Go where the session's notebooks are. Raises Failure."""
+    try:
+        os.chdir(in_home(directory or "~"))
+    except OSError as error:
+        message = "cannot enter `%s`: %s" % (directory or "~", error.strerror)
+        raise Failure("no-directory", message) from None
+
+
 def of_name(named: str, environ: "Mapping[str, str]") -> "Optional[Environment]":
     """The environment of that name or path, or a Python by path; None where there is none."""
     is_path = "/" in named or named.startswith("~")
     for path in map(in_home, [named] if is_path else named_environments(named, os.path.expanduser("~"), environ)):
         if os.path.isfile(path) and os.access(path, os.X_OK):
+            if os.path.basename(path).startswith("jupyter-"):
+                return Environment("jupyter", "", path)
             return Environment("python", path)
         python = os.path.join(path, "bin", "python")
         if os.access(python, os.X_OK):

@@ -7,16 +7,12 @@ so that no token is in any command line, environment, file or log.
 import os
 import sys
 
-from farlab.host import environments, login_terminal
+from farlab.host import environments, jupyter_hook, login_terminal
 from farlab.host.anchor_client import tell
-from farlab.host.environments import in_home
+from farlab.host.environments import enter_directory, in_home
 from farlab.host.failure import Failure
 from farlab.host.shell_command import NO_HISTORY
 from farlab.protocol.launcher import Fail, InShell, SettingUp
-
-MYPY = False
-if MYPY:
-    from typing import Optional
 
 
 def main(step: str, runtime: str) -> None:
@@ -44,19 +40,14 @@ def launch(runtime: str) -> None:
     home = os.path.realpath(os.path.expanduser("~"))
     options = tell(runtime, InShell(op="in_shell", pid=os.getpid(), home=home)).wish
     enter_directory(options.directory)
+    directory = os.getcwd()
     os.chdir("/")  # no Python of that directory's choice
     named = options.environment or None
     found = environments.find(named, os.environ)
     environment, app, title = environments.choose(found, named, options.app)
     os.environ.update(environment.variables)
-    program = os.path.join(runtime, "farlab-anchor")
-    os.execv(environment.python, [environment.python, program, "farlab.host.run_jupyter", runtime, app, title])
-
-
-def enter_directory(directory: "Optional[str]") -> None:
-    """Go where the session's notebooks are. Raises Failure."""
-    try:
-        os.chdir(in_home(directory or "~"))
-    except OSError as error:
-        message = "cannot enter `%s`: %s" % (directory or "~", error.strerror)
-        raise Failure("no-directory", message) from None
+    if environment.python:
+        program = os.path.join(runtime, "farlab-anchor")
+        os.execv(environment.python, [environment.python, program, "farlab.host.run_jupyter", runtime, app, title])
+    os.chdir(in_home("~"))
+    jupyter_hook.become(environment.program, runtime, app, title, directory, bool(options.directory))

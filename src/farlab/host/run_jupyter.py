@@ -9,14 +9,19 @@ import sys
 from contextlib import suppress
 
 from farlab.host.anchor_client import tell
+from farlab.host.environments import enter_directory
 from farlab.host.failure import Failure
-from farlab.host.login_shell import enter_directory
 from farlab.protocol.launcher import Fail, InPython, Installing, OpenKernel, Wish
 
 MYPY = False
 if MYPY:
     from types import ModuleType
     from typing import Any, Callable, List, Optional, Tuple
+
+    from farlab.protocol.launcher import Wanted
+
+    Ours = Tuple[ModuleType, ModuleType]
+    Kernels = Tuple[ModuleType, str]
 
 MODULES = {
     "lab": "jupyterlab.labapp",
@@ -25,6 +30,11 @@ MODULES = {
     "server": "jupyter_server.serverapp",
 }
 
+RATE_LIMITS = [
+    *("--ServerApp.iopub_%s_rate_limit=1e12" % each for each in ("msg", "data")),
+    "--ZMQChannelsWebsocketConnection.limit_rate=False",
+]
+"""Two of a Jupyter Server before 2, one of later ones: output is bounded elsewhere."""
 ANCHOR_TIMEOUT = 5.0
 """Seconds that the anchor may take to hear what the session can do without."""
 
@@ -46,22 +56,18 @@ def serve(runtime: str, app: str, title: str) -> None:
     os.chdir("/")
     with suppress(OSError):
         os.chdir(os.path.expanduser("~"))  # as by hand; the directory may be anybody's
-    (output_limit, overrides), (kernels, kernel_start) = import_ours(), import_kernels()
+    ours, our_kernels = import_ours(), import_kernels()
     keep = import_keep_output() if options.keep_output else None
     hide_ours(runtime)
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # jsonschema takes 0.7 s to build a grammar nobody needs here
     overlay = prepare(keep, runtime, app) if keep else ""
     path = hide_node()
-    shown = os.fsencode(directory).decode("utf-8", "replace")
-    step = InPython(op="in_python", app=app, server=title, python=sys.executable, directory=shown)
-    answer = tell(runtime, step)
+    answer = announce(runtime, app, title, directory)
     main = import_main(app)
     os.environ["PATH"] = path
     del sys.modules["rfc3987_syntax"]
     sys.argv = ["jupyter-" + app, *arguments(directory if options.directory else None)]
-    overrides.Overrides(runtime, answer.token, directory, lambda step: tell(runtime, step)).install()
-    output_limit.install()
-    kernels.install(runtime, kernel_start, answer.wish.kernels == "private", tell_open(runtime))
+    install(runtime, directory, answer, ours, our_kernels)
     if keep:
         keep.show(overlay)
         sys.argv += keep.arguments(answer.session)
@@ -69,7 +75,21 @@ def serve(runtime: str, app: str, title: str) -> None:
     sys.exit(main())
 
 
-def import_ours() -> "Tuple[ModuleType, ModuleType]":
+def announce(runtime: str, app: str, title: str, directory: str) -> "Wanted":
+    """The anchor hears what is about to be the server."""
+    shown = os.fsencode(directory).decode("utf-8", "replace")
+    return tell(runtime, InPython(op="in_python", app=app, server=title, python=sys.executable, directory=shown))
+
+
+def install(runtime: str, directory: str, answer: "Wanted", ours: "Ours", our_kernels: "Kernels") -> None:
+    """Put our part into the server."""
+    (output_limit, overrides), (kernels, kernel_start) = ours, our_kernels
+    overrides.Overrides(runtime, answer.token, directory, lambda step: tell(runtime, step)).install()
+    output_limit.install()
+    kernels.install(runtime, kernel_start, answer.wish.kernels == "private", tell_open(runtime))
+
+
+def import_ours() -> "Ours":
     """What stays in the server: imported before it can no longer see our modules."""
     from farlab.host import jupyter_overrides as overrides
     from farlab.host import output_limit
@@ -77,7 +97,7 @@ def import_ours() -> "Tuple[ModuleType, ModuleType]":
     return output_limit, overrides
 
 
-def import_kernels() -> "Tuple[ModuleType, str]":
+def import_kernels() -> "Kernels":
     """With the text of what starts an ipykernel."""
     import importlib.util
 
@@ -132,12 +152,8 @@ def hide_node() -> str:
 
 def arguments(directory: "Optional[str]") -> "List[str]":
     """The server's command line, which nobody sees. The user's own configuration stays in force for the rest."""
-    found = []
-    if is_before_2():
-        found += ["--ServerApp.iopub_%s_rate_limit=1e12" % each for each in ("msg", "data")]
-    else:
-        found += ["--ZMQChannelsWebsocketConnection.limit_rate=False"]
-    return found + (["--ServerApp.root_dir=" + directory] if directory else [])
+    limits = RATE_LIMITS[:2] if is_before_2() else RATE_LIMITS[2:]
+    return limits + (["--ServerApp.root_dir=" + directory] if directory else [])
 
 
 def is_before_2() -> bool:

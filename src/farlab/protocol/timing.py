@@ -31,6 +31,7 @@ class Timing(Record):
 
     def with_patience(self, seconds: "float | None") -> "Timing":
         """Where nothing else is said, a start may take as long as the user waits, but for the time to tell why."""
-        for name in ("shell", "start"):
-            vars(self).setdefault(name, max(getattr(self, name), (seconds or 0.0) - 3.0))
+        if seconds:
+            for name in ("shell", "start"):
+                vars(self).setdefault(name, max(seconds - 3.0, 1.0))
         return self

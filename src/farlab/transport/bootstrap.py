@@ -48,6 +48,7 @@ ANCHOR = (
         "host.login_terminal",
         "host.login_shell",
         "host.run_jupyter",
+        "host.jupyter_hook",
         "host.jupyter_overrides",
         "host.output_limit",
     ),
