@@ -31,7 +31,11 @@ def account(request: pytest.FixtureRequest, host: Host, bed: Bed) -> Iterator[di
     bed.fresh_home(said["user"])
     for name, text in said["files"].items():
         write(said["user"], host.home(said["user"]), name, text.replace("@LAB@", str(SMALL_JUPYTER)))
+    if "before" in said:
+        assert host.run(said["user"], ["sh", "-c", said["before"]]).returncode == 0
     yield said
+    if "after" in said:
+        assert host.run(said["user"], ["sh", "-c", said["after"]]).returncode == 0
     bed.fresh_home(said["user"])
 
 
@@ -46,6 +50,7 @@ def test_what_works_in_a_terminal_works(account: dict[str, Any], laptop: Laptop,
     names = {each.partition("=")[0]: each.partition("=")[2] for each in environ}
     assert not {"SSH_TTY", "TMUX", "FARLAB_LAUNCH_RUNTIME"} & set(names)
     assert names.get("HISTFILE") != "/dev/null"
+    assert connected["launcher"] == account.get("launcher", "tmux")
     assert terminal_of(host, connected["pid"]) == 0
     steps.terminate(laptop, user)
     kept = [each for each in home.rglob("*") if each.is_file() and ".local/state/farlab" not in str(each)]

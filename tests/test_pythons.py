@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from farlab.transport import bootstrap
 from pythons import PYTHONS
 
 TESTS = Path(__file__).resolve().parent
@@ -40,3 +41,10 @@ def test_the_mux_imports_nothing_that_a_host_need_not_load(python: Path) -> None
     )
     ran = subprocess.run([python, "-ISc", code, SOURCE, TESTS], capture_output=True, text=True, check=False)
     assert (ran.stderr, ran.stdout) == ("", "[]\n")
+
+
+@pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS.keys())
+def test_a_python_without_parts_of_its_library_is_passed_over(python: Path) -> None:
+    for hide, status in (("", 0), ("sys.path.clear(); ", 1)):
+        code = "import sys; " + hide + bootstrap.CHECK
+        assert subprocess.run([python, "-ISc", code, *bootstrap.NEEDED.split()], check=False).returncode == status

@@ -17,7 +17,8 @@ class ServerConnector(object):
 
     def __init__(self, server: "Server") -> None:
         self._server = server
-        self._max_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._max_files = limit - min(SPARE_FILES, limit // 2)
         self._is_crowded = False
 
     @property

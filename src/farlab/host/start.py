@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 import zlib
 
 from farlab.host import directories, processes
@@ -17,11 +18,14 @@ MYPY = False
 if MYPY:
     from typing import Dict
 
+    from farlab.host.launchers.base import Launcher
     from farlab.host.loader import Link
     from farlab.host.session_files import Session
 
 START_TIMEOUT = 20.0
 """Seconds until the anchor must have made its socket."""
+LOOK_AFTER = 0.5
+"""Seconds until an anchor that has not begun is looked after."""
 BUNDLE_TIMEOUT = 60
 ROOM = 64 << 10
 """Bytes that must be free where the record and the log are."""
@@ -80,8 +84,23 @@ def spawn_anchor(spec: Spec) -> None:
     for launcher in (each for each in LAUNCHERS if each.is_available()):
         spec.launcher, spec.handle = launcher.name, launcher.handle_for(spec.name)
         write(path, json.dumps(spec, default=vars).encode())
-        if launcher.start(spec.handle, argv) or not os.path.exists(path):  # the anchor has taken it
+        if (launcher.start(spec.handle, argv) and has_taken(launcher, spec.handle, path)) or not os.path.exists(path):
             return
+
+
+def has_taken(launcher: "Launcher", handle: "Dict[str, str]", path: str) -> bool:
+    """Wait until the anchor has taken its spec; False where the launcher has ended it, as some configurations do."""
+
+    def is_gone() -> bool:
+        return not os.path.exists(path)
+
+    end = time.monotonic() + START_TIMEOUT
+    while not processes.wait_until(is_gone, LOOK_AFTER):
+        if launcher.has_lost(handle):
+            return False
+        if time.monotonic() > end:
+            break
+    return True
 
 
 def environment() -> "Dict[str, str]":

@@ -33,37 +33,29 @@ ANCHOR = (
     *("protocol.timing", "protocol.listing", "protocol.jupyter", "protocol.http_response", "protocol.options"),
     *("protocol.launcher", "protocol.mux_messages", "mux.frames", "mux.codec", "mux.streams", "mux.link_end"),
     *("mux.mux", "mux.pipes", "mux.driver", "host.reactor", "host.http", "host.shell_command", "host.server_process"),
-    *(
-        "host.server_log",
-        "host.server_health",
-        "host.server_launch",
-        "host.socket_guard",
-        "host.shell_start",
-        "host.server",
-    ),
+    *("host.server_log", "host.server_health", "host.server_launch", "host.socket_guard", "host.shell_start"),
+    *("host.server", "host.login_terminal"),
     *("host.server_connector", "host.session_record", "host.client", "host.pending_link", "host.clients"),
     *("host.control", "host.requests", "host.launchers.tmux_pane", "host.anchor", "host.anchor_client"),
-    *(
-        "host.environments",
-        "host.login_terminal",
-        "host.login_shell",
-        "host.run_jupyter",
-        "host.jupyter_hook",
-        "host.jupyter_overrides",
-        "host.output_limit",
-    ),
+    *("host.environments", "host.login_shell", "host.run_jupyter", "host.jupyter_hook", "host.jupyter_overrides"),
+    "host.output_limit",
     *("host.kernels", "host.kernel_start", "host.keep_output", "host.kill"),
 )
 NO_PYTHON, OLD_PYTHON = 90, 91
 """Exit statuses of the bootstrap where the host has no Python, or none from 3.6 on."""
 
 _PYTHONS = "/usr/bin/python3 python3 /usr/libexec/platform-python " + " ".join(f"python3.{n}" for n in range(14, 5, -1))
-_CHECK = "import sys;sys.exit(sys.version_info<(3,6))"
+NEEDED = "json socket subprocess shutil base64"
+"""Modules that a Python may lack which has only parts of its library; they are looked for, which takes no time."""
+CHECK = (
+    "import sys;f=sys.meta_path[-1].find_spec;"
+    "sys.exit(sys.version_info<(3,6)or not all(f(m)and f(m).origin for m in sys.argv[1:]))"
+)
 _RUN = "import sys,zlib,base64 as b;exec(zlib.decompress(b.b64decode(sys.argv[2]),-15))"
 _SHELL = (
     "r={none}; for p in {pythons}; do command -v $p >/dev/null 2>&1 || continue; r={old}; "
-    '$p -ISc "{check}" 2>/dev/null && exec $p -ISc "{run}" {nonce} {code}; done; '
-    'echo "farlab: no Python from 3.6 on" >&2; exit $r'
+    '$p -ISc "{check}" {needed} 2>/dev/null && exec $p -ISc "{run}" {nonce} {code}; done; '
+    'echo "farlab: no whole Python from 3.6 on" >&2; exit $r'
 )
 _RESULT = re.compile(r"\) -> (\w+|\"[^\"]*\"):$")
 _ANNOTATION = re.compile(r"\b(\w+): (?:[\w.]+|\"[^\"]*\")(?: (=) )?(?=[,)\w\"'({\[-])")
@@ -84,7 +76,7 @@ sys.meta_path.insert(0, Sources())
 def command(nonce: str) -> str:
     """The command for the host's login shell that loads the agent. `nonce`: letters and digits, marks its answers."""
     code = base64.b64encode(_deflated(LOADER, "from farlab.host.loader import main\nmain(sys.argv[1])\n")).decode()
-    words = {"none": NO_PYTHON, "old": OLD_PYTHON, "pythons": _PYTHONS, "check": _CHECK, "run": _RUN}
+    words = {"none": NO_PYTHON, "old": OLD_PYTHON, "pythons": _PYTHONS, "check": CHECK, "needed": NEEDED, "run": _RUN}
     return "exec sh -c '" + _SHELL.format(**words, nonce=nonce, code=code) + "'"
 
 

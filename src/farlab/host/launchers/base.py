@@ -50,6 +50,10 @@ class Launcher(object):
         """The pids of the processes that it has started and still holds; None where it does not know."""
         return None
 
+    def has_lost(self, handle: "Handle") -> bool:
+        """Whether it has ended what it started before that came to anything."""
+        return False
+
     def attach_argv(self, handle: "Handle") -> "Optional[List[str]]":
         """What shows it to a user at a terminal of the host; None where there is nothing to see."""
         return None

@@ -2,13 +2,13 @@
 
 from farlab.host.launchers.base import Launcher
 from farlab.host.launchers.detached import Detached
-from farlab.host.launchers.tmux import Tmux
+from farlab.host.launchers.tmux import OwnTmux, Tmux
 
 MYPY = False
 if MYPY:
     from typing import Any, Dict, Tuple
 
-LAUNCHERS = (Tmux(), Detached())
+LAUNCHERS = (Tmux(), OwnTmux(), Detached())
 
 
 def named(name: "Any") -> Launcher:

@@ -117,7 +117,7 @@ def explain_bootstrap(exit_status: int | None, output: str, host: str) -> Farlab
     """The error that the bootstrap's own exit status means, or None if it is not one of those."""
     if exit_status not in _STAGES:
         return None
-    what = "no Python" if exit_status == NO_PYTHON else "only a Python older than 3.6"
+    what = "no Python" if exit_status == NO_PYTHON else "only a Python older than 3.6, or without parts of its library,"
     hint = (
         "`{ssh HOST 'command -v python3'}` shows what a login finds there; "
         "a line like `module load python` at the top of `~/.bashrc` there can bring one"
