@@ -43,6 +43,11 @@ def test_what_works_in_a_terminal_works(account: dict[str, Any], laptop: Laptop,
     user = account["user"]
     home = host.home(user)
     options = ["--dir", account["dir"]] if "dir" in account else []
+    if "error" in account:
+        _, error = steps.refused_connect(laptop, user, "--timeout", "8")
+        assert (error["code"], account["detail"] in error["detail"]) == (account["error"], True), error
+        assert host.run(user, ["sh", "-c", account.get("check", "true")]).returncode == 0
+        return
     connected = steps.connect(
         laptop, user, *options, *(word for line in account.get("setup", ()) for word in ("--setup", line))
     )

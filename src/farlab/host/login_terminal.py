@@ -23,6 +23,8 @@ MAX_SHOWN = 1 << 20
 """Bytes that are logged."""
 LINES = "/bin/sh %s/launch", "sh %s/launch"
 """The second is for a restricted shell, which lets nobody name a program's directory."""
+ANSWERS = ((b"\x1b[c", b"\x1b[?1;2c"), (b"\x1b[0c", b"\x1b[?1;2c"), (b"\x1b[6n", b"\x1b[1;1R"))
+"""What a terminal answers to a program that asks what it is, and where the cursor is: some shells wait for it."""
 _SAFE = re.compile(r"[A-Za-z0-9/_.@%+=:,-]+")
 _CONTROL = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_=>])|[\r\x00\x07]")
 
@@ -51,10 +53,17 @@ class LoginTerminal(object):
         self._lines, self._has_command, self._last = lines, has_command, time.monotonic()
 
     def is_waiting(self) -> bool:
-        """Whether the shell seems to wait for a line."""
+        """Whether the shell seems to wait for a line, and not for a secret."""
         patience = PATIENCE if self._has_typed or not self._shown else QUIET
         is_quiet = time.monotonic() - self._last > patience * (1.5 if self._has_command else 1)
-        return is_quiet and bool(self._lines)
+        return is_quiet and bool(self._lines) and not self._asks_for_secret()
+
+    def _asks_for_secret(self) -> bool:
+        """Whether a line is read that is not shown: a password, which a shell's own editor never looks like."""
+        import termios
+
+        flags = termios.tcgetattr(self._master)[3]
+        return bool(flags & termios.ICANON) and not flags & termios.ECHO
 
     def type(self) -> None:
         """Type the next line."""
@@ -91,6 +100,9 @@ class LoginTerminal(object):
             self._forget()
             return
         self._last = time.monotonic()
+        for question, answer in ANSWERS:
+            if question in shown:
+                os.write(self._master, answer)
         if self._shown < MAX_SHOWN:
             self._log.write(_CONTROL.sub(b"", shown))
         self._shown += len(shown)

@@ -89,13 +89,12 @@ class Session(object):
             return "ended"
         if record is None:
             return "none"
-        if record.node != os.uname().nodename:
-            return "elsewhere"
-        if record.boot != processes.boot_id():
-            return "dead"
-        if processes.is_same(record.anchor):
+        is_our_boot = record.boot == processes.boot_id()
+        if is_our_boot and processes.is_same(record.anchor):
             return "alive"
-        return "orphan" if processes.is_same(record.server) else "dead"
+        if is_our_boot and processes.is_same(record.server):
+            return "orphan"
+        return "dead" if record.node == os.uname().nodename else "elsewhere"  # a host that runs may be given a name
 
     @property
     def ending(self) -> "ErrorInfo | None":
