@@ -158,3 +158,13 @@ def test_attach_tells_a_program_what_it_would_run(laptop: Laptop) -> None:
     command = laptop.farlab("attach", "zoe", "--json").json["command"]
     assert command[0] == "ssh"
     assert command[-2:] == ["zoe", "exec tmux attach-session -t '=farlab-main'"]
+
+
+def test_a_host_that_was_given_another_name_is_the_same_host(shared: Address, host: Host) -> None:
+    name = host.run("root", ["hostname"]).stdout.strip()
+    try:
+        assert host.run("root", ["hostname", "renamed"]).returncode == 0
+        [listed] = shared.laptop.farlab("list", "--host", "zoe", "--json").json["sessions"]
+        assert listed["state"] == "up", listed
+    finally:
+        assert host.run("root", ["hostname", name]).returncode == 0
