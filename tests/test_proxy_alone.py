@@ -242,6 +242,13 @@ def test_a_page_that_has_waited_long_is_told_why(running: Running) -> None:
     assert b"still starting" in said[0]
 
 
+@pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"SSH-2.0-OpenSSH_9.2\r\n"])
+def test_what_speaks_another_protocol_is_answered_at_once(data: bytes, running: Running) -> None:
+    with socket.create_connection(("127.0.0.1", running.proxy.port), 5) as sock:
+        sock.sendall(data)
+        assert sock.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
 def test_our_own_pages_are_framed_by_nobody_and_run_nothing(running: Running) -> None:
     for said in (running.get("/lab", "evil.example"), running.get("/farlab/open/x")):
         assert b"\r\nX-Frame-Options: DENY\r\n" in said

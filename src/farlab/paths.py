@@ -50,10 +50,13 @@ def state_directory() -> Path:
 
 
 def runtime_directory() -> Path:
-    """Sockets and locks: below `$XDG_RUNTIME_DIR` if that is private, else below `/tmp`. It may not exist."""
+    """Sockets and locks: below `$XDG_RUNTIME_DIR` if that is private and writable, else `/tmp`. It may not exist."""
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     if base.startswith("/") and len(base) <= _LONGEST_BASE and _is_private(Path(base)):
-        return Path(base) / "farlab" / "@keepers"
+        inner = Path(base) / "farlab" / "@keepers"
+        found = next(each for each in (inner, inner.parent, Path(base)) if os.path.lexists(each))
+        if _owned(found) and os.access(found, os.W_OK | os.X_OK):
+            return inner
     return _below_tmp(f"/tmp/farlab-{os.getuid()}") / "@keepers"  # noqa: S108 - owner and mode are checked
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farlab.keeper.web.http_head import Request, end_of_head, read, with_login, without_token
+from farlab.keeper.web.http_head import Request, can_be_head, end_of_head, read, with_login, without_token
 
 NAME, PORT = "gpu1-main.localhost", 8899
 TYPED = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-site": "none"}
@@ -170,3 +170,21 @@ def test_a_head_with_the_login_is_the_same_head_otherwise(body: bytes, newline: 
 )
 def test_a_token_is_taken_out_of_a_target(target: str, kept: str) -> None:
     assert without_token(target) == kept
+
+
+@pytest.mark.parametrize(
+    ("data", "is_one"),
+    [
+        (b"", True),
+        (b"\r\nG", True),
+        (b"GET /" + b"x" * 9000, True),
+        (b"GET / HTTP/1.1\r\nHost", True),
+        (b"PRI * HTTP/2.0\r\n", True),
+        (b"\x16\x03\x01\x02\x00\x01\x00", False),
+        (b"\x05\x01\x00", False),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", False),
+        (b"GET /\r\n", False),
+    ],
+)
+def test_what_can_be_no_head_is_known_by_its_beginning(data: bytes, is_one: bool) -> None:
+    assert can_be_head(data) is is_one

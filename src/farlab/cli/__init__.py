@@ -29,6 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `farlab logs gpu1 | head`: the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk: nothing more is printed there, also not at the end
+        from ..text import output
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.print_err(f"error: cannot write to the standard output: {error.strerror}")
+        return 1
 
 
 def _run(args: list[str], mode: OutputMode) -> int:
@@ -46,7 +52,7 @@ def _run(args: list[str], mode: OutputMode) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _fail(Interrupted("interrupted"), mode)
     except Exception as error:  # the top: what arrives here is a bug, and one line says so
-        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+        if isinstance(error, OSError) and (_reader_has_gone() or _is_output_lost()):
             raise
         hint = "this is a bug in farlab; run it again with `-v` for a traceback"
         return _fail(Internal(f"{type(error).__name__}: {error}".rstrip(": "), hint=hint), mode, cause=error)
@@ -61,6 +67,16 @@ def _reader_has_gone() -> bool:
         if stream is not None:
             ours.register(stream, 0)
     return any(events & (POLLERR | POLLHUP) for _, events in ours.poll(0))
+
+
+def _is_output_lost() -> bool:
+    """Whether what was printed cannot be written."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        return True
+    return False
 
 
 def _fail(error: FarlabError, mode: OutputMode, cause: Exception | None = None) -> int:

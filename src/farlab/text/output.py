@@ -74,10 +74,16 @@ def print_err(line: str) -> None:
 
 
 def write(stream: TextIO | None, text: str) -> None:
-    """Write and flush."""
-    if stream is not None:  # Python's own value for a descriptor that was closed before it started
+    """Write and flush. What cannot be written on stderr, on a full disk, is no reason to fail."""
+    if stream is None:  # Python's own value for a descriptor that was closed before it started
+        return
+    try:
         stream.write(text)
         stream.flush()
+    except OSError as error:
+        if stream is not sys.stderr or isinstance(error, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def has_color(stream: TextIO | None) -> bool:

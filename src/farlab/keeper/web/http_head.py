@@ -16,6 +16,7 @@ _END = re.compile(rb"\r?\n\r?\n")
 _FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:")
 """A field's name: RFC 9110, section 5.6.2."""
 _VERSION = re.compile(r"HTTP/1\.[01]")
+_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
 _APP_PAGES = frozenset({"lab", "doc", "tree", "notebooks", "edit", "consoles", "terminals", "nbclassic", "login"})
 """First parts of the paths of pages that a user navigates to, in JupyterLab, Notebook 7 and nbclassic, and of Jupyter's
 login page. Not among them: the API, files, and what extensions add."""
@@ -79,6 +80,14 @@ def end_of_head(data: bytes, start: int = 0) -> int:
     """Where the head in `data` ends, 0 where it does not yet; it does not end before `start`."""
     found = _END.search(data, max(0, start - 3))
     return found.end() if found else 0
+
+
+def can_be_head(data: bytes) -> bool:
+    """Whether a head may begin like that: a TLS handshake, say, does not."""
+    line, newline, _ = data.lstrip(b"\r\n").partition(b"\n")
+    method, *rest = line.removesuffix(b"\r").split(b" ")
+    is_whole = len(rest) == 2 and rest[1].startswith(b"HTTP/")
+    return _METHOD.fullmatch(method) is not None and (is_whole or not newline)
 
 
 def read(head: bytes) -> Request | None:

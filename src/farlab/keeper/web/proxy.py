@@ -24,7 +24,7 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import quote
 
-from .http_head import Request, end_of_head, read, with_login, without_token
+from .http_head import Request, can_be_head, end_of_head, read, with_login, without_token
 from .one_time import OneTimeWords
 from .peer_uid import Address, PeerIdentifier, PeerUser
 from .responses import response
@@ -317,6 +317,9 @@ class _PendingConnection:
         elif end or len(self._data) > self._max_head:
             self._release()
             self._on_head(self._data, end if end <= self._max_head else 0)
+        elif not can_be_head(self._data):
+            self._release()
+            self._on_head(self._data, len(self._data))
 
 
 def _word(request: Request) -> str:
