@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from farlab.host.shell_command import plain, step
+from local import Local
 
 SHELLS = [
     name for name in ("sh", "bash", "zsh", "dash", "fish", "tcsh", "csh", "ksh", "mksh", "ash") if shutil.which(name)
@@ -47,3 +48,12 @@ def test_every_login_shell_runs_the_launcher_with_paths_of_any_name(
         assert said.read_text() == expected.replace("STEP", "setup") + expected.replace("STEP", "launch")
         made = {path.name for path in home.rglob("*")}
         assert "x" not in made, name
+
+
+@pytest.mark.parametrize("shell", [name for name in SHELLS if name not in ("zsh", "fish", "tcsh", "csh")])
+def test_a_host_that_takes_commands_apart_is_given_one_without_parts(tmp_path: Path, shell: str) -> None:
+    """As an unquoted `ForceCommand $SSH_ORIGINAL_COMMAND` does in shells that split words."""
+    local = Local(tmp_path)
+    local.write_stub("ssh", f"#!{shutil.which(shell)}\n$1\n")
+    ran = local.farlab("list", "--host", "box", "--json")
+    assert (ran.code, ran.json["sessions"]) == (0, []), ran

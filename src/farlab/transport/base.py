@@ -41,6 +41,10 @@ class Transport(Protocol):
     def host(self) -> str:
         """What the user typed for it."""
 
+    @property
+    def splits_words(self) -> bool:
+        """Whether the host was seen to take commands apart at their spaces, whatever is quoted."""
+
     def check(self) -> None:
         """Raise Usage where the host's name cannot be one, or could be taken for something else."""
 

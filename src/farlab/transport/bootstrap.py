@@ -44,6 +44,8 @@ ANCHOR = (
 NO_PYTHON, OLD_PYTHON = 90, 91
 """Exit statuses of the bootstrap where the host has no Python, or none from 3.6 on."""
 
+PLAIN = "exec sh"
+"""The command where quotes do not count. Start-up files must leave standard input alone there."""
 _PYTHONS = "/usr/bin/python3 python3 /usr/libexec/platform-python " + " ".join(f"python3.{n}" for n in range(14, 5, -1))
 NEEDED = "json socket subprocess shutil base64"
 """Modules that a Python may lack which has only parts of its library; they are looked for, which takes no time."""
@@ -75,9 +77,22 @@ sys.meta_path.insert(0, Sources())
 
 def command(nonce: str) -> str:
     """The command for the host's login shell that loads the agent. `nonce`: letters and digits, marks its answers."""
+    return "exec sh -c '" + script(nonce) + "'"
+
+
+def was_split(said: str) -> bool:
+    """Whether something took `command` apart at its spaces, as an unquoted `ForceCommand $SSH_ORIGINAL_COMMAND` does.
+
+    A shell was given the command up to its first space then, and as its own name the word behind.
+    """
+    return re.search(r"^for\b.*(quot|match)", said, re.MULTILINE) is not None
+
+
+def script(nonce: str) -> str:
+    """What `command` runs, for sh; after `PLAIN` it is the first line on standard input."""
     code = base64.b64encode(_deflated(LOADER, "from farlab.host.loader import main\nmain(sys.argv[1])\n")).decode()
     words = {"none": NO_PYTHON, "old": OLD_PYTHON, "pythons": _PYTHONS, "check": CHECK, "needed": NEEDED, "run": _RUN}
-    return "exec sh -c '" + _SHELL.format(**words, nonce=nonce, code=code) + "'"
+    return _SHELL.format(**words, nonce=nonce, code=code)
 
 
 def agent(op: str) -> bytes:

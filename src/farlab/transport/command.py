@@ -13,6 +13,7 @@ from ..errors import FarlabError, Internal, LinkLost
 from ..model import Target
 from ..sanitize import clean
 from .base import Endpoint, LoginSources
+from .bootstrap import was_split
 from .programs import users_environment
 from .ssh.explain import explain_shell
 
@@ -27,6 +28,7 @@ class CommandTransport:
     def __init__(self, target: Target, argv: str) -> None:
         self.host = target.host
         self._argv: list[str] = json.loads(argv)
+        self.splits_words = False
         self._environ = users_environment(os.environ)
 
     def check(self) -> None:
@@ -64,6 +66,7 @@ class CommandTransport:
         return self._environ
 
     def explain(self, output: str, exit_status: int | None, *, may_ask: bool) -> FarlabError:
+        self.splits_words = self.splits_words or was_split(output)
         if exit_status is not None and 0 < exit_status < _TRANSPORT_ITSELF:
             return explain_shell(output, exit_status, self.host)
         detail = clean(output[-_MAX_DETAIL:]).strip()

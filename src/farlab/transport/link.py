@@ -51,7 +51,7 @@ async def with_link(
     """What `exchange` makes of a link over `process`, which is ended where that raises.
 
     Long patience is for a host that takes the connection and is slow: one that does not even answer is tried once
-    more with the usual one, at its next address too.
+    more with the usual one, at its next address too. One that takes our command apart is given one that has no parts.
     """
     link = Link(process, max_frame)
     try:
@@ -59,12 +59,13 @@ async def with_link(
             return await exchange(link)
     except FarlabError:
         await link.end()
-        if not link.was_unanswered:
+        if not link.was_unanswered and not link.was_split:
             raise
     except BaseException:
         await link.end()
         raise
-    return await with_link(dial(replace(process.spec, patience=None)), exchange, on_said, max_frame)
+    spec = replace(process.spec, patience=None) if link.was_unanswered else process.spec
+    return await with_link(dial(spec), exchange, on_said, max_frame)
 
 
 class Link:
@@ -86,8 +87,17 @@ class Link:
         """How it was made."""
         return self._process.spec
 
+    @property
+    def was_split(self) -> bool:
+        """Whether it ended since the host takes commands apart, which it was not known to do."""
+        return self.spec.transport.splits_words and not self._process.is_plain
+
     async def request(self, message: Record, attached: bytes = b"") -> None:
         """Send one request, and bytes that go with it; with the first one the agent that is to answer it."""
+        if self._process.is_plain and not self._serial:
+            self._request = bootstrap.script(self._process.nonce).encode() + b"\n"
+            await self._send()
+            await self.receive()  # the loader's first word: sh may have read ahead
         program = b"" if self._serial else bootstrap.agent(str(vars(message).get("op")))
         self._serial += 1
         line = json_lines.encoded({**vars(message), "serial": self._serial, "agent": len(program)})

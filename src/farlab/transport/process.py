@@ -47,6 +47,8 @@ class LinkProcess:
     sock: socket.socket
     """Its standard input and output."""
     nonce: str
+    is_plain: bool = False
+    """Whether it runs a mere sh, which is yet to be told what to do."""
     terminal: tuple[int, int] | None = None
     """Both ends of the pseudo-terminal that it runs on, if a user is there to be asked."""
 
@@ -86,7 +88,8 @@ class LinkProcess:
 def dial(spec: LinkSpec) -> LinkProcess:
     """Start the process that runs the agent on the host. Raises where there is none."""
     nonce = os.urandom(8).hex()
-    command = bootstrap.command(nonce)
+    is_plain = spec.transport.splits_words
+    command = bootstrap.PLAIN if is_plain else bootstrap.command(nonce)
     argv = spec.transport.argv(command, may_ask=spec.may_ask, bypass_master=spec.bypass_master, patience=spec.patience)
     env = spec.transport.environment(spec.ask_socket)
     try:
@@ -114,7 +117,7 @@ def dial(spec: LinkSpec) -> LinkProcess:
             for descriptor in terminal or ():
                 os.close(descriptor)
             raise spec.transport.not_started(argv[0], error) from error
-    return LinkProcess(spec=spec, process=process, sock=ours, nonce=nonce, terminal=terminal)
+    return LinkProcess(spec=spec, process=process, sock=ours, nonce=nonce, is_plain=is_plain, terminal=terminal)
 
 
 def _terminal() -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from ...errors import FarlabError, Internal
 from ...model import Target
 from ..base import Endpoint, LoginSources
+from ..bootstrap import was_split
 from ..programs import users_environment
 from . import askpass, options
 from .config_query import TIMEOUT, ConfigQuery, not_started
@@ -22,6 +23,7 @@ class SshTransport:
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.splits_words = False
         self.resolved: options.Resolved | None = None
         self._environ = users_environment(os.environ)
         self._query: ConfigQuery | None = None
@@ -113,6 +115,7 @@ class SshTransport:
     def explain(self, output: str, exit_status: int | None, *, may_ask: bool) -> FarlabError:
         from . import explain
 
+        self.splits_words = self.splits_words or was_split(output)
         master = self.resolved.control_path if self.resolved else None
         is_logged_in = explain.has_logged_in(output) or (master is not None and os.path.exists(master))
         return explain.explain(
