@@ -29,12 +29,19 @@ def roots(state: Path) -> None:
     state.chmod(0o755)
 
 
+def not_to_be_passed(state: Path) -> None:
+    above = state.parents[1]
+    os.chown(above, 0, 0)
+    above.chmod(0o700)
+
+
 def a_file(state: Path) -> None:
     state.rename(state.with_name("moved"))
     state.write_text("")
 
 
 def put_right(state: Path, owner: int) -> None:
+    os.chown(state.parents[1], owner, owner)
     if state.is_file():
         state.unlink()
         state.with_name("moved").rename(state)
@@ -42,7 +49,9 @@ def put_right(state: Path, owner: int) -> None:
     state.chmod(0o700)
 
 
-@pytest.mark.parametrize("spoil", [not_to_be_written, not_to_be_read, roots, a_file], ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize(
+    "spoil", [not_to_be_written, not_to_be_read, not_to_be_passed, roots, a_file], ids=lambda spoil: spoil.__name__
+)
 def test_no_command_fails_for_it_and_the_keeper_lives(
     spoil: Callable[[Path], None], laptop: Laptop, existing: Any
 ) -> None:
@@ -57,9 +66,11 @@ def test_no_command_fails_for_it_and_the_keeper_lives(
             assert "bug" not in ran.err, ran
             assert "Error" not in ran.err, ran
             assert ran.code == 0 or "cannot read" in ran.err or "no keeper log" in ran.err, ran
+        assert "alice" in steps.done(laptop, "list").out
         steps.done(laptop, "disconnect", "alice")
         again = steps.connect(laptop, "alice")
         assert again["pid"] == connected["pid"]
+        assert "alice" in steps.done(laptop, "list").out
         assert steps.answers(laptop, again)
         steps.done(laptop, "disconnect", "alice")
         steps.wait_until_nothing_runs(laptop)

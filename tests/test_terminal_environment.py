@@ -70,12 +70,23 @@ def test_what_match_exec_leaves_behind_holds_nobody_up(laptop: Laptop) -> None:
     laptop.run("sh", "-c", "kill $(cat ~/daemons)")
 
 
-def test_a_configuration_that_takes_its_time_stops_no_other_command(laptop: Laptop) -> None:
-    laptop.write_stub("probe", "#!/bin/sh\necho hangs >&2\nsleep 5000\n")
+def test_a_configuration_that_hangs_stops_no_other_command(laptop: Laptop) -> None:
+    laptop.write_stub("probe", "#!/bin/sh\necho hangs >&2\necho $$ >>~/probes\nsleep 5000\n")
     steps.add_to_config(laptop, "Match originalhost alice exec probe\n")
     began = time.monotonic()
     code, error = steps.refused(laptop, "connect", "alice", "--no-browser", "--timeout", "5")
     assert (code, time.monotonic() - began < 8) == (9, True), error
     assert "`ssh -G alice` did not end" in error["message"], error
     assert error["detail"] == "hangs"
+    waiting = laptop.popen("farlab", "connect", "alice", "--no-browser", "--timeout", "100")
+    wait_for("a keeper that waits", lambda: laptop.farlab("status", "alice").code == 0, timeout=10)
+    began = time.monotonic()
+    steps.done(laptop, "list")
+    steps.done(laptop, "disconnect", "alice")
+    assert time.monotonic() - began < 8
+    assert waiting.wait(10) == 130
+    (laptop.home / "probes").unlink()
+    listing = laptop.popen("farlab", "list", "--host", "alice")
+    wait_for("the probe", (laptop.home / "probes").exists, timeout=10)
+    assert steps.interrupt(listing) == 130
     steps.wait_until_nothing_runs(laptop)

@@ -6,7 +6,8 @@ later, when nobody wants it any more.
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import TypeVar
 
 from ..errors import FarlabError, Internal, from_json
@@ -29,6 +30,15 @@ def status(target: Target, timeout: float = STATUS_TIMEOUT) -> control.Status | 
     """What the keeper knows without asking others; None if there is no keeper. Raises KeeperSilent."""
     answer = _exchange(target, timeout, control.AskStatus(op="status"), control.StatusAnswer)
     return answer.status if answer else None
+
+
+def status_at(path: Path, timeout: float) -> control.Status | None:
+    """The same of a keeper whose session nobody names; None where none answers."""
+    with suppress(OSError), closing(control_client.ControlClient(path, timeout)) as connection:
+        connection.send(op="status")
+        reply = connection.receive(timeout)
+        return control.StatusAnswer.read_leniently(reply).status if reply else None
+    return None
 
 
 def request(target: Target, message: Record, answer: type[_R]) -> _R | None:

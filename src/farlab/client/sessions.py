@@ -54,6 +54,7 @@ _HERE = (
     *("round_trip", "outages", "longest_outage", "full_since", "bytes_limit"),
 )
 """What a keeper here knows better than the host."""
+_FIRST_STATES = (State.CONNECTING, State.ASKING, State.STARTING)
 _MAX_THREADS = 32
 """How many keepers are asked at once."""
 
@@ -147,13 +148,27 @@ def disconnect(target: Target) -> Disconnected:
 
 def sessions() -> tuple[SessionStatus, ...]:
     """All sessions known here, live if the keeper answers. Starts nothing and uses no SSH."""
-    known = saved.load_all(must_read=True)
+    unsaved = _unsaved()
+    known = saved.load_all(must_read=not unsaved)
     if len(known) < 2:
-        return tuple(map(_quick_status, known))
+        return (*map(_quick_status, known), *unsaved)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(len(known), _MAX_THREADS)) as pool:  # a stopped keeper does not delay the others
-        return tuple(pool.map(_quick_status, known))
+        return (*pool.map(_quick_status, known), *unsaved)
+
+
+def _unsaved() -> list[SessionStatus]:
+    """Those whose keepers run, though nothing of them can be saved, or read."""
+    saved_keepers = {control_client.socket_path(each.target) for each in saved.load_all()}
+    found = []
+    for path in sorted(set(control_client.socket_paths()) - saved_keepers):
+        with suppress(FarlabError):
+            status = keeper_client.status_at(path, keeper_client.LIST_TIMEOUT)
+            if status and status.state not in _FIRST_STATES:
+                target = Target(host=status.host, name=status.name, ssh_config=status.ssh_config)
+                found.append(_session_status(target, status))
+    return found
 
 
 @_with_hints

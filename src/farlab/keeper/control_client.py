@@ -36,6 +36,11 @@ def socket_path(target: Target) -> Path:
     return paths.runtime_directory() / f"{saved.key_of(target)}.sock"
 
 
+def socket_paths() -> list[Path]:
+    """Where keepers may listen, of whatever sessions."""
+    return [each for each in paths.runtime_directory().glob("*-*.sock") if not each.name.startswith("errand-")]
+
+
 def abstract_name(target: Target) -> bytes:
     """The abstract name under which it listens, on Linux: one for each state directory."""
     where = os.path.join(paths.state_directory(), saved.key_of(target))

@@ -6,7 +6,7 @@ import errno
 import os
 import subprocess
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 _OURS = ("FARLAB_", "_FARLAB_", "PYTHON")
 """How the names of variables begin that are meant for farlab, or for the Python that runs it."""
@@ -26,6 +26,17 @@ def find(program: str, environ: Mapping[str, str]) -> str | None:
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
     return None
+
+
+def become(argv: list[str]) -> NoReturn:
+    """Be such a program instead of this process. Raises OSError."""
+    path = find(argv[0], os.environ) or argv[0]
+    try:
+        os.execv(path, argv)  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    os.execv("/bin/sh", ["/bin/sh", path, *argv[1:]])  # noqa: S606 - same
 
 
 def start(argv: list[str], environ: Mapping[str, str], **how: Any) -> subprocess.Popen[bytes]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from ...client import sessions
 from ...errors import Internal, Usage
 from ...text.results import Command
+from ...transport.programs import become
 from ..context import CommandContext
 from ..options import command
 
@@ -26,6 +26,6 @@ def attach(context: CommandContext) -> Command:
     if not (sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()):
         raise Usage("`attach` needs a terminal", hint="`{farlab logs HOST -f}` follows the log without one")
     try:
-        os.execvp(argv[0], argv)  # noqa: S606 - no shell is wanted
+        become(argv)
     except OSError as error:
         raise Internal(f"cannot run `{argv[0]}`", detail=str(error), hint="is OpenSSH installed?") from error
