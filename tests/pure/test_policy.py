@@ -279,15 +279,23 @@ def test_changes_that_do_not_concern_the_way_to_the_host_are_nothing(life: Life)
     assert life(ev.NetworkChanged(source="10.0.0.2")) == []
 
 
-def test_in_a_dead_network_the_host_is_looked_up_each_three_seconds(life: Life) -> None:
-    life(ENDED)
-    looked_up = 0
-    for _ in range(300):
-        orders = life.passes(0.1)
-        if kinds(orders, ev.Order.RESOLVE_ENDPOINTS):
-            looked_up += 1
+def looked_up(life: Life, seconds: int) -> list[float]:
+    """When names are looked up in that time, in vain."""
+    found = []
+    for _ in range(10 * seconds):
+        if kinds(life.passes(0.1), ev.Order.RESOLVE_ENDPOINTS):
+            found.append(life.at)
             life(ev.EndpointsFound(endpoints=()))
-    assert 8 <= looked_up <= 10
+    return found
+
+
+def test_in_a_dead_network_the_host_is_looked_up_ever_more_seldom_until_that_changes(life: Life) -> None:
+    life(ENDED)
+    assert 3 <= len(looked_up(life, 15)) <= 5
+    assert 15 <= len(looked_up(life, 600)) <= 22
+    assert not life.state.liveness.is_lookup_due(life.at, 3.0)
+    life.at += 4
+    assert kinds(life(ev.NetworkChanged(source="10.9.9.9")), ev.Order.RESOLVE_ENDPOINTS)
 
 
 # time constants ---------------------------------------------------------------------------------------------

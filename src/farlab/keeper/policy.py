@@ -320,7 +320,7 @@ class _Turn(Draft):
         if is_alive and not self.is_looking:
             self.stop_probing()
         elif self.liveness.answered_in != self.stretch and not self.refusals.count:
-            if self.liveness.resolved is not None and at - self.liveness.resolved >= self.timing.resolve_interval:
+            if self.liveness.is_lookup_due(at, self.timing.resolve_interval):
                 self.resolve()
             if self.liveness.endpoints:
                 self.liveness = replace(self.liveness, is_probing=True)
