@@ -47,7 +47,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def chosen(app: str | None = None, named: str | None = None) -> tuple[str, str, str]:
     """Path, app and title of what would be the server."""
-    found, *rest = environments.choose(environments.find(named, os.environ), named, app)
+    found, *rest = environments.choose(os.environ, named, app)
     return (found.python, *rest)
 
 
@@ -99,7 +99,7 @@ def test_what_is_no_script_of_a_python_is_run_and_believed_if_it_tells_its_versi
     wrapper = program(path / "jupyter-lab", text.format(real=real))
     python_with(tmp_path / "empty", path / "python")  # a stranger that stands beside it
     if WRAPPERS[text]:
-        found, app, title = environments.choose(environments.find(None, os.environ), None, None)
+        found, app, title = environments.choose(os.environ, None, None)
         assert (found.python, found.program, app, title) == ("", str(wrapper), "lab", WRAPPERS[text])
         return
     words = refused()

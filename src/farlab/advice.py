@@ -36,6 +36,8 @@ OF_HOSTS = {
     "limits": "`{ssh HOST 'ulimit -a; df -h ~ /tmp'}` shows the limits and free space there",
     "setup": "try the `--setup` lines one by one after `{ssh -t HOST}`",
     "opaque": "give the Python or the environment behind it with `--env`",
+    "several": "`{farlab connect HOST --env NAME}`",
+    "near": "did you mean `{farlab connect HOST --env NAME}`?",
     "not-python": "`--env` takes a directory with `bin/python`, or a Python; `./NAME` is relative to your home there",
     "old": "choose another environment with `--env`, or upgrade this one: `pip install --upgrade jupyterlab`",
     "login": (

@@ -10,10 +10,11 @@ import re
 import subprocess
 
 from farlab.host.failure import Failure
+from farlab.host.known_environments import Known, known
 
 MYPY = False
 if MYPY:
-    from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+    from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
     Package = Dict[str, Any]
     Packages = Dict[str, Package]
@@ -54,14 +55,16 @@ def found(package):
         knows_sock = None
     return {"versions": versions, "app": os.path.exists(os.path.join(here, "app.py")), "knows_sock": knows_sock}
 listed = [name for place in sys.path for name in names(place)]
-print(json.dumps({each: found(each) for each in %r}))""" % (MARK, sorted(PACKAGES.values()))
+print(json.dumps({each: found(each) for each in %r}))""" % (MARK, sorted([*PACKAGES.values(), "ipykernel"]))
 
 
 class Environment(object):
     """A Python that may become the server, and what it says it has."""
 
-    def __init__(self, kind: str, python: str, program: str = "", variables: "Optional[Dict[str, str]]" = None) -> None:
-        self.kind = kind
+    def __init__(
+        self, kind: str, python: str, program: str = "", variables: "Optional[Dict[str, str]]" = None, name: str = ""
+    ) -> None:
+        self.kind, self.name = kind, name
         """`jupyter`: behind a program of Jupyter's; `python`: on PATH, or named; `virtualenv`, `conda`: named."""
         self.python = python
         """Its path; "" where `program`, a wrapper or a shim, is to be run as it is."""
@@ -71,6 +74,10 @@ class Environment(object):
         """What entering it sets in the environment."""
         self.packages = None  # type: Optional[Packages]
         """What it has of Jupyter, by package; None where it is no Python that we can use, or does not say."""
+        self.kernel = None  # type: Optional[Environment]
+        """Whose kernel it runs, where that one has no Jupyter of its own."""
+        self.is_own_choice = False
+        """Whether neither the user nor their shell has named it."""
         self.words = ""
         """What `program` said in place of its version."""
 
@@ -93,37 +100,103 @@ def find(named: "Optional[str]", environ: "Mapping[str, str]") -> "Iterator[Envi
         yield each
 
 
-def choose(found: "Iterable[Environment]", named: "Optional[str]", app: "Optional[str]") -> "Chosen":
-    """`(environment, app, title)` of the first that has the app, or any app; found by `find(named, …)`. Raises Failure.
+def choose(
+    environ: "Mapping[str, str]", named: "Optional[str]", app: "Optional[str]", directory: "Optional[str]" = None
+) -> "Chosen":
+    """`(environment, app, title)` of the first that `find` finds which has the app, or any app. Raises Failure.
 
-    An environment that the user has named is not passed over, nor is what they get by hand.
+    An environment that the user has named is not passed over, nor is what they get by hand. Where neither has Jupyter,
+    it may be in one other environment, or the `directory`'s own.
     """
-    reasons, opaque, is_none = [], None, True
-    for each in found:
-        is_none = False
+    if named:
+        return choose_named(environ, named, app)
+    reasons, opaque = [], None  # type: List[Tuple[str, str]], Optional[Environment]
+    for each in find(None, environ):
         if each.packages is None:
             opaque = opaque or (each if each.kind == "jupyter" else None)
-            if named:
-                message = "`%s` is not a Python 3.6 or later" % each.program
-                raise Failure("no-environment", message, detail="", hint="not-python")
             continue
         best, title, reason = each.offer(app)
         if best and title:
             return each, best, title
-        if reason and (named or each.kind == "jupyter"):
+        if reason and each.kind == "jupyter":
             raise too_old(each.python or each.program, reason)
-        if named:
-            raise Failure("no-jupyter", "`%s` has no %s" % (each.python, TITLES[app or "lab"]), detail="")
         reasons += [(each.python or each.program, reason)] if reason else []
-    if named and is_none:
-        raise Failure("no-environment", "found no environment `%s`" % named, detail="")
+    offers = offers_elsewhere(environ, app, directory)
+    if offers and (len(offers) == 1 or is_own(offers[0][0], directory)):
+        return offers[0]
+    message = "your login shell finds no %s" % TITLES[app or "lab"]
+    if offers:
+        names = [each.name for each, _, _ in offers]
+        message += "; these environments have it: %s" % ", ".join("`%s`" % name for name in names)
+        raise Failure("no-jupyter", message, detail="", hint="several", names=names)
     if reasons:
         raise too_old(*reasons[0])
-    message = "your login shell finds no %s" % TITLES[app or "lab"]
     if opaque:
         message += "; `%s --version` shows none" % opaque.program
         raise Failure("no-jupyter", message, detail=opaque.words, hint="opaque")
     raise Failure("no-jupyter", message, detail="")
+
+
+def choose_named(environ: "Mapping[str, str]", named: str, app: "Optional[str]") -> "Chosen":
+    """`choose` for what the user has named: that is not passed over, but for its kernel another Jupyter will do."""
+    found = next(find(named, environ), None)
+    if found is None:
+        raise no_environment(named, environ)
+    if found.packages is None:
+        message = "`%s` is not a Python 3.6 or later" % found.program
+        raise Failure("no-environment", message, detail="", hint="not-python")
+    best, title, reason = found.offer(app)
+    if best and title:
+        return found, best, title
+    if reason:
+        raise too_old(found.python or found.program, reason)
+    if found.packages.get("ipykernel"):
+        return beside(found, environ, app)
+    raise Failure("no-jupyter", "`%s` has no %s" % (found.python, TITLES[app or "lab"]), detail="")
+
+
+def offers_elsewhere(environ: "Mapping[str, str]", app: "Optional[str]", directory: "Optional[str]") -> "List[Chosen]":
+    """What the environments that are known could be, each asked."""
+    found = []  # type: List[Chosen]
+    for each in (each for each in known(environ, directory) if each.has_jupyter):
+        environment = of_known(each, environ)
+        environment.packages = ask(each.python, environ)
+        best, title, _ = environment.offer(app)
+        if best and title:
+            environment.is_own_choice = True
+            found.append((environment, best, title))
+            if is_own(environment, directory):
+                break
+    return found
+
+
+def is_own(found: Environment, directory: "Optional[str]") -> bool:
+    """Whether an environment is in the session's directory."""
+    return directory is not None and found.python.startswith(directory.rstrip("/") + "/")
+
+
+def beside(kernel: Environment, environ: "Mapping[str, str]", app: "Optional[str]") -> "Chosen":
+    """An environment that can run notebooks and has no Jupyter: that of another, with its kernel."""
+    try:
+        environment, best, title = choose(environ, None, app)
+    except Failure as failure:
+        message = "`%s` has a kernel and no Jupyter, and %s" % (kernel.python, failure.info.message)
+        raise Failure("no-jupyter", message, failure.info.detail, failure.info.hint, failure.info.names) from None
+    environment.is_own_choice, environment.kernel = True, kernel
+    return environment, best, title
+
+
+def no_environment(named: str, environ: "Mapping[str, str]") -> Failure:
+    """With those that are called alike."""
+    import difflib
+
+    names = [each.name for each in known(environ)]
+    near = difflib.get_close_matches(named, names, 3)
+    message = "found no environment `%s`" % named
+    if near:
+        return Failure("no-environment", message, detail="", hint="near", names=near)
+    listed = "; there are: %s" % ", ".join("`%s`" % name for name in names[:20]) if names else ""
+    return Failure("no-environment", message + listed, detail="")
 
 
 def too_old(python: str, reason: str) -> Failure:
@@ -301,30 +374,19 @@ def enter_directory(directory: "Optional[str]") -> None:
 
 def of_name(named: str, environ: "Mapping[str, str]") -> "Optional[Environment]":
     """The environment of that name or path, or a Python by path; None where there is none."""
-    is_path = "/" in named or named.startswith("~")
-    for path in map(in_home, [named] if is_path else named_environments(named, os.path.expanduser("~"), environ)):
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            if os.path.basename(path).startswith("jupyter-"):
-                return Environment("jupyter", "", path)
-            return Environment("python", path)
-        python = os.path.join(path, "bin", "python")
-        if os.access(python, os.X_OK):
-            is_conda = os.path.isdir(os.path.join(path, "conda-meta"))
-            search = os.path.join(path, "bin") + os.pathsep + environ.get("PATH", os.defpath)
-            variables = {"PATH": search, "CONDA_PREFIX" if is_conda else "VIRTUAL_ENV": path}  # as activating it would
-            return Environment("conda" if is_conda else "virtualenv", python, variables=variables)
+    if "/" not in named and not named.startswith("~"):
+        return next((of_known(each, environ) for each in known(environ) if each.name == named), None)
+    path = in_home(named)
+    if os.path.isfile(path) and os.access(path, os.X_OK):
+        if os.path.basename(path).startswith("jupyter-"):
+            return Environment("jupyter", "", path)
+        return Environment("python", path)
+    if os.access(os.path.join(path, "bin", "python"), os.X_OK):
+        return of_known(Known(path), environ)
     return None
 
 
-def named_environments(name: str, home: str, environ: "Mapping[str, str]") -> "List[str]":
-    """Where an environment of this name may be: conda's list of all it knows, then the usual folders."""
-    found = []  # type: List[str]
-    try:
-        with open(os.path.join(home, ".conda", "environments.txt")) as file:
-            known = [line.strip() for line in file]
-        found = [path for path in known if os.path.basename(path) == name]
-    except OSError:
-        pass
-    roots = [environ.get("WORKON_HOME"), environ.get("CONDA_PREFIX", "") + "/envs", home + "/.virtualenvs"]
-    roots += [home + "/" + each for each in ("miniforge3/envs", "miniconda3/envs", "anaconda3/envs", ".pyenv/versions")]
-    return found + [os.path.join(root, name) for root in roots if root]
+def of_known(found: Known, environ: "Mapping[str, str]") -> Environment:
+    """Entered as activating it would."""
+    kind = "conda" if found.is_conda else "virtualenv"
+    return Environment(kind, found.python, variables=found.variables(environ), name=found.name)

@@ -7,7 +7,7 @@ so that no token is in any command line, environment, file or log.
 import os
 import sys
 
-from farlab.host import environments, jupyter_hook, login_terminal
+from farlab.host import environments, jupyter_hook, kernel_specs, login_terminal
 from farlab.host.anchor_client import tell
 from farlab.host.environments import enter_directory, in_home
 from farlab.host.failure import Failure
@@ -42,12 +42,15 @@ def launch(runtime: str) -> None:
     enter_directory(options.directory)
     directory = os.getcwd()
     os.chdir("/")  # no Python of that directory's choice
-    named = options.environment or None
-    found = environments.find(named, os.environ)
-    environment, app, title = environments.choose(found, named, options.app)
+    wanted = directory if options.directory else None
+    environment, app, title = environments.choose(os.environ, options.environment or None, options.app, wanted)
+    if environment.kernel:
+        kernel_specs.add(runtime, environment.kernel)
     os.environ.update(environment.variables)
+    chosen = environment.name or environment.python if environment.is_own_choice else ""
     if environment.python:
+        words = [runtime, app, title, chosen]
         program = os.path.join(runtime, "farlab-anchor")
-        os.execv(environment.python, [environment.python, program, "farlab.host.run_jupyter", runtime, app, title])
+        os.execv(environment.python, [environment.python, program, "farlab.host.run_jupyter", *words])
     os.chdir(in_home("~"))
     jupyter_hook.become(environment.program, runtime, app, title, directory, bool(options.directory))

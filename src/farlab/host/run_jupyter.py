@@ -39,16 +39,16 @@ ANCHOR_TIMEOUT = 5.0
 """Seconds that the anchor may take to hear what the session can do without."""
 
 
-def main(runtime: str, app: str, title: str) -> None:
-    """Be the server: `app` as `environments.APPS` has it, `title` with its version."""
+def main(runtime: str, app: str, title: str, chosen: str) -> None:
+    """Be the server: `app` as `environments.APPS` has it, `title` with its version; `chosen`: see `InPython`."""
     try:
-        serve(runtime, app, title)
+        serve(runtime, app, title, chosen)
     except Failure as failure:
         tell(runtime, Fail(op="fail", **vars(failure.info)))
         sys.exit(1)
 
 
-def serve(runtime: str, app: str, title: str) -> None:
+def serve(runtime: str, app: str, title: str, chosen: str) -> None:
     umask = os.umask(0o077)  # for what is ours
     options = tell(runtime, Wish(op="wish")).wish
     enter_directory(options.directory)
@@ -62,7 +62,7 @@ def serve(runtime: str, app: str, title: str) -> None:
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # jsonschema takes 0.7 s to build a grammar nobody needs here
     overlay = prepare(keep, runtime, app) if keep else ""
     path = hide_node()
-    answer = announce(runtime, app, title, directory)
+    answer = announce(runtime, app, title, directory, chosen)
     main = import_main(app)
     os.environ["PATH"] = path
     del sys.modules["rfc3987_syntax"]
@@ -75,10 +75,11 @@ def serve(runtime: str, app: str, title: str) -> None:
     sys.exit(main())
 
 
-def announce(runtime: str, app: str, title: str, directory: str) -> "Wanted":
+def announce(runtime: str, app: str, title: str, directory: str, chosen: str = "") -> "Wanted":
     """The anchor hears what is about to be the server."""
     shown = os.fsencode(directory).decode("utf-8", "replace")
-    return tell(runtime, InPython(op="in_python", app=app, server=title, python=sys.executable, directory=shown))
+    step = InPython(op="in_python", app=app, server=title, python=sys.executable, directory=shown, chosen=chosen)
+    return tell(runtime, step)
 
 
 def install(runtime: str, directory: str, answer: "Wanted", ours: "Ours", our_kernels: "Kernels") -> None:

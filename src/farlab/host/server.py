@@ -147,7 +147,7 @@ class Server(object):
             if request.code == "no-jupyter" and not self._spec.wish.environment and self._shell.may_start_again(True):
                 self.start()  # a prompt's hooks may bring it
             else:
-                self.fail(request.code, request.message, request.detail or None, request.hint)
+                self.fail(request.code, request.message, request.detail or None, request.hint, request.names)
             return
         if isinstance(request, InShell):
             self._process.follow(request.pid)
@@ -156,11 +156,18 @@ class Server(object):
         if step != "serving":
             self._on_change()
 
-    def fail(self, code: str, message: str, detail: "str | None" = None, hint: "str | None" = None) -> None:
+    def fail(
+        self,
+        code: str,
+        message: str,
+        detail: "str | None" = None,
+        hint: "str | None" = None,
+        names: "tuple[str, ...]" = (),
+    ) -> None:
         """The server cannot start, or has ended: say why. `detail`: the end of its log unless given."""
         if self.state != "ended":
             detail = self._log.end() if detail is None else detail
-            self.ending = ErrorInfo(code=code, message=message, detail=detail, hint=hint)
+            self.ending = ErrorInfo(code=code, message=message, detail=detail, hint=hint, names=names)
             self._process.kill(signal.SIGKILL)
             self._shell.end()
             self._enter("ended")

@@ -70,6 +70,11 @@ def of_new_session(session: SessionInfo, options: Options) -> list[str]:
             "`--keep-output` keeps output while no tab is open; ipywidgets are lost on reload and need a trusted "
             "notebook; notebooks autosave"
         )
+    if session.chosen and options.get("environment"):
+        env = options["environment"]
+        found.append(f"`{env}` has no Jupyter: that of `{session.chosen}` runs, with the kernel of `{env}`")
+    elif session.chosen:
+        found.append(f"your login shell finds no Jupyter; that of the environment `{session.chosen}` runs")
     if session.launcher == "detached":
         found.append("the host has no usable tmux, so the session runs without it")
     return found

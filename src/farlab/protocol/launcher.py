@@ -6,7 +6,7 @@ The server of an anchor that was lost may be of an older farlab.
 
 from farlab.protocol.anchor import Request
 from farlab.protocol.options import Options
-from farlab.protocol.records import Integer, Nested, Optional, Path, Record, Required, Text
+from farlab.protocol.records import Each, Integer, Nested, Optional, Path, Record, Required, Text
 from farlab.protocol.session import MOST_PID
 
 
@@ -36,6 +36,8 @@ class InPython(Request):
     server = Required(Text(200, cut=True))
     python = Required(Path())
     directory = Required(Path())
+    chosen = Path()
+    """The environment, where neither the user nor their shell has named it."""
 
 
 class Serving(Request):
@@ -59,6 +61,7 @@ class Fail(Request):
     message = Required(Text(1 << 16))
     detail = Optional(Text(1 << 20))
     hint = Optional(Text(500))
+    names = Each(Text(200), 20, lenient=True)
 
 
 STEPS = {

@@ -25,6 +25,8 @@ class SessionInfo(SessionSummary):
     keep_output = Boolean()
     which_kernels = Text(40)
     """Those that may run (`model.Kernels`)."""
+    chosen = Path()
+    """The environment that it runs in, where neither the user nor their shell has named it."""
     open_kernels = Each(Text(100, cut=True), 20, lenient=True)
     """Kinds of kernels that have run here and that others on the host could read."""
     names = Each(VisibleAscii(32), MOST_LISTED, lenient=True)

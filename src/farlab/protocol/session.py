@@ -44,6 +44,8 @@ class ErrorInfo(Record):
     message = Text(500, default="failed", cut=True)
     detail = Text(16384, cut=True)
     hint = Text(500, cut=True)
+    names = Each(Text(200), 20, lenient=True)
+    """What the hint is about."""
 
 
 class ServerInfo(Record):
@@ -60,6 +62,8 @@ class ServerInfo(Record):
     keep_output = Boolean()
     which_kernels = Text(40)
     """Those that may run (`model.Kernels`)."""
+    chosen = Path()
+    """The environment that it runs in, where neither the user nor their shell has named it."""
     open_kernels = Each(Text(100, cut=True), 20, lenient=True)
     """Kinds of kernels that have run here and that others on the host could read."""
 

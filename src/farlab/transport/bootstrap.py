@@ -37,7 +37,8 @@ ANCHOR = (
     *("host.server", "host.login_terminal"),
     *("host.server_connector", "host.session_record", "host.client", "host.pending_link", "host.clients"),
     *("host.control", "host.requests", "host.launchers.tmux_pane", "host.anchor", "host.anchor_client"),
-    *("host.environments", "host.login_shell", "host.run_jupyter", "host.jupyter_hook", "host.jupyter_overrides"),
+    *("host.known_environments", "host.environments", "host.kernel_specs"),
+    *("host.login_shell", "host.run_jupyter", "host.jupyter_hook", "host.jupyter_overrides"),
     "host.output_limit",
     *("host.kernels", "host.kernel_start", "host.keep_output", "host.kill"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 
 from ..advice import OF_HOSTS
@@ -17,9 +18,17 @@ from ..protocol.session import ErrorInfo
 def failure(info: ErrorInfo, host: str) -> FarlabError:
     """The error that the host reports. What to type next is ours to say: any other hint is among the host's words."""
     cls = {each.slug: each for each in every_error()}.get(info.code, Internal)
-    hint = OF_HOSTS.get(info.hint)
+    hint = with_names(OF_HOSTS.get(info.hint), info.names)
     detail = "\n".join(filter(None, (info.detail.rstrip(), "" if hint else info.hint)))
     return cls(f"{host}: {info.message}", detail=detail, hint=hint)
+
+
+def with_names(hint: str | None, names: tuple[str, ...]) -> str | None:
+    """A hint for each of these names, of which the host knows only that they are there."""
+    plain = [name for name in names if name.isprintable() and not set(name) & set("{}`")][:4]
+    if hint is None or "NAME" not in hint:
+        return hint
+    return " or ".join(hint.replace("NAME", shlex.quote(name)) for name in plain) or None
 
 
 def kernels(found: Iterable[KernelInfo | None] | None) -> tuple[Kernel, ...] | None:
