@@ -82,7 +82,7 @@ def test_environments_are_found_wherever_they_are_and_by_whoever_knows(
     assert {"gone", "Desktop", "mambaforge", "envs"}.isdisjoint(found)
 
 
-def test_what_is_named_is_entered_as_activating_it_would(home: Path) -> None:
+def test_what_is_named_is_entered_as_activating_it_would(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = environment(home / "miniconda3", conda=True, **LAB4)
     geo = environment(root / "envs/geo", conda=True, **LAB4)
     scripts = geo / "etc/conda/activate.d"
@@ -91,8 +91,8 @@ def test_what_is_named_is_entered_as_activating_it_would(home: Path) -> None:
         'echo hello\nexport PROJ_DATA="$CONDA_PREFIX/share/proj"\nexport MINE="$MY_API!"\n'
     )
     (geo / "conda-meta/state").write_text(json.dumps({"env_vars": {"MY_API": "x y"}}))
-    os.environ["CONDA_PREFIX"] = str(root)
-    os.environ["PATH"] = f"{root}/bin:{os.environ['PATH']}"
+    monkeypatch.setenv("CONDA_PREFIX", str(root))
+    monkeypatch.setenv("PATH", f"{root}/bin:{os.environ['PATH']}")
     found, _, title = environments.choose(os.environ, "geo", None)
     assert title == "JupyterLab 4.1.0"
     assert found.variables == {

@@ -35,7 +35,7 @@ OF_HOSTS = {
     "owner": "`{ssh HOST 'ls -ld ~ ~/.local ~/.local/state; ls -la /tmp | grep farlab'}` shows who can remove it",
     "limits": "`{ssh HOST 'ulimit -a; df -h ~ /tmp'}` shows the limits and free space there",
     "setup": "try the `--setup` lines one by one after `{ssh -t HOST}`",
-    "opaque": "give the Python or the environment behind it with `--env`",
+    "opaque": "`{ssh -t HOST}`, then `jupyter lab --version`, shows the same; or name another environment with `--env`",
     "several": "`{farlab connect HOST --env NAME}`",
     "near": "did you mean `{farlab connect HOST --env NAME}`?",
     "not-python": "`--env` takes a directory with `bin/python`, or a Python; `./NAME` is relative to your home there",

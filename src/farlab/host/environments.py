@@ -132,7 +132,7 @@ def choose(
     if reasons:
         raise too_old(*reasons[0])
     if opaque:
-        message += "; `%s --version` shows none" % opaque.program
+        message += ", and `%s` does not start" % opaque.program
         raise Failure("no-jupyter", message, detail=opaque.words, hint="opaque")
     raise Failure("no-jupyter", message, detail="")
 
