@@ -36,8 +36,8 @@ OF_HOSTS = {
     "limits": "`{ssh HOST 'ulimit -a; df -h ~ /tmp'}` shows the limits and free space there",
     "setup": "try the `--setup` lines one by one after `{ssh -t HOST}`",
     "opaque": "`{ssh -t HOST}`, then `jupyter lab --version`, shows the same; or name another environment with `--env`",
-    "several": "`{farlab connect HOST --env NAME}`",
-    "near": "did you mean `{farlab connect HOST --env NAME}`?",
+    "several": "`{farlab connect HOST --env EACH}`",
+    "near": "did you mean `{farlab connect HOST --env EACH}`?",
     "not-python": "`--env` takes a directory with `bin/python`, or a Python; `./NAME` is relative to your home there",
     "old": "choose another environment with `--env`, or upgrade this one: `pip install --upgrade jupyterlab`",
     "login": (

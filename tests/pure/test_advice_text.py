@@ -330,9 +330,9 @@ FAILS = {"Failure", "CannotKeep", "fail"}
 @sessions
 @pytest.mark.parametrize("word", OF_HOSTS)
 def test_a_hosts_word_becomes_a_hint_for_its_session(word: str, session: Target) -> None:
-    error = failure(ErrorInfo(code="host-lacks", message="no", hint=word), session.host)
+    error = failure(ErrorInfo(code="host-lacks", message="no", hint=word, names=("my env",)), session.host)
     assert all(is_about(words, session) for words in typed(fill(error.hint, session)) if words[0] != "farlab")
-    assert error.hint == OF_HOSTS[word]
+    assert error.hint == OF_HOSTS[word].replace("EACH", "'my env'")
     assert error.detail == ""
 
 

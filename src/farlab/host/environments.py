@@ -180,8 +180,8 @@ def beside(kernel: Environment, environ: "Mapping[str, str]", app: "Optional[str
     try:
         environment, best, title = choose(environ, None, app)
     except Failure as failure:
-        message = "`%s` has a kernel and no Jupyter, and %s" % (kernel.python, failure.info.message)
-        raise Failure("no-jupyter", message, failure.info.detail, failure.info.hint, failure.info.names) from None
+        failure.info.message = "`%s` has a kernel and no Jupyter, and %s" % (kernel.python, failure.info.message)
+        raise
     environment.is_own_choice, environment.kernel = True, kernel
     return environment, best, title
 

@@ -26,9 +26,9 @@ def failure(info: ErrorInfo, host: str) -> FarlabError:
 def with_names(hint: str | None, names: tuple[str, ...]) -> str | None:
     """A hint for each of these names, of which the host knows only that they are there."""
     plain = [name for name in names if name.isprintable() and not set(name) & set("{}`")][:4]
-    if hint is None or "NAME" not in hint:
+    if hint is None or "EACH" not in hint:
         return hint
-    return " or ".join(hint.replace("NAME", shlex.quote(name)) for name in plain) or None
+    return " or ".join(hint.replace("EACH", shlex.quote(name)) for name in plain) or None
 
 
 def kernels(found: Iterable[KernelInfo | None] | None) -> tuple[Kernel, ...] | None:
