@@ -8,7 +8,7 @@ import time
 import pytest
 
 import steps
-from bed import Laptop, wait_for
+from bed import Bed, Laptop, wait_for
 
 pytestmark = pytest.mark.usefixtures("small_jupyter")
 
@@ -90,3 +90,28 @@ def test_a_configuration_that_hangs_stops_no_other_command(laptop: Laptop) -> No
     wait_for("the probe", (laptop.home / "probes").exists, timeout=10)
     assert steps.interrupt(listing) == 130
     steps.wait_until_nothing_runs(laptop)
+
+
+COUNTS = '#!/bin/sh\ncase "$*" in *" -G "*|-G*) echo >>~/asked; sleep 2;; esac\nexec /usr/bin/ssh "$@"\n'
+
+
+def test_the_configuration_is_asked_again_where_something_has_changed(laptop: Laptop, bed: Bed) -> None:
+    laptop.write_stub("ssh", COUNTS)
+
+    def asked_at_the_next_link() -> int:
+        (laptop.home / "asked").write_text("")
+        before = steps.links(laptop)
+        for link in before:
+            steps.kill(link)
+        wait_for("another link", lambda: set(steps.links(laptop)) - set(before), timeout=30)
+        wait_for("up", lambda: steps.status(laptop, "alice")["state"] == "up", timeout=30)
+        return len((laptop.home / "asked").read_text())
+
+    steps.connect(laptop, "alice")
+    assert asked_at_the_next_link() == 0
+    steps.add_to_config(laptop, "# another\n")
+    assert asked_at_the_next_link() == 1
+    assert asked_at_the_next_link() == 0
+    bed.roam("10.80.0.66")
+    assert asked_at_the_next_link() == 1
+    steps.terminate(laptop, "alice")

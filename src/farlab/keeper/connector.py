@@ -139,11 +139,11 @@ class Connector:
         return patience if patience > _USUAL_PATIENCE else None
 
     async def _dial(self, order: Connect) -> LinkProcess:
-        # unless asking, what it was before will do; and there may be no free thread
-        if order.may_ask or not self._transport.is_resolved:
-            left = self._awaited_until - time.monotonic()
+        # where nobody waits, what it was before will do; and there may be no free thread
+        left = self._awaited_until - time.monotonic()
+        if left > 0 or order.may_ask or not self._transport.is_resolved:
             limit = max(left - 2.0, 1.0) if left > 0 else _CONFIGURATION_TIMEOUT
-            await background.resolve(self._transport, anew=order.may_ask, timeout=limit)
+            await background.resolve(self._transport, anew=left > 0 or order.may_ask, timeout=limit)
         ask_socket = self._ask_socket if order.may_ask else None
         spec = LinkSpec(
             transport=self._transport,

@@ -80,9 +80,11 @@ class SshTransport:
 
     def _stamps(self) -> Stamps:
         """Tell the configuration of now from that of another time, as far as it is known what it depends on."""
-        usual = self.target.ssh_config or "~/.ssh/config"
+        usual = os.path.expanduser(self.target.ssh_config or "~/.ssh/config")
         read = self.resolved.configuration if self.resolved else ()
-        files = {os.path.expanduser(usual), *read, *map(os.path.dirname, read)}
+        # a directory of files that are included may get another; in that of the first, known_hosts changes all the time
+        above = {*map(os.path.dirname, read)} - {os.path.dirname(usual)}
+        files = {usual, *read, *above}
         return self._changes, tuple((path, stamp(path)) for path in sorted(files))
 
     def argv(
