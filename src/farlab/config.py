@@ -143,9 +143,10 @@ SETTINGS: Mapping[str, Setting] = {
     "setup": _setting(LINES, "LINE", "shell command to run on the host before Jupyter starts (repeatable)"),
     "app": _setting(APP, "APP", f"{', '.join(App)} (default: {App.LAB})"),
     "notebook": _setting(TEXT, "PATH", "notebook to open, a path on the host"),
-    "port": _setting(PORT, "N", "local port (default: the same as last time, or a free one)"),
+    "port": _setting(PORT, "N", "local port (default: always the same for this session, or the next that is free)"),
     "no-browser": _flag("print the address, do not open a browser"),
     "copy": _flag("copy the address to the clipboard"),
+    "plain": _flag("the address with 127.0.0.1, which every program can resolve"),
     "timeout": _setting(
         SECONDS, "S", f"seconds to wait, not counting time at prompts (default: {model.DEFAULT_TIMEOUT:g})"
     ),

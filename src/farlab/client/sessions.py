@@ -207,6 +207,12 @@ def follow_status(target: Target) -> Iterator[SessionStatus]:
 
 
 @_with_hints
+def is_connected(target: Target) -> bool:
+    """Whether a keeper here has the session, whatever state its link is in."""
+    reply = keeper_client.request(target, control.AskStatus(op="status"), control.StatusAnswer)
+    return reply is not None and reply.status is not None and reply.status.state != State.ENDED
+
+
 def open_url(target: Target) -> str:
     """A one-time local address, without the token, that logs a browser in to the session."""
     reply = keeper_client.request(target, control.Bare(op="open"), control.OpenUrl)

@@ -104,7 +104,7 @@ def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.sock
 
     memory = saved.load(target)
     try:
-        listeners, note = listener.bind(port, memory.port if memory else None)
+        listeners, note = listener.bind(port, memory.port if memory else None, saved.usual_ports(target))
         private = ControlSocket(socket_path(target), abstract_name(target))
     except AlreadyListening:
         _say(out, control.Started(ready=False))

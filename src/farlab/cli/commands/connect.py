@@ -33,10 +33,20 @@ def connect(context: CommandContext) -> Connected:
     The address keeps working after this machine sleeps, changes networks or loses its connection. The notebook runs
     until `farlab terminate`. Connecting again is always safe: it finds the running session.
     """
+    found = _connect(context)
+    return replace(found, notes=(*found.notes, *_notes(context, found)))
+
+
+def connected(context: CommandContext) -> None:
+    """Have the session connected, for a command that needs its address."""
+    if not sessions.is_connected(context.target()):
+        _connect(context)
+
+
+def _connect(context: CommandContext) -> Connected:
     target, options = context.target(), context.session_options()
     with Prompter(context) as prompter:
-        connected = sessions.connect(target, options, ask=prompter.ask, tell=prompter.report)
-    return replace(connected, notes=(*connected.notes, *_notes(context, connected)))
+        return sessions.connect(target, options, ask=prompter.ask, tell=prompter.report)
 
 
 def _notes(context: CommandContext, connected: Connected) -> list[str]:

@@ -7,6 +7,7 @@ from ...text.results import Opened
 from .. import browser
 from ..context import CommandContext
 from ..options import command
+from .connect import connected
 
 EXAMPLES = (
     ("farlab open gpu1", "the notebook on gpu1 in this browser, logged in"),
@@ -14,10 +15,11 @@ EXAMPLES = (
 )
 
 
-@command("host", examples=EXAMPLES)
+@command("host", "timeout", examples=EXAMPLES)
 def _open(context: CommandContext) -> Opened:
-    """Open a connected session in the browser again."""
+    """Open a session in the browser again, connecting it if need be."""
     target = context.target()
+    connected(context)
     address = sessions.open_url(target)
     reason = browser.open_browser(address)
     notes = (f"cannot open a browser: {reason}; this address works once",) if reason else ()

@@ -27,10 +27,13 @@ class PortTaken(Exception):
         super().__init__(f"{address}: {reason}")
 
 
-def bind(wanted: int | None, remembered: int | None) -> tuple[tuple[socket.socket, ...], str]:
+def bind(
+    wanted: int | None, remembered: int | None, usual: tuple[int, ...] = ()
+) -> tuple[tuple[socket.socket, ...], str]:
     """A listener for each loopback address, all of one port, and a note where the port has changed.
 
-    `wanted` is the port that the user asked for, `remembered` the session's last one. Raises PortBusy.
+    `wanted` is the port that the user asked for, `remembered` the session's last one, `usual` those that it has
+    otherwise, best first. Raises PortBusy.
     """
     if wanted:
         try:
@@ -40,9 +43,9 @@ def bind(wanted: int | None, remembered: int | None) -> tuple[tuple[socket.socke
     with suppress(PortTaken):
         if remembered:
             return listen(remembered), ""
-    for _ in range(_TRIES):  # a port that is free on one address may be taken on the other
+    for port in (*usual, *[0] * _TRIES):  # a port that is free on one address may be taken on the other
         with suppress(PortTaken):
-            listeners = listen(0)
+            listeners = listen(port)
             got = listeners[0].getsockname()[1]
             return listeners, f"port {remembered} is in use, so the address is now on port {got}" if remembered else ""
     raise PortBusy("no local port is free")
