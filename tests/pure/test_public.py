@@ -37,7 +37,7 @@ def test_the_public_names_are_these_and_all_are_there() -> None:
 
 def test_connect_takes_what_the_command_line_takes() -> None:
     ours = set(inspect.signature(api.connect).parameters)
-    of_the_command = {"json", "verbose", "yes", "follow", "keeper", "lines", "seconds", "no-browser", "copy"}
+    of_the_command = {"json", "verbose", "yes", "follow", "keeper", "lines", "seconds", "no-browser", "copy", "plain"}
     assert {key.replace("-", "_") for key in set(SETTINGS) - of_the_command} == ours - {
         "ask",
         "tell",
