@@ -11,6 +11,7 @@ import pytest
 
 from address import Address, connect, session
 from bed import LAB, USERS, Bed, Host, Laptop
+from host_parts import write_home
 
 AWKWARD = """a b'"$(touch pwned)é"""
 SETUPS = {
@@ -188,6 +189,28 @@ def test_an_app_that_the_host_lacks_is_an_error_that_names_it(laptop: Laptop, ap
     error = refused(laptop, "--app", app)
     assert (error["code"], error["status"]) == ("no-jupyter", "6")
     assert title in error["message"]
+
+
+# notebook ------------------------------------------------------------------------------------------------
+
+
+def test_a_notebook_is_opened_as_the_host_names_it_and_one_that_is_not_there_is_told(
+    shared: Address, host: Host
+) -> None:
+    write_home(host, "alice", "nb/fit 1.ipynb", "{}")
+    for path in ("nb/fit 1.ipynb", "~/nb/fit 1.ipynb", "/home/alice/nb/fit 1.ipynb"):
+        told = connect(shared.laptop, "alice", "--notebook", path).connected
+        assert "/lab/tree/nb/fit%201.ipynb?" in told["url"], path
+        assert told["notes"] == []
+    for path, words in {
+        "~/nb/other.ipynb": "there is no `~/nb/other.ipynb`",
+        "/tmp/x.ipynb": "outside `/home/alice`, where this session's files begin; "
+        "beside it: `farlab connect alice --name tmp --dir /tmp`",
+    }.items():
+        told = connect(shared.laptop, "alice", "--notebook", path).connected
+        assert "/lab?" in told["url"]
+        [note] = told["notes"]
+        assert words in note
 
 
 # another wish than the session has --------------------------------------------------------------------------

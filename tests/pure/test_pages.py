@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from farlab.keeper.web.addresses import app_path, label
+from farlab.keeper.web.addresses import app_path, label, places_of
 from farlab.keeper.web.responses import status_page
 from farlab.model import State, Target
+from farlab.protocol.mux_messages import SessionInfo
 
 GPU1 = Target(host="gpu1", name="main")
 STATES = [state for state in State if state not in (State.NO_KEEPER, State.UP)]
@@ -73,6 +74,30 @@ def test_an_alias_of_another_ssh_config_is_another_host() -> None:
     assert len({label(each) for each in targets}) == 3
     assert label(targets[0]) == "gpu1-main"
     assert label(Target(host="a.b", name="main")) == "a-b-main-" + hashlib.sha256(b"a.b\0main").hexdigest()[:6]
+
+
+PLAIN = {"directory": "/data/ada/run7", "home": "/data/ada", "named_home": "/home/ada", "asked": "~/run7"}
+PLACES: list[tuple[dict[str, str], str, list[str]]] = [
+    ({}, "a.ipynb", ["a.ipynb"]),
+    ({}, "./b/../a.ipynb", ["a.ipynb"]),
+    ({}, "/data/ada/run7/b/a.ipynb", ["b/a.ipynb"]),
+    ({}, "//data/ada/run7/a.ipynb", ["a.ipynb"]),
+    ({}, "/home/ada/run7/a.ipynb", ["a.ipynb"]),
+    ({}, "~/run7/a.ipynb", ["a.ipynb"]),
+    ({}, "~/a.ipynb", []),
+    ({}, "../a.ipynb", []),
+    ({}, "/data/ada/run77/a.ipynb", []),
+    ({"root": "/data/ada"}, "a.ipynb", ["run7/a.ipynb", "a.ipynb"]),
+    ({"root": "/data/ada"}, "~/a.ipynb", ["a.ipynb"]),
+    ({"root": "/"}, "/etc/a.ipynb", ["etc/a.ipynb"]),
+    ({"asked": "/link/run7"}, "/link/run7/a.ipynb", ["a.ipynb"]),
+    ({"directory": ""}, "/a.ipynb", ["a.ipynb"]),
+]
+
+
+@pytest.mark.parametrize(("session", "notebook", "places"), PLACES)
+def test_a_notebook_is_named_as_on_the_host(session: dict[str, str], notebook: str, places: list[str]) -> None:
+    assert places_of(notebook, SessionInfo(**{**PLAIN, **session})) == places
 
 
 def test_a_notebook_is_opened_by_the_app_of_the_session() -> None:

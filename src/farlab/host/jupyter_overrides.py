@@ -75,7 +75,11 @@ class Overrides(object):
         if app.sock != self._sock or app.ssl_options:
             raise Failure("server-failed", "the server's configuration makes it listen elsewhere", None)
         setting, who = doorkeeper(app)
-        self._report(Serving(op="serving", base_url=app.base_url, setting=setting, doorkeeper=who))
+        root, home = (shown(path) for path in (os.path.realpath(app.root_dir), os.path.expanduser("~")))
+        serving = Serving(
+            op="serving", base_url=app.base_url, setting=setting, doorkeeper=who, root=root, named_home=home
+        )
+        self._report(serving)
         go()
 
     def start_app(self, app: "Any", go: "Callable[[], object]") -> None:
@@ -106,6 +110,11 @@ def set_token(app: "Any", token: str) -> None:
         setting, who = doorkeeper(app)
         message = "`c.%s` is `%s`, which does not accept a token from farlab" % (setting, who)
         raise Failure("server-failed", message, "%s: %s" % (type(error).__name__, error), "login") from None
+
+
+def shown(path: str) -> str:
+    """A path as others read it."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def doorkeeper(app: "Any") -> "tuple[str, str]":

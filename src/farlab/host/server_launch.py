@@ -71,7 +71,8 @@ class Launch(object):
     def is_up(self) -> None:
         """The server answers."""
         self.stage = ""
-        self._learn(base_url=self.place.base_url if self.place else "")
+        if self.place:
+            self._learn(**{key: getattr(self.place, key) for key in ("base_url", "root", "named_home")})
 
     def _learn(self, **values: object) -> None:
         self.info = self.info or ServerInfo()

@@ -138,7 +138,8 @@ class ControlServer:
             if keeper.state is State.UP:
                 if keeper.trouble:
                     raise keeper.trouble
-                client.send(result=asdict(self._result(options)))
+                missing = await self._choose_notebook(options)
+                client.send(result=asdict(self._result(options, missing)))
                 return
             if keeper.reason and (keeper.state in (State.BLOCKED, State.ENDED) or keeper.failed_attempts > tried):
                 raise self._refusal(keeper.reason)
@@ -161,9 +162,17 @@ class ControlServer:
             return reason
         return report.still_there(reason, keeper.state, time.time() - heard)
 
-    def _result(self, options: Words) -> Connected:
+    async def _choose_notebook(self, options: Words) -> list[str]:
+        """Find the one that is asked for; a note where it cannot be opened."""
+        wanted, self._notebook = options.get("notebook"), None
+        if not wanted:
+            return []
+        self._notebook, is_below = await self._jupyter.place_of(wanted)
+        session = self._keeper.session
+        return [] if self._notebook else [notes.no_notebook(self._keeper.target, session, wanted, is_below=is_below)]
+
+    def _result(self, options: Words, missing: list[str]) -> Connected:
         keeper = self._keeper
-        self._notebook = options.get("notebook")
         return report.connected(
             keeper.target,
             keeper.session,
@@ -172,7 +181,7 @@ class ControlServer:
             port=keeper.port,
             reused=keeper.facts.reused,
             seconds=dict(keeper.facts.seconds),
-            notes=self._notes(options),
+            notes=(*missing, *self._notes(options)),
             open_url=self._open_url(),
         )
 

@@ -62,6 +62,18 @@ def open_kernels(names: Collection[str]) -> list[str]:
     ]
 
 
+def no_notebook(target: Target, session: SessionInfo, notebook: str, *, is_below: bool) -> str:
+    """A notebook that cannot be opened: it is not there, or (`is_below` is false) where the server has no files."""
+    root = session.root or session.directory
+    if is_below:
+        return f"`--notebook`: there is no `{notebook}` in `{session.directory}` on `{target.host}`"
+    folder = posixpath.dirname(notebook)
+    if not folder.startswith("~"):
+        folder = posixpath.normpath(posixpath.join(session.directory, folder))
+    beside = another(target, {"directory": folder}, {target.name, *session.names})
+    return f"`--notebook {notebook}` is outside `{root}`, where this session's files begin; beside it: `{beside}`"
+
+
 def of_new_session(session: SessionInfo, options: Options) -> list[str]:
     """What the user should know of a session that has just been started."""
     found = []

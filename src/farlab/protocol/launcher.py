@@ -46,6 +46,10 @@ class Serving(Request):
     base_url = Required(Text(1024))
     setting = Required(Text(1000))
     doorkeeper = Required(Text(1000))
+    root = Path()
+    """The directory with which its files begin."""
+    named_home = Path()
+    """The home as the user names it; `InShell` has where that leads."""
 
 
 class OpenKernel(Request):

@@ -18,6 +18,10 @@ class SessionInfo(SessionSummary):
     base_url = VisibleAscii(1024)
     token = VisibleAscii(1024)
     home = Path()
+    root = Path()
+    """The directory with which the server's files begin; an older farlab does not say."""
+    named_home = Path()
+    """The home as the user names it, if a link."""
     asked = Path()
     """The directory as the user named it."""
     answers = Boolean(default=True)

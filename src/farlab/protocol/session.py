@@ -57,6 +57,8 @@ class ServerInfo(Record):
     python = Path()
     directory = Path()
     home = Path()
+    root = Path()
+    named_home = Path()
     base_url = VisibleAscii(1024)
     """Empty until it has answered."""
     keep_output = Boolean()

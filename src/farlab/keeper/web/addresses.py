@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 from urllib.parse import quote
 
 from ...model import Target
+from ...protocol.mux_messages import SessionInfo
 
 _APP_PATHS = {"lab": "lab", "notebook": "tree", "nbclassic": "tree", "server": ""}
 _NOTEBOOK_PATHS = {"lab": "lab/tree/", "notebook": "notebooks/", "nbclassic": "notebooks/", "server": "files/"}
@@ -40,6 +42,27 @@ def app_path(app: str, base_url: str, notebook: str | None) -> str:
     if notebook:
         return base + _NOTEBOOK_PATHS.get(app, "lab/tree/") + quote(notebook.lstrip("/"), errors="surrogateescape")
     return base + _APP_PATHS.get(app, "lab")
+
+
+def places_of(notebook: str, session: SessionInfo) -> list[str]:
+    """Where the server may have a notebook that the user names as the host does: paths below the server's root.
+
+    A relative path starts at the session's directory, else at the root; none where it is outside.
+    """
+    root = session.root or session.directory
+    if not root:  # the session does not say
+        return [notebook.lstrip("/")]
+    starts = [session.directory, root]
+    if notebook == "~" or notebook.startswith("~/"):
+        starts, notebook = [session.home], notebook[2:]
+    for named, real in ((session.named_home, session.home), (session.asked, session.directory)):
+        if named.startswith("/") and notebook.startswith(named.rstrip("/") + "/"):
+            notebook = real + notebook[len(named.rstrip("/")) :]
+            break
+    paths = (posixpath.normpath(posixpath.join(start, notebook)) for start in starts)
+    below = f"/{root.strip('/')}/".replace("//", "/")
+    found = [f"/{path.lstrip('/')}" for path in paths]
+    return list(dict.fromkeys(path[len(below) :] for path in found if path.startswith(below)))
 
 
 def base_path(base_url: str) -> str:

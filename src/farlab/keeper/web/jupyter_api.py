@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from urllib.parse import quote
 
 from ...model import Kernel, State
 from ...protocol import http_response, jupyter
 from ...transport.from_host import kernels
 from ..keeper import Keeper
-from .addresses import base_path
+from .addresses import base_path, places_of
 
 _TIMEOUT = 5.0
 WATCH_INTERVAL = 60.0
@@ -53,12 +54,25 @@ class JupyterApi:
             await asyncio.wait({changed}, timeout=WATCH_INTERVAL)
             changed.cancel()
 
+    async def place_of(self, notebook: str) -> tuple[str | None, bool]:
+        """The path on the server of a notebook, named as on the host, None where it has none; and whether it could."""
+        places = places_of(notebook, self._keeper.session)
+        for place in places:
+            if (await self._ask("api/contents/" + quote(place, errors="surrogateescape"), "&content=0"))[0] != 404:
+                return place, True
+        return None, bool(places)
+
     async def _get(self, path: str) -> bytes:
         """The JSON behind `path`, or nothing."""
+        status, body = await self._ask(path)
+        return body if status == 200 else b""
+
+    async def _ask(self, path: str, query: str = "") -> tuple[int | None, bytes]:
+        """The status and the body of the answer; None where there is none."""
         session = self._keeper.session
         target = base_path(session.base_url) + path
         # no_track_activity: a watcher must not keep an idle server from its own shutdown
-        head = f"GET {target}?no_track_activity=1 HTTP/1.0\r\nHost: localhost\r\n"
+        head = f"GET {target}?no_track_activity=1{query} HTTP/1.0\r\nHost: localhost\r\n"
         head += f"Authorization: token {session.token}\r\n\r\n"
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -67,14 +81,13 @@ class JupyterApi:
                 self._keeper.open_stream(theirs, head.encode())
             except ValueError:  # too many streams
                 theirs.close()
-                return b""
+                return None, b""
             try:
                 async with asyncio.timeout(_TIMEOUT):
                     answer = await self._read(ours)
             except (TimeoutError, OSError):
-                return b""
-        status, body = http_response.parse(answer)
-        return body if status == 200 else b""
+                return None, b""
+        return http_response.parse(answer)
 
     async def _read(self, sock: socket.socket) -> bytes:
         answer = b""
