@@ -44,8 +44,8 @@ class Liveness:
         return max(self.detector.last_heard, self.awake_since)
 
     def is_lookup_due(self, now: float, interval: float) -> bool:
-        """Whether the names are worth another look: in that interval, then in longer ones."""
-        wait = min(interval * 1.5 ** min(self.lookups, 20), max(interval, _LONGEST_LOOKUP_INTERVAL))
+        """Whether the names are worth another look: ten times in that interval, then ever later."""
+        wait = min(interval * 1.1 ** min(max(self.lookups - 10, 0), 50), max(interval, _LONGEST_LOOKUP_INTERVAL))
         return self.resolved is not None and now - self.resolved >= wait
 
     def link_joined(self, now: float, source: str | None) -> Liveness:
