@@ -163,3 +163,23 @@ def test_lab_in_one_environment_and_the_kernel_in_another(laptop: Laptop, host: 
     _, error = steps.refused(laptop, "connect", "nojup", "--env", "rnasq", "--no-browser")
     assert (error["code"], error["hint"]) == ("no-environment", "did you mean `farlab connect nojup --env rnaseq`?")
     bed.fresh_home("nojup")
+
+
+def test_envs_shows_what_is_there_and_what_would_be_used(laptop: Laptop, host: Host, bed: Bed) -> None:
+    bed.fresh_home("nojup")
+    assert host.run("nojup", ["sh", "-c", LAY]).returncode == 0
+    ran = steps.done(laptop, "envs", "nojup", "--json")
+    found = {each["name"]: each for each in ran.json["environments"]}
+    assert set(found) == {"base", "lab", "rnaseq"}
+    assert [name for name in found if found[name]["used"]] == ["lab"]
+    assert found["lab"]["jupyter"].startswith("JupyterLab 4")
+    assert (found["rnaseq"]["jupyter"], found["base"]["kernels"]) == (None, [])
+    assert ran.seconds < 20
+    shown = steps.done(laptop, "envs", "nojup").out
+    assert "* lab  JupyterLab 4" in shown
+    assert "the only one with Jupyter" in shown
+    bed.fresh_home("nojup")
+    ran = steps.done(laptop, "envs", "alice", "--json")
+    [used] = [each for each in ran.json["environments"] if each["used"]]
+    assert used["why"] == "your login shell finds it"
+    steps.wait_until_nothing_runs(laptop)

@@ -223,6 +223,22 @@ class SessionStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostEnvironment:
+    """An environment on a host that could run a notebook, or its kernels; texts are empty where nothing is known."""
+
+    name: str
+    path: str
+    kind: str
+    """`conda` or `venv`."""
+    python: str
+    jupyter: str
+    kernels: tuple[str, ...]
+    is_used: bool
+    """Whether `connect` without `--env` would use it, and `why`."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terminated:
     """What `terminate` did. `was_running` is False for a session that had ended already."""
 

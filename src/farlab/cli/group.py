@@ -21,6 +21,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Inspect": {
         "list": "show all sessions known here, or all that run on a host",
         "status": "show one session in full",
+        "envs": "show the environments on a host, and which one would be used",
         "logs": "print the log of the server or of the keeper",
     },
     "Open": {

@@ -30,14 +30,16 @@ from ..transport.choose import for_target
 from ..transport.link import Link, with_link
 from ..transport.process import LinkSpec, dial
 
-Request = commands.Stop | commands.ListSessions | commands.Logs
+Request = commands.Stop | commands.ListSessions | commands.ListEnvironments | commands.Logs
+_LAST = (commands.Done, commands.Stopped, commands.Sessions, commands.Environments)
+"""What ends an answer."""
 Reply = Callable[[Record], None]
 _SLOW_LOGIN = "does `{ssh HOST true}` end? `{ssh -v HOST}` shows what it waits for"
 _SLOW_HOST = (
     "login works, so the host or your home directory there may be slow: `{ssh HOST 'uptime; time ls ~'}` shows which"
 )
 _DETAIL_LINES = 40
-_MAX_FRAMES = {"logs": 8 << 20, "list": 1 << 20, "stop": 1 << 20}
+_MAX_FRAMES = {"logs": 8 << 20, "list": 1 << 20, "envs": 1 << 20, "stop": 1 << 20}
 """Bytes of the largest frame of an answer: a log is sent whole, and a list says of each session what it is."""
 
 
@@ -202,7 +204,7 @@ class _RemoteCall:
         async def exchange(link: Link) -> None:
             request: Record | None = self._request
             frame = Record()
-            while not isinstance(frame, commands.Done | commands.Stopped | commands.Sessions):
+            while not isinstance(frame, _LAST):
                 if request is not None:
                     await link.request(request)
                 frame = await link.receive()

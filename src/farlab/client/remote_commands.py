@@ -13,7 +13,7 @@ from typing import BinaryIO
 from .. import paths, saved
 from ..advice import command
 from ..errors import Interrupted, NoSession
-from ..model import NAME, Confirm, OnProgress, Prompt, SessionStatus, State, Target
+from ..model import NAME, Confirm, HostEnvironment, OnProgress, Prompt, SessionStatus, State, Target
 from ..protocol import commands
 from ..protocol.commands import ForeignServer, Lines, ListSessions, Logs, Sessions, Stop, Stopped
 from ..protocol.listing import ListedSession
@@ -81,6 +81,19 @@ def sessions_on(
             found += [_session(target, each) for each in frame.sessions if each]
             found += [_foreign(target, each) for each in frame.foreign if each]
     return tuple(found)
+
+
+def environments_on(
+    target: Target, directory: str | None, *, ask: Prompt | None, tell: OnProgress | None, timeout: float
+) -> tuple[tuple[HostEnvironment, ...], str]:
+    """The environments on the host, and why none of them would be used; "" where one would."""
+    found, why = list[HostEnvironment](), ""
+    request = commands.ListEnvironments(op="envs", directory=directory)
+    for frame, _ in oneshot.run_remote_command(target, request, ask=ask, tell=tell, timeout=timeout):
+        if isinstance(frame, commands.Environments):
+            found += [HostEnvironment(**each.values()) for each in frame.environments if each]
+            why = frame.why
+    return tuple(found), why
 
 
 def server_log(target: Target, *, follow: bool, lines: int, ask: Prompt | None) -> Iterator[str]:

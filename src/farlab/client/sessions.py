@@ -25,6 +25,7 @@ from ..model import (
     Confirm,
     Connected,
     Disconnected,
+    HostEnvironment,
     Kernel,
     OnProgress,
     Progress,
@@ -181,6 +182,22 @@ def sessions_on(
     for_target(target).check()
     found = remote_commands.sessions_on(target, ask=ask, tell=tell, timeout=timeout)
     return tuple(each if each.foreign else _with_what_is_known_here(each) for each in found)
+
+
+@_with_hints
+def environments_on(
+    target: Target,
+    directory: str | None = None,
+    *,
+    ask: Prompt | None = None,
+    tell: OnProgress | None = None,
+    timeout: float = 60.0,
+) -> tuple[tuple[HostEnvironment, ...], str]:
+    """The environments on `target.host`, and why none of them would be used; "" where one would."""
+    from . import remote_commands
+
+    for_target(target).check()
+    return remote_commands.environments_on(target, directory, ask=ask, tell=tell, timeout=timeout)
 
 
 @_with_hints

@@ -1,7 +1,7 @@
 """What a laptop asks of an agent besides a mux, and what the agent answers, frame by frame. Pure; Python 3.6."""
 
 from farlab.protocol.listing import KernelInfo, ListedSession
-from farlab.protocol.records import Boolean, Each, Integer, Nested, Optional, Record, Required, Text, VisibleAscii
+from farlab.protocol.records import Boolean, Each, Integer, Nested, Optional, Path, Record, Required, Text, VisibleAscii
 from farlab.protocol.session import MOST_LISTED, MOST_PID, Name
 
 
@@ -20,6 +20,37 @@ class ListSessions(Record):
     """What is known of all sessions, and servers that farlab did not start."""
 
     op = Text(20)
+
+
+class ListEnvironments(Record):
+    """The environments that could run a notebook."""
+
+    op = Text(20)
+    directory = Optional(Path())
+    """That the session would be in."""
+
+
+class EnvironmentInfo(Record):
+    """One of them, as far as its files tell."""
+
+    name = Text(200, cut=True)
+    path = Path()
+    kind = Text(40)
+    python = Text(40, cut=True)
+    """Its version."""
+    jupyter = Text(200, cut=True)
+    """What would run there, with its version."""
+    kernels = Each(Text(100, cut=True), 20, lenient=True)
+    is_used = Boolean()
+    """Whether `connect` without `--env` would use it."""
+    why = Text(500, cut=True)
+
+
+class Environments(Record):
+    """The answer to `envs`; `why` none would be used."""
+
+    environments = Each(Nested(EnvironmentInfo, lenient=True), MOST_LISTED, lenient=True)
+    why = Text(500, cut=True)
 
 
 class Logs(Record):

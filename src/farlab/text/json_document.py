@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import singledispatch
 
-from ..model import Connected, Disconnected, SessionStatus, Terminated
+from ..model import Connected, Disconnected, HostEnvironment, SessionStatus, Terminated
 from .messages import without_token
-from .results import Address, Command, Done, Lines, Opened, Script, Sessions
+from .results import Address, Command, Done, Environments, Lines, Opened, Script, Sessions
 
 VERSION = 1
 """Of the documents. Additions do not change it."""
@@ -54,6 +54,17 @@ def _(result: SessionStatus) -> Mapping[str, object]:
 @payload.register
 def _(result: Sessions) -> Mapping[str, object]:
     return {"sessions": [payload(session) for session in result.sessions]}
+
+
+@payload.register
+def _(result: Environments) -> Mapping[str, object]:
+    return {"host": result.host, "environments": [environment(each) for each in result.environments], "why": result.why}
+
+
+def environment(found: HostEnvironment) -> Mapping[str, object]:
+    """One environment; what is not known is null."""
+    said = {key: value or None for key, value in asdict(found).items()}
+    return {**_without(said, "is_used"), "kernels": list(found.kernels), "used": found.is_used}
 
 
 @payload.register

@@ -15,8 +15,8 @@ from functools import singledispatch
 from ..advice import Named, command, fill
 from ..durations import format_duration
 from ..errors import Declined, FarlabError
-from ..model import App, Connected, Disconnected, Kernel, SessionStatus, State, Terminated
-from .results import Address, Command, Done, Opened, Sessions
+from ..model import App, Connected, Disconnected, HostEnvironment, Kernel, SessionStatus, State, Terminated
+from .results import Address, Command, Done, Environments, Opened, Sessions
 from .wrapping import wrapped
 
 DETAIL_LINES = 40
@@ -63,6 +63,21 @@ def _(result: Disconnected) -> str:
     if not result.running:
         return f"disconnected; {session} has ended"
     return f"disconnected; {session} is still running (to reconnect: `{command(result, 'connect')}`)"
+
+
+@text.register
+def _(result: Environments) -> str:
+    lines = [line for found in result.environments for line in _environment(found)]
+    none = f"`{result.host}` has no environment that farlab knows how to find"
+    return "\n".join([*(lines or [none]), *([f"none is used: {result.why}"] if result.why else [])])
+
+
+def _environment(found: HostEnvironment) -> Iterator[str]:
+    has = found.jupyter or (f"no Jupyter; kernels: {', '.join(found.kernels)}" if found.kernels else "no Jupyter")
+    python = f", Python {found.python}" if found.python else ""
+    yield f"{'*' if found.is_used else ' '} {found.name}  {has}{python}  ({found.kind}, `{found.path}`)"
+    if found.is_used:
+        yield f"    used by `connect`: {found.why}"
 
 
 @text.register

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..model import SessionStatus
+from ..model import HostEnvironment, SessionStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +14,15 @@ class Sessions:
 
     sessions: tuple[SessionStatus, ...]
     host: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environments:
+    """What `envs` shows: the environments of a host, and `why` none of them would be used."""
+
+    environments: tuple[HostEnvironment, ...]
+    why: str
+    host: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,11 @@ _BOTH = (
 AGENT = (*_BOTH, "protocol.agent", "host.session_files", "host.lock", "host.agent")
 ENSURE = ("host.start", "host.ensure")
 COMMANDS = ("protocol.commands", "protocol.listing", "host.kill", "host.commands")
+LISTING = (
+    *("protocol.commands", "protocol.listing", "host.shell_command", "host.known_environments", "host.environments"),
+    "host.list_environments",
+)
+PARTS = {"ensure": ("ensure", ENSURE), "envs": ("list_environments", LISTING)}
 LOADER = ("host.loader",)
 ANCHOR = (
     *_BOTH,
@@ -98,7 +103,7 @@ def script(nonce: str) -> str:
 
 def agent(op: str) -> bytes:
     """The agent, deflated: it comes with a link's first request, and has what that request needs."""
-    name, modules = ("ensure", ENSURE) if op == "ensure" else ("commands", COMMANDS)
+    name, modules = PARTS.get(op, ("commands", COMMANDS))
     main = f"from farlab.host.agent import main\nfrom farlab.host.{name} import run\nmain(run, link, request)\n"
     return _deflated((*AGENT, *modules), main)
 

@@ -33,7 +33,7 @@ _UNANSWERED_AFTER = 5.0
 _END_TIMEOUT = 2.0
 FRAMES = (
     *(agent.Error, agent.Need, agent.Progress, agent.Joined),
-    *(commands.Sessions, commands.Confirm, commands.Stopped, commands.Lines, commands.Done),
+    *(commands.Sessions, commands.Environments, commands.Confirm, commands.Stopped, commands.Lines, commands.Done),
 )
 """What an agent sends; a frame is of the kind whose first key it has."""
 _REDIRECTED = "a start-up file of your login shell redirects the standard output of commands"
