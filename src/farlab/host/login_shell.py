@@ -29,7 +29,7 @@ def main(step: str, runtime: str) -> None:
 
 def launch(runtime: str) -> None:
     """Become the server's Python, which `run_jupyter` goes on in."""
-    login_terminal.leave(os.path.join(runtime, "log"))
+    login_terminal.leave(os.path.join(runtime, "log.path"))
     for name in ("TMUX", "TMUX_PANE", "SSH_TTY"):  # the anchor's; a terminal in Jupyter may have a tmux of its own
         os.environ.pop(name, None)
     if os.environ.get("HISTFILE") == NO_HISTORY:

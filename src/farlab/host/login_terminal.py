@@ -129,8 +129,8 @@ def take(slave: int) -> None:
     fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
 
-def leave(log: str) -> None:
-    """Go on without the terminal, if there is one, as what it cannot signal; what is printed goes to `log`."""
+def leave(named: str) -> None:
+    """Go on without the terminal, if there is one, as what it cannot signal, and print into the log: a file names it."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:
@@ -138,7 +138,8 @@ def leave(log: str) -> None:
     import fcntl
     import termios
 
-    out = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    with open(named, "rb") as file:
+        out = os.open(file.read(), os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
     null = os.open(os.devnull, os.O_RDWR)
     for source, target in ((null, 0), (out, 1), (out, 2)):
         os.dup2(source, target)

@@ -80,12 +80,9 @@ class ShellStart(object):
 
     def _lines(self, setup: "list[str]") -> "list[str]":
         spec = self._spec
-        for name, text in (("launch", shell_command.script(spec.runtime)), ("log", "")):
+        for name, text in (("launch", shell_command.script(spec.runtime)), ("log.path", spec.directory + "/log")):
             path = os.path.join(spec.runtime, name)
-            if text:
-                with open(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
-                    file.write(text)
-            elif not os.path.islink(path):
-                os.symlink(os.path.join(spec.directory, "log"), path)
+            with open(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+                file.write(os.fsencode(text))
         directory = in_home(spec.wish.directory) if spec.wish.directory else None
         return typed(spec.runtime, directory if len(self._ways) == 1 else None, setup)
