@@ -130,7 +130,7 @@ def take(slave: int) -> None:
 
 
 def leave(named: str) -> None:
-    """Go on without the terminal, if there is one, as what it cannot signal, and print into the log: a file names it."""
+    """Go on without the terminal, if there is one, as what it cannot signal; print into the log: a file names it."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:
