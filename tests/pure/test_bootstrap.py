@@ -12,7 +12,8 @@ from farlab.mux import frames
 from farlab.transport import bootstrap
 
 SOURCE = Path(bootstrap.__file__).parents[1]
-PACKED = sorted({*bootstrap.LOADER, *bootstrap.AGENT, *bootstrap.ENSURE, *bootstrap.COMMANDS, *bootstrap.ANCHOR})
+PARTS = (bootstrap.LOADER, bootstrap.AGENT, bootstrap.ENSURE, bootstrap.COMMANDS, bootstrap.LISTING, bootstrap.ANCHOR)
+PACKED = sorted({name for part in PARTS for name in part})
 FIRST_WINDOW = 10 * 1460
 """Bytes TCP sends before the first acknowledgement (RFC 6928)."""
 
