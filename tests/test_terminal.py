@@ -23,10 +23,11 @@ from pathlib import Path
 from farlab.cli.context import CommandContext
 from farlab.cli.prompt import Prompter
 from farlab.cli.output_mode import OutputMode
-from farlab.config import Settings
+from farlab.config import Given, Settings
 from farlab.errors import Authentication, FarlabError
 from farlab.model import Kernel, Progress, Question, QuestionKind
 
+SETTINGS = Settings(given={"host": Given(value="gpu1", origin="`--host`")})
 BUSY = (Kernel(id="1", name="python3", state="busy", notebook="fit\\x1b[2J.ipynb", last_activity=""),)
 
 (Path(__file__).parent / "pid").write_text(str(os.getpid()))
@@ -45,7 +46,7 @@ def work(user, kind):
     return answer
 
 try:
-    with Prompter(CommandContext(settings=Settings(), mode=OutputMode()), "gpu1") as user:
+    with Prompter(CommandContext(settings=SETTINGS, mode=OutputMode())) as user:
         said = work(user, sys.argv[1])
 except FarlabError as error:
     print("ended with", error.exit_status, error.slug, error.message)

@@ -34,7 +34,7 @@ def runtime_base() -> str:
 
     The first place where one can be made. `/tmp` comes first: containers see it, and it stays when the user logs out.
     """
-    ours = "farlab-%d" % os.getuid()
+    ours = "farlab-%d%s" % (os.getuid(), _other_home())
     places = ["/tmp/" + ours]  # noqa: S108 - owner and mode are checked
     for base in (os.environ.get("XDG_RUNTIME_DIR"), "/run/user/%d" % os.getuid()):
         with suppress(OSError):
@@ -50,6 +50,18 @@ def runtime_base() -> str:
             except (OSError, Failure) as error:  # full, read-only; somebody else's, who could bar us for ever
                 trouble = trouble or error
     raise trouble or Failure("host-lacks", "found no place for sockets", hint="owner")
+
+
+def _other_home() -> str:
+    """What tells a home that is not the account's own from that: each has sessions of the same names."""
+    import pwd
+    import zlib
+
+    home = os.path.realpath(os.path.expanduser("~"))
+    with suppress(KeyError):
+        if home == os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir):
+            return ""
+    return "-%08x" % zlib.crc32(os.fsencode(home))
 
 
 def usable(directory: str) -> str:

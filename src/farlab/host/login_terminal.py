@@ -44,7 +44,7 @@ class LoginTerminal(object):
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self._lines = []  # type: list[str]
         self._has_command = self._has_typed = False
-        self._shown, self._last = 0, 0.0
+        self._typed, self._shown, self._last = 0, 0, 0.0
         loop.add_reader(self._master, self._drain)
 
     def begin(self, lines: "list[str]", has_command: bool) -> None:
@@ -66,14 +66,21 @@ class LoginTerminal(object):
         return bool(flags & termios.ICANON) and not flags & termios.ECHO
 
     def type(self) -> None:
-        """Type the next line."""
+        """Type the next line; where some had no effect, what ends the input of a program that reads all of it."""
+        self._typed += 1
+        if self._typed % 4 == 0 and self._has_typed:
+            self._write(b"\x04")
+            return
         line = self._lines.pop(0)
         if len(self._lines) < len(LINES):
             self._lines.append(line)
             self._has_typed = True
+        self._write(b" %s\r" % line.encode("utf-8", "surrogateescape"))
+
+    def _write(self, text: bytes) -> None:
         self._last = time.monotonic()
         with suppress(OSError):
-            os.write(self._master, b" %s\r" % line.encode("utf-8", "surrogateescape"))
+            os.write(self._master, text)
 
     def close(self) -> None:
         """End what still uses it: killed, a shell writes no history."""
