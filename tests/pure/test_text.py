@@ -360,3 +360,10 @@ def test_a_number_that_json_cannot_say_is_null_in_it() -> None:
 def test_a_time_that_no_calendar_has_is_shown_as_such(when: float, capsys: pytest.CaptureFixture[str]) -> None:
     output.show(replace(STATUS, since=1.0, host_full_since=when, full_since=when))
     assert "since at an unknown time" in capsys.readouterr().out
+
+
+def test_a_session_of_another_node_is_not_said_to_be_retried() -> None:
+    told = SessionStatus(host="hpc", name="main", state=State.DOWN, node="login2", reason="elsewhere")
+    assert messages.session_cells(told)["state"] == "on login2"
+    assert "retry" not in messages.state_text(told)
+    assert "login2" in messages.state_text(told)

@@ -205,6 +205,8 @@ def state_text(session: SessionStatus) -> str:
     if session.is_keeper_silent:
         return _NO_ANSWER
     why = f": {session.reason}" if session.reason else ""
+    if _is_known_by_host(session):
+        return (session.reason or STATES[session.state]) + (f" (node `{session.node}`)" if session.node else "")
     can_connect = session.state in (State.BLOCKED, State.ENDED, State.NO_KEEPER)
     return STATES[session.state] + why + (f"; `{command(session, 'connect')}`" if can_connect else "")
 
@@ -212,11 +214,18 @@ def state_text(session: SessionStatus) -> str:
 _NO_ANSWER = "does not answer"
 
 
+def _is_known_by_host(session: SessionStatus) -> bool:
+    """Whether the host alone tells of it, and cannot reach it either: it may run on another node. Nobody retries."""
+    return session.state is State.DOWN and session.keeper_pid is None and bool(session.node)
+
+
 def session_cells(session: SessionStatus) -> dict[str, str]:
     """A session as one row of a table, by heading."""
     is_connected = session.keeper_pid is not None and session.state is not State.NO_KEEPER
     began = session.since if session.started is None else session.started
     state = _NO_ANSWER if session.is_keeper_silent else BRIEF_STATES[session.state]
+    if _is_known_by_host(session):
+        state = f"on {session.node}" if session.reason.startswith("elsewhere") else "not reachable"
     cells = {
         "host": session.host,
         "session": session.name,
