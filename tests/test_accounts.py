@@ -55,6 +55,9 @@ def test_what_works_in_a_terminal_works(account: dict[str, Any], laptop: Laptop,
     names = {each.partition("=")[0]: each.partition("=")[2] for each in environ}
     assert not {"SSH_TTY", "TMUX", "FARLAB_LAUNCH_RUNTIME"} & set(names)
     assert names.get("HISTFILE") != "/dev/null"
+    if "note" in account:
+        notes = [note for note in connected["notes"] if "login node" in note]
+        assert [account["note"] in note for note in notes] == ([True] if account["note"] else []), connected["notes"]
     assert connected["launcher"] == account.get("launcher", "tmux")
     assert terminal_of(host, connected["pid"]) == 0
     steps.terminate(laptop, user)

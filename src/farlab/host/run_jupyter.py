@@ -16,7 +16,7 @@ from farlab.protocol.launcher import Fail, InPython, Installing, OpenKernel, Wis
 MYPY = False
 if MYPY:
     from types import ModuleType
-    from typing import Any, Callable, List, Optional, Tuple
+    from typing import Any, Callable, List, Mapping, Optional, Tuple
 
     from farlab.protocol.launcher import Wanted
 
@@ -35,6 +35,11 @@ RATE_LIMITS = [
     "--ZMQChannelsWebsocketConnection.limit_rate=False",
 ]
 """Two of a Jupyter Server before 2, one of later ones: output is bounded elsewhere."""
+BATCH_SYSTEMS = {
+    "Slurm": ("sbatch", ("SLURM_JOB_ID", "SLURM_JOBID")),
+    "a batch system": ("qsub", ("PBS_JOBID", "JOB_ID")),
+}
+"""What submits a job, and what a job has in its environment."""
 ANCHOR_TIMEOUT = 5.0
 """Seconds that the anchor may take to hear what the session can do without."""
 
@@ -78,8 +83,27 @@ def serve(runtime: str, app: str, title: str, chosen: str) -> None:
 def announce(runtime: str, app: str, title: str, directory: str, chosen: str = "") -> "Wanted":
     """The anchor hears what is about to be the server."""
     shown = os.fsencode(directory).decode("utf-8", "replace")
-    step = InPython(op="in_python", app=app, server=title, python=sys.executable, directory=shown, chosen=chosen)
+    step = InPython(
+        op="in_python", app=app, server=title, python=sys.executable, directory=shown, chosen=chosen,
+        batch=batch_system(os.environ),
+    )  # fmt: skip
     return tell(runtime, step)
+
+
+def batch_system(environ: "Mapping[str, str]") -> str:
+    """The batch system whose jobs are submitted from here, if no job is around us; "" elsewhere."""
+    try:
+        with open("/proc/self/cgroup") as file:
+            place = file.read()
+    except OSError:
+        place = ""
+    for system, (submit, variables) in BATCH_SYSTEMS.items():
+        if any(each in environ for each in variables) or "/job_" in place:
+            return ""
+        folders = environ.get("PATH", "").split(os.pathsep)
+        if any(os.path.isabs(each) and os.access(os.path.join(each, submit), os.X_OK) for each in folders):
+            return system
+    return ""
 
 
 def install(runtime: str, directory: str, answer: "Wanted", ours: "Ours", our_kernels: "Kernels") -> None:

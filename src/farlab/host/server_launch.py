@@ -55,7 +55,7 @@ class Launch(object):
         """The launcher has become the chosen Python and is about to become the server."""
         options = self._options
         self._learn(app=step.app, server=step.server, python=step.python, directory=step.directory)
-        self._learn(chosen=step.chosen)
+        self._learn(chosen=step.chosen, batch=step.batch)
         self._learn(keep_output=options.keep_output, which_kernels=options.kernels or "")
         self._enter("starting " + step.server, self._timing.start)
 

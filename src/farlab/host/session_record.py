@@ -82,7 +82,17 @@ class SessionRecord(object):
     def describe(self, server: "Server") -> SessionInfo:
         """What keepers are told of the session, with its token."""
         info, names = server.info or session.ServerInfo(), _sessions_in(os.path.dirname(self._directory))
-        keys = ("home", "root", "named_home", "base_url", "keep_output", "which_kernels", "open_kernels", "chosen")
+        keys = (
+            "home",
+            "root",
+            "named_home",
+            "base_url",
+            "keep_output",
+            "which_kernels",
+            "open_kernels",
+            "chosen",
+            "batch",
+        )
         return SessionInfo(
             stage=server.stage, answers=server.answers, asked=self._record.asked, token=self.token, names=names,
             error=server.ending, **self.summary(server), **{key: getattr(info, key) for key in keys},

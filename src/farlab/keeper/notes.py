@@ -87,6 +87,11 @@ def of_new_session(session: SessionInfo, options: Options) -> list[str]:
         found.append(f"`{env}` has no Jupyter: that of `{session.chosen}` runs, with the kernel of `{env}`")
     elif session.chosen:
         found.append(f"your login shell finds no Jupyter; that of the environment `{session.chosen}` runs")
+    if session.batch:
+        found.append(
+            f"this is a login node of {session.batch}: the notebook runs on it, not on a compute node, and many sites "
+            "end long work there"
+        )
     if session.launcher == "detached":
         found.append("the host has no usable tmux, so the session runs without it")
     return found

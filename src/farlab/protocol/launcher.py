@@ -38,6 +38,8 @@ class InPython(Request):
     directory = Required(Path())
     chosen = Path()
     """The environment, where neither the user nor their shell has named it."""
+    batch = Text(40)
+    """The batch system on whose login node this is."""
 
 
 class Serving(Request):

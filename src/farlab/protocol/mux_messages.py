@@ -31,6 +31,8 @@ class SessionInfo(SessionSummary):
     """Those that may run (`model.Kernels`)."""
     chosen = Path()
     """The environment that it runs in, where neither the user nor their shell has named it."""
+    batch = Text(40, cut=True)
+    """The batch system on whose login node it runs."""
     open_kernels = Each(Text(100, cut=True), 20, lenient=True)
     """Kinds of kernels that have run here and that others on the host could read."""
     names = Each(VisibleAscii(32), MOST_LISTED, lenient=True)
