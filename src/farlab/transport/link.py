@@ -190,14 +190,16 @@ class Link:
         was_released = self._process.sock.fileno() < 0
         self._stderr.close()
         self._process.sock.close()
-        if self._terminal:
-            self._terminal.close()
-        if was_released and await self._has_ended(_END_TIMEOUT):
-            return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            self._process.signal(number)
-            if await self._has_ended(_END_TIMEOUT):
+        try:
+            if was_released and await self._has_ended(_END_TIMEOUT):
                 return
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                self._process.signal(number)
+                if await self._has_ended(_END_TIMEOUT):
+                    return
+        finally:
+            if self._terminal:  # not before: that ends what runs on it, with the last bytes undelivered
+                self._terminal.close()
 
     async def _has_ended(self, timeout: float) -> bool:
         end = self._loop.time() + timeout
