@@ -44,7 +44,7 @@ def dialled(laptop: Laptop) -> list[processes.Process]:
 
 def assert_one(laptop: Laptop, connected: Any) -> None:
     """There is one keeper, with one `ssh` and one port, and it is that of this session."""
-    assert len(steps.keepers(laptop)) == 1
+    wait_for("one keeper", lambda: len(steps.keepers(laptop)) == 1)  # those that commands held ready end with them
     wait_for("the end of a killed keeper's ssh", lambda: len(dialled(laptop)) == 1, timeout=60)
     assert steps.status(laptop, "alice")["port"] == connected["port"]
     assert steps.answers(laptop, connected)
