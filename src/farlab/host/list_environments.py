@@ -6,6 +6,7 @@ No Python of theirs is run but the one that would be used: what an environment h
 import glob
 import os
 import re
+import signal
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -103,10 +104,15 @@ def of_shell(environ: "dict[str, str]") -> "dict[str, str]":
     argv = ["-" + os.path.basename(shell), "-i", "-c", "exec /bin/sh -c 'env -0 >\"$%s\"'" % FILE]
     null = subprocess.DEVNULL
     try:
-        subprocess.run(
+        process = subprocess.Popen(
             argv, executable=shell, env=dict(environ, **{FILE: path}), stdin=null, stdout=null, stderr=null,
-            timeout=SHELL_TIMEOUT, start_new_session=True, cwd=os.path.expanduser("~"),
+            start_new_session=True, cwd=os.path.expanduser("~"),
         )  # fmt: skip
+        try:
+            process.wait(SHELL_TIMEOUT)
+        except subprocess.TimeoutExpired:  # with what its start-up files wait for
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         with open(path, "rb") as file:
             lines = [os.fsdecode(each).partition("=") for each in file.read(1 << 22).split(b"\0") if b"=" in each]
     except (OSError, subprocess.SubprocessError):
