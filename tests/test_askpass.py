@@ -113,7 +113,7 @@ def test_a_jump_host_cannot_ask_on_a_terminal_behind_our_back(sshd: Sshd) -> Non
     words = argv(config, may_ask=False)
     child = pexpect.spawn(words[0], words[1:], env=askpass.silent_environment(os.environ), timeout=20, encoding="utf-8")
     child.expect(pexpect.EOF)
-    child.close()
+    child.wait()
     assert child.exitstatus == 255
     assert "yes/no" not in child.before
     assert "Host key verification failed" in child.before

@@ -169,6 +169,6 @@ def test_attach_gives_a_terminal_in_spite_of_the_configuration(sshd: Sshd) -> No
     child.sendline("this")
     child.expect("got this")
     child.expect(pexpect.EOF)
-    child.close()
+    child.wait()
     assert child.exitstatus == 0
     assert not list(sshd.root.glob("cp-*"))
