@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import select
 import socket
@@ -187,6 +188,21 @@ def test_nothing_listens_but_one_port_of_the_laptops_loopback(bed: Bed, shared: 
 
 def tcp_of(listening: set[str]) -> set[str]:
     return {each.partition(" ")[2] for each in listening if each.startswith("tcp")}
+
+
+def test_an_old_browser_without_a_login_is_told_what_to_type(bed: Bed, shared: Address) -> None:
+    """Jupyter sends it to its login page, for which it asks over the same connection."""
+    for place in ("/lab", "/login?next=%2Flab"):
+        with contextlib.closing(shared.http()) as browser:
+            where: str | None = place
+            while where:
+                browser.request("GET", where, headers={"Accept": "text/html"})
+                answer = browser.getresponse()
+                said, where = answer.read().decode(), answer.getheader("Location")
+        assert answer.status == 403
+        assert "Run <code>farlab open alice</code> in a terminal" in said
+        assert shared.token not in said
+    assert shared.say(asks_for("localhost", "/api/status", shared)).startswith(b"HTTP/1.1 200 ")
 
 
 # one-time addresses ---------------------------------------------------------------------------------------

@@ -52,6 +52,9 @@ class Session:
     def status_page(self) -> str | None:
         return None if self.token else "still starting"
 
+    def sign_in_page(self) -> str:
+        return "sign in"
+
     def log_refused_user(self) -> None:
         self.strangers += 1
 
@@ -285,6 +288,19 @@ def test_where_nobody_tells_a_one_time_address_leads_to_jupyters_own_login_once(
         assert blind.get(again).startswith(b"HTTP/1.1 410 ")
     assert blind.get("/lab").startswith(b"HTTP/1.1 200 ")
     assert b"Authorization" not in blind.session.heads[1]
+
+
+@pytest.mark.parametrize("fields", [PAGE, "Accept: text/html\r\n"])
+def test_where_nobody_tells_a_browser_without_a_login_is_told_how_to_sign_in(blind: Running, fields: str) -> None:
+    """Jupyter's own page asks for a token, and says how to find it on the host."""
+    said = blind.get("/login?next=%2Flab", fields=fields)
+    assert said.startswith(b"HTTP/1.1 403 ")
+    assert said.endswith(b"sign in")
+    assert blind.session.heads == []
+    blind.get("/login?token=mine&next=%2Flab", fields=fields)
+    blind.get("/login?next=%2Flab", fields=f"Authorization: token mine\r\n{fields}")
+    blind.get("/login", fields="Accept: */*\r\n")  # a program
+    assert len(blind.session.heads) == 3
 
 
 def test_a_head_is_shorter_where_nobody_tells_whose_it_is(blind: Running, running: Running) -> None:

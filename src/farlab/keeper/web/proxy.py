@@ -72,6 +72,7 @@ class Site(Protocol):
     @property
     def page_delay(self) -> float: ...
     def status_page(self) -> str | None: ...
+    def sign_in_page(self) -> str: ...
     def log_refused_user(self) -> None: ...
 
 
@@ -179,6 +180,8 @@ class Proxy:
             self._await_token(sock, data, request, self._clock())
         elif request.path.startswith(OPEN_PATH) and not self._has_one_time_word(request):
             self._respond(sock, response("410 Gone", _USED))
+        elif self._needs_sign_in(request):
+            self._respond(sock, response("403 Forbidden", self._site.sign_in_page()))
         else:
             self._forward(sock, data, request)
 
@@ -200,6 +203,12 @@ class Proxy:
         """Whether our user navigates to a page of the app, which needs no other login."""
         is_entry = request.is_navigation and request.wants_app(self._site.base_path)
         return self._peers.can_identify and is_entry and "authorization" not in request.fields
+
+    def _needs_sign_in(self, request: Request) -> bool:
+        """Whether Jupyter would ask for a token, and say how to find one: nothing of that is true here."""
+        is_login_page = request.is_page and request.path == f"{self._site.base_path}login"
+        has_token = "authorization" in request.fields or without_token(request.target) != request.target
+        return is_login_page and not has_token and not self._gets_login(request)
 
     def _has_one_time_word(self, request: Request) -> bool:
         return request.path.startswith(OPEN_PATH) and self._one_time.is_valid(_word(request))
@@ -249,9 +258,17 @@ class Proxy:
         request = read(data) if data.startswith(b"GET ") and end_of_head(data) == len(data) else None
         if request is None or not request.is_for(self._site.name, self.port):
             return data
+        if self._needs_sign_in(request):  # where Jupyter has just redirected it to
+            self._loop.call_soon(self._ask_to_sign_in, stream)
+            return b""
         if request.is_page:
             self._arm_status_page(stream)
         return self._with_login(data, request)
+
+    def _ask_to_sign_in(self, stream: int) -> None:
+        sock = self._streams.take_back(stream)
+        if sock is not None:
+            self._respond(sock, response("403 Forbidden", self._site.sign_in_page()))
 
     def _arm_status_page(self, stream: int) -> None:
         self._page_timers[stream] = self._loop.call_later(self._site.page_delay, self._on_page_timeout, stream)

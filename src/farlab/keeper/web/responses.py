@@ -22,6 +22,10 @@ _TEXTS = {
     State.ENDED: ("The session has ended", "Run <code>{connect}</code> in a terminal to start a new one."),
 }
 """The title, and what happens next or what to type. UP needs no such page."""
+_SIGN_IN = (
+    "Run <code>{open}</code> in a terminal: it opens the notebook here. <code>{url}</code> prints the address with "
+    "its token, for another browser or program."
+)
 _DURATION = {State.ENDED: "{} ago. "}
 _STYLE = (
     ":root{color-scheme:light dark}body{font:1.05rem/1.6 system-ui,sans-serif;max-width:36rem;margin:18vh auto;"
@@ -57,18 +61,26 @@ def response(status: str, body: str, *fields: str) -> bytes:
 
 def status_page(target: Target, state: State, seconds: float, reason: str) -> str:
     """What a user who waits for the notebook sees: the state, for how long, what to type. Reloads itself."""
+    title, next_step = _TEXTS[state]
+    how_long = _DURATION.get(state, "For {} now. ").format(format_duration(round(seconds))) if round(seconds) else ""
+    page = _page(target, title, how_long + next_step, _RELOAD_AFTER.get(state, 1))
+    return page + (f"<pre>{html.escape(reason.strip())}</pre>" if reason.strip() else "")
+
+
+def sign_in_page(target: Target) -> str:
+    """What a browser sees that has no login, and gets none by itself: instead of Jupyter's page, which asks for a token."""
+    return _page(target, "This browser is not signed in", _SIGN_IN, None)
+
+
+def _page(target: Target, title: str, text: str, reload_after: int | None) -> str:
     host = html.escape(target.host)
     session = host if target.name == _DEFAULT_NAME else f"{host}, session {html.escape(target.name)}"
-    title, next_step = (
-        text.format(host=host, connect=html.escape(command(target, "connect"))) for text in _TEXTS[state]
-    )
-    again = _RELOAD_AFTER.get(state, 1)
-    refresh = f'<meta http-equiv="refresh" content="{again}">' if again else ""
-    how_long = _DURATION.get(state, "For {} now. ").format(format_duration(round(seconds))) if round(seconds) else ""
-    why = f"<pre>{html.escape(reason.strip())}</pre>" if reason.strip() else ""
+    words = {verb: html.escape(command(target, verb)) for verb in ("connect", "open", "url")}
+    refresh = f'<meta http-equiv="refresh" content="{reload_after}">' if reload_after else ""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">{refresh}'
         f"<title>{host}: farlab</title><style>{_STYLE}</style>"
-        f'<p class="dim">farlab · {session}</p><h1>{title}</h1><p>{how_long}{next_step}</p>{why}'
+        f'<p class="dim">farlab · {session}</p><h1>{title.format(host=host)}</h1>'
+        f"<p>{text.format(host=host, **words)}</p>"
     )

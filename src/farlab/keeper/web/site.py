@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from ...model import State
 from ..keeper import Keeper
 from . import addresses
-from .responses import status_page
+from .responses import sign_in_page, status_page
 
 PAGE_DELAY = 10.0
 """Seconds for which a page waits for the server before the user is told what it waits for."""
@@ -55,6 +55,10 @@ class LocalSite:
         reason = f"{keeper.reason.message}\n{keeper.reason.detail}" if keeper.reason else ""
         seconds = keeper.outage_seconds or time.time() - keeper.since
         return status_page(keeper.target, keeper.state, seconds, reason)
+
+    def sign_in_page(self) -> str:
+        """What a browser without a login sees."""
+        return sign_in_page(self._keeper.target)
 
     def log_refused_user(self) -> None:
         self._keeper.local_state.log("refused a connection by another user of this machine (logged once)")
