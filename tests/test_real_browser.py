@@ -40,6 +40,7 @@ def test_a_one_time_address_opens_the_notebook_and_another_opens_it_beside(
         assert address.token not in lab.page.url
         lab.begin("import os; print('ran', 6 * 7, os.uname().nodename)")
         assert "ran 42 login" in lab.wait_for("ran 42")
+        lab.page.wait_for_function("document.title.includes('login - JupyterLab')")  # which host the tab is of
         again = browser.new_page()  # in the same browser, with connections of the first tab to spare
         again.goto(one_time_address(address), wait_until="domcontentloaded")
         again.wait_for_selector(".jp-Notebook .jp-Cell, .jp-Launcher, .jp-Dialog")

@@ -50,6 +50,12 @@ class SavedSession:
     is_known_alive: bool = False
     laptop: str = field(default_factory=lambda: os.urandom(8).hex())
     """Distinguishes this machine from others that connect to the session, through all its keepers."""
+    directory: str = ""
+    """The server's, as the host names it."""
+    app: str = ""
+    base_url: str = ""
+    connected_in: str = ""
+    """The boot of a machine (`boot.this_boot`) in which a keeper had it that no user has disconnected; else empty."""
 
     @property
     def target(self) -> Target:

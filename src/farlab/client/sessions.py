@@ -41,6 +41,7 @@ from ..transport.choose import for_target
 from ..transport.from_host import kernels
 from ..transport.programs import users_environment
 from . import keeper_client, spawn
+from .status_values import session_status, without_keeper
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -168,7 +169,7 @@ def _unsaved() -> list[SessionStatus]:
             status = keeper_client.status_at(path, keeper_client.LIST_TIMEOUT)
             if status and status.state not in _FIRST_STATES:
                 target = Target(host=status.host, name=status.name, ssh_config=status.ssh_config)
-                found.append(_session_status(target, status))
+                found.append(session_status(target, status))
     return found
 
 
@@ -218,7 +219,7 @@ def follow_status(target: Target) -> Iterator[SessionStatus]:
             connection.send(op="follow")
             while message := connection.receive():
                 is_followed = True
-                yield _session_status(target, keeper_client.read(target, message, control.StatusAnswer).status)
+                yield session_status(target, keeper_client.read(target, message, control.StatusAnswer).status)
     if not is_followed:  # no keeper, or one that was about to exit
         yield status(target)
 
@@ -356,10 +357,10 @@ def _wait_for_exit(target: Target) -> None:
 @_with_hints
 def _status(target: Target, known: saved.SavedSession | None, reply: control.Status | None) -> SessionStatus:
     if reply:
-        return _session_status(target, reply)
+        return session_status(target, reply)
     if known is None:
         raise NoSession(f"no session `{target.name}` on `{target.host}` is known on this machine")
-    return _without_keeper(known)
+    return without_keeper(known)
 
 
 def _quick_status(known: saved.SavedSession) -> SessionStatus:
@@ -368,9 +369,9 @@ def _quick_status(known: saved.SavedSession) -> SessionStatus:
         return _status(known.target, known, keeper_client.status(known.target, keeper_client.LIST_TIMEOUT))
     except KeeperSilent as silent:
         reason = "its keeper does not answer"
-        return replace(_without_keeper(known), reason=reason, is_keeper_silent=True, keeper_pid=silent.pid)
+        return replace(without_keeper(known), reason=reason, is_keeper_silent=True, keeper_pid=silent.pid)
     except FarlabError as error:
-        return replace(_without_keeper(known), reason=error.message)
+        return replace(without_keeper(known), reason=error.message)
 
 
 def _with_what_is_known_here(found: SessionStatus) -> SessionStatus:
@@ -380,14 +381,3 @@ def _with_what_is_known_here(found: SessionStatus) -> SessionStatus:
     if here is None or here.keeper_pid is None or here.pid not in (None, found.pid):
         return found
     return replace(found, **{key: getattr(here, key) for key in _HERE})
-
-
-def _without_keeper(known: saved.SavedSession) -> SessionStatus:
-    return SessionStatus(**asdict(known.target), state=State.NO_KEEPER, port=known.port)
-
-
-def _session_status(target: Target, status: control.Status) -> SessionStatus:
-    """A keeper's status; an older keeper does not tell how its host is found, a newer one may know other states."""
-    state = State(status.state) if status.state in set(State) else State.DOWN
-    values = {**status.values(), **asdict(target), "kernels": kernels(status.kernels)}
-    return SessionStatus(**{**values, "state": state, "last_kernels": kernels(status.last_kernels)})

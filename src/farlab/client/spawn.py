@@ -26,8 +26,10 @@ _LOCK_INTERVAL = 0.01
 """Seconds between two attempts to take the lock."""
 
 
-def find_or_start(target: Target, options: SessionOptions, *, may_ask: bool) -> ControlClient:
+def find_or_start(target: Target, options: SessionOptions, *, may_ask: bool, is_resumed: bool = False) -> ControlClient:
     """A connection to the session's keeper, which is started if there is none. Twenty at once start one.
+
+    `is_resumed`: it connects by itself to the session that was connected before, and starts none.
 
     Raises PortBusy, DiskFull, Internal, KeeperSilent.
     """
@@ -37,7 +39,7 @@ def find_or_start(target: Target, options: SessionOptions, *, may_ask: bool) -> 
             with _locked(target, min(options.timeout, _LOCK_TIMEOUT)):
                 found = find(target)
                 if found is None:
-                    _start(target, options, may_ask=may_ask)
+                    _start(target, options, may_ask=may_ask, is_resumed=is_resumed)
                     found = find(target)
         except KeyboardInterrupt:
             paths.tidy_runtime_directory()
@@ -107,11 +109,16 @@ def _is_same(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _start(target: Target, options: SessionOptions, *, may_ask: bool) -> None:
+def _start(target: Target, options: SessionOptions, *, may_ask: bool, is_resumed: bool) -> None:
     """Start a keeper and wait until it listens; it reports that on its standard output."""
     wish = asdict(options)
     request = control.Start(
-        **asdict(target), port=options.port, wish=wish, may_ask=may_ask, usual_name=default_name.get()
+        **asdict(target),
+        port=options.port,
+        wish=wish,
+        may_ask=may_ask,
+        usual_name=default_name.get(),
+        resume=is_resumed,
     )
     try:
         reply = _send(keeper_process.start(), json_lines.encoded(request))

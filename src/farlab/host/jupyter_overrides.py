@@ -69,6 +69,7 @@ class Overrides(object):
         app.tornado_settings = dict(app.tornado_settings, ws_ping_interval=0, token=self._token)
         go()
         settings = app.web_app.settings
+        settings["page_config_hook"] = with_node_name(settings.get("page_config_hook"))
         settings["local_hostnames"] = _LocalNames(["localhost", *(settings.get("local_hostnames") or ())])
 
     def init_httpserver(self, app: "Any", go: "Callable[[], object]") -> None:
@@ -94,6 +95,18 @@ class Overrides(object):
         for name, value in dict(HELD, sock=self._sock, ssl_options={}).items():
             if app.has_trait(name):
                 setattr(app, name, value)
+
+
+def with_node_name(theirs: "Callable[[Any, Any], Any] | None") -> "Callable[[Any, Any], Any]":
+    """A `page_config_hook` of JupyterLab and Notebook 7 that puts this machine's name into the title of each page."""
+
+    def hook(handler: "Any", config: "Any") -> "Any":
+        config = theirs(handler, config) if theirs else config
+        name = config.get("appName") or "JupyterLab"
+        config["appName"] = "%s - %s" % (os.uname().nodename.split(".")[0], name)
+        return config
+
+    return hook
 
 
 def set_token(app: "Any", token: str) -> None:

@@ -70,6 +70,7 @@ def main() -> None:
         dialed=dialed,
         note=note,
         timing=timing,
+        is_resumed=request.resume,
     )
     serve(StartupState(setup=setup, listeners=listeners, private=private, options=options, may_ask=request.may_ask))
 

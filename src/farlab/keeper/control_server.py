@@ -30,9 +30,12 @@ POLL_INTERVAL = 5.0
 
 
 class ControlServer:
-    """Serves one keeper. `should_end` is set when the keeper has to end; clients that wait learn why."""
+    """Serves one keeper. `should_end` is set when the keeper has to end; clients that wait learn why.
 
-    def __init__(self, keeper: Keeper, proxy: Proxy, site: LocalSite) -> None:
+    `is_wanted`: the keeper goes on even if no client comes.
+    """
+
+    def __init__(self, keeper: Keeper, proxy: Proxy, site: LocalSite, *, is_wanted: bool = False) -> None:
         self.should_end = asyncio.Event()
         self._why: FarlabError = Internal("the keeper ended")
         self._keeper, self._proxy, self._site = keeper, proxy, site
@@ -42,7 +45,7 @@ class ControlServer:
         """The one that was asked for last."""
         self._waiting = 0
         """How many clients wait for the session."""
-        self._was_used = False
+        self._was_used = is_wanted
         self._reported_open: set[str] = set()
         """The kinds of kernels of which a client was told that others can read what they send."""
 
@@ -276,6 +279,7 @@ class ControlServer:
             client.send(down=True)
 
     async def _disconnect(self, client: ControlConnection, message: Words) -> None:
+        self._keeper.local_state.save_disconnected()
         client.send(disconnected=True, port=self._keeper.port, running=self._is_running)
         self.end(self._interrupted("disconnect", "disconnected it"))
 

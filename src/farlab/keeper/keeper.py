@@ -58,6 +58,8 @@ class KeeperSetup:
     dialed: LinkProcess | None = None
     note: str = ""
     timing: Timing
+    is_resumed: bool = False
+    """Whether the session was connected until this machine was restarted, and no user asks for it now."""
 
 
 class Keeper:
@@ -67,7 +69,7 @@ class Keeper:
     def __init__(self, setup: KeeperSetup, *, on_next_request: Callable[[int, bytes], bytes]) -> None:
         self.target, self.port = setup.target, setup.port
         self.local_state = LocalState(setup.target, setup.port)
-        self.facts = SessionFacts(notes=(setup.note,) if setup.note else ())
+        self.facts = SessionFacts(notes=(setup.note,) if setup.note else (), may_start=not setup.is_resumed)
         self.changed = asyncio.Event()
         """Set, and replaced by another, when there is something new."""
         self._transport = setup.transport
@@ -75,7 +77,7 @@ class Keeper:
         self._mux = SessionMux(on_event=self._on_mux_event, on_lost=self._on_link_lost, on_next_request=on_next_request)
         self._probe = ServerProbe(self._mux.open_stream, lambda: self._policy.handle(ev.Signal.SERVER_ANSWERED))
         self._policy = PolicyRunner(
-            initial(setup.target, setup.timing, time.monotonic()),
+            initial(setup.target, setup.timing, time.monotonic(), is_resumed=setup.is_resumed),
             moment=self._moment,
             perform=self._perform,
             on_decided=self._on_decided,
@@ -114,6 +116,11 @@ class Keeper:
         self._mux.set_limits(self._mux.limits.with_options(options))
         self._policy.handle(ev.UserConnects(options=options, may_ask=may_ask))
         self.publish()
+
+    def resume(self) -> None:
+        """Be connected again to a session that was: a restart is a long sleep."""
+        self.local_state.save(is_alive=self.local_state.saved.is_known_alive)
+        self._policy.handle(ev.Ticked(slept="this machine was restarted"))
 
     def user_left(self) -> None:
         """Nobody is there any more to answer a question."""
@@ -288,6 +295,7 @@ class Keeper:
         self.local_state.log(f"session `{self.target.name}` on `{self.target.host}` is up")
         self.facts.reached()
         self.local_state.save(is_alive=True)
+        self.local_state.save_server(self.session)
 
     # what happens ----------------------------------------------------------------------------------------
 

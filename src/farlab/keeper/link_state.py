@@ -81,11 +81,12 @@ class LinkState:
         return tick if self.attempts.due is None else min(tick, self.attempts.due)
 
 
-def initial(target: Target, timing: Timing, now: float) -> LinkState:
-    """Nothing has happened yet."""
+def initial(target: Target, timing: Timing, now: float, *, is_resumed: bool = False) -> LinkState:
+    """Nothing has happened yet; `is_resumed`: as where the link of a session that was up has been lost."""
     detector = FailureDetector(timing=timing, last_heard=now, due=now)
     liveness = Liveness(detector=detector, ticked=now, awake_since=now, changed=now)
-    return LinkState(target=target, timing=timing, liveness=liveness)
+    known = LinkState(target=target, timing=timing, liveness=liveness)
+    return replace(known, state=State.DOWN, was_up=True, attempts=Attempts().wanted()) if is_resumed else known
 
 
 def unresponsive(target: Target) -> NotAnswering:

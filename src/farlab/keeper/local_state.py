@@ -6,6 +6,8 @@ from dataclasses import asdict, replace
 
 from .. import saved
 from ..model import Target
+from ..protocol.mux_messages import SessionInfo
+from .boot import this_boot
 from .log import KeeperLog
 
 
@@ -41,8 +43,23 @@ class LocalState:
 
     def save(self, *, is_alive: bool) -> None:
         """The session is reached at this port, and whether it is alive."""
-        self.saved = replace(self.saved, port=self._port, is_known_alive=is_alive)
-        self.is_saved, self.is_new = saved.save(self.saved), False
+        known = replace(self.saved, port=self._port, is_known_alive=is_alive, connected_in=this_boot())
+        self._save(known)
+
+    def save_server(self, session: SessionInfo) -> None:
+        """What is shown of it while nobody is connected."""
+        known = replace(self.saved, directory=session.directory, app=session.app or "lab", base_url=session.base_url)
+        if known != self.saved and not self.is_new:
+            self._save(known)
+
+    def save_disconnected(self) -> None:
+        """A user wants no keeper any more."""
+        if not self.is_new and not self._is_removed:
+            self._save(replace(self.saved, connected_in=""))
+
+    def _save(self, known: saved.SavedSession) -> None:
+        self.saved, self.is_new = known, False
+        self.is_saved = saved.save(known)
 
     def rewrite_if_missing(self) -> None:
         """Write it again where it was removed, spoiled, or could not be written.

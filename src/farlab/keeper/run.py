@@ -45,8 +45,11 @@ def serve(startup: StartupState) -> None:
         keeper = Keeper(startup.setup, on_next_request=lambda stream, data: proxy.on_next_request(stream, data))
         site = LocalSite(keeper)
         proxy = Proxy(startup.listeners, keeper, site)
-        keeper.connect(startup.options, may_ask=startup.may_ask)
-        server = ControlServer(keeper, proxy, site)
+        if startup.setup.is_resumed:
+            keeper.resume()
+        else:
+            keeper.connect(startup.options, may_ask=startup.may_ask)
+        server = ControlServer(keeper, proxy, site, is_wanted=startup.setup.is_resumed)
         await _Run(keeper, proxy, server, startup.private, startup.setup.timing).until_over()
 
     allow_many_connections()

@@ -43,6 +43,8 @@ class Start(Record):
     may_ask = Boolean()
     usual_name = Text(32, default="main")
     """What a session is called where no name is given."""
+    resume = Boolean()
+    """Whether it is connected again by itself, after this machine was restarted: nobody waits, nothing is started."""
 
 
 class Started(Record):

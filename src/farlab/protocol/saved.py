@@ -1,6 +1,6 @@
 """What a machine remembers of a session, in a file of its own: `saved.SavedSession`. Pure; Python 3.6."""
 
-from farlab.protocol.records import Boolean, Integer, Optional, Path, Record, Required, Text
+from farlab.protocol.records import Boolean, Integer, Optional, Path, Record, Required, Text, VisibleAscii
 from farlab.protocol.session import Name
 
 
@@ -13,3 +13,7 @@ class SavedSession(Record):
     port = Required(Integer(1, 65535))
     is_known_alive = Boolean()
     laptop = Optional(Text(100))
+    directory = Path()
+    app = Text(32)
+    base_url = VisibleAscii(1024)
+    connected_in = Text(200)

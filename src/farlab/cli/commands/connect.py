@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...client import sessions
+from ...client import resume, sessions
 from ...model import Connected
 from .. import browser, clipboard
 from ..context import CommandContext
@@ -34,13 +34,16 @@ def connect(context: CommandContext) -> Connected:
     until `farlab terminate`. Connecting again is always safe: it finds the running session.
     """
     found = _connect(context)
-    return replace(found, notes=(*found.notes, *_notes(context, found)))
+    found = replace(found, notes=(*found.notes, *_notes(context, found)))
+    resume.resume_all()
+    return found
 
 
 def connected(context: CommandContext) -> None:
     """Have the session connected, for a command that needs its address."""
     if not sessions.is_connected(context.target()):
         _connect(context)
+    resume.resume_all()
 
 
 def _connect(context: CommandContext) -> Connected:

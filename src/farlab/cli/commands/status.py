@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...client import sessions
+from ...client import resume, sessions
 from ...errors import Interrupted
 from ...model import SessionStatus
 from ...text import output
@@ -21,6 +21,7 @@ EXAMPLES = (
 def status(context: CommandContext) -> SessionStatus | None:
     """Show one session in full: its state, server, kernels, traffic and outages."""
     target = context.target()
+    resume.resume_all()
     if not context.settings.flag("follow"):
         with Prompter(context, first="asking its keeper"):
             return sessions.status(target)

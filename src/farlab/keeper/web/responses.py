@@ -68,7 +68,7 @@ def status_page(target: Target, state: State, seconds: float, reason: str) -> st
 
 
 def sign_in_page(target: Target) -> str:
-    """What a browser sees that has no login, and gets none by itself: instead of Jupyter's page, which asks for a token."""
+    """What a browser without a login sees, instead of Jupyter's page, which asks for a token."""
     return _page(target, "This browser is not signed in", _SIGN_IN, None)
 
 
