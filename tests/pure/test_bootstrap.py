@@ -12,7 +12,9 @@ from farlab.mux import frames
 from farlab.transport import bootstrap
 
 SOURCE = Path(bootstrap.__file__).parents[1]
-PARTS = (bootstrap.LOADER, bootstrap.AGENT, bootstrap.ENSURE, bootstrap.COMMANDS, bootstrap.LISTING, bootstrap.ANCHOR)
+PARTS = tuple(
+    getattr(bootstrap, name) for name in ("LOADER", "AGENT", "ENSURE", "COMMANDS", "LOGS", "LISTING", "ANCHOR")
+)
 PACKED = sorted({name for part in PARTS for name in part})
 FIRST_WINDOW = 10 * 1460
 """Bytes TCP sends before the first acknowledgement (RFC 6928)."""

@@ -6,13 +6,14 @@ later, when nobody wants it any more.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from ..errors import FarlabError, Internal, from_json
 from ..keeper import control_client
-from ..model import Target
+from ..model import State, Target
 from ..protocol import control
 from ..protocol.records import InvalidMessage, Record
 
@@ -44,6 +45,28 @@ def status_at(path: Path, timeout: float) -> control.Status | None:
 def request(target: Target, message: Record, answer: type[_R]) -> _R | None:
     """The reply to one request; None if there is no keeper, or it is exiting. Raises KeeperSilent."""
     return None if status(target) is None else _exchange(target, _REQUEST_TIMEOUT, message, answer)
+
+
+def server_log(target: Target, *, lines: int, follow: bool) -> Iterator[list[str]] | None:
+    """The server's log, over the link of the keeper; None where no link stands, or keeper or session are older."""
+    with suppress(FarlabError, TimeoutError):
+        known = status(target)
+        connection = control_client.find(target) if known and known.state == State.UP else None
+        if connection is None:
+            return None
+        connection.send(op="logs", lines=lines, follow=follow)
+        first = connection.receive(_REQUEST_TIMEOUT)
+        if first is None or "lines" in first:
+            return _lines(connection, first)
+        connection.close()
+    return None
+
+
+def _lines(connection: control_client.ControlClient, message: dict[str, object] | None) -> Iterator[list[str]]:
+    with closing(connection), suppress(InvalidMessage):
+        while message is not None:
+            yield list(control.Lines.read(message).lines)
+            message = connection.receive()
 
 
 def read(target: Target, message: dict[str, object], answer: type[_R]) -> _R:

@@ -19,7 +19,7 @@ from ..protocol.commands import ForeignServer, Lines, ListSessions, Logs, Sessio
 from ..protocol.listing import ListedSession
 from ..sanitize import shortened
 from ..transport.from_host import kernels
-from . import oneshot
+from . import keeper_client, oneshot
 
 MAX_LINE = 64 << 10
 """Characters of one line of a log."""
@@ -97,14 +97,13 @@ def environments_on(
 
 
 def server_log(target: Target, *, follow: bool, lines: int, ask: Prompt | None) -> Iterator[str]:
-    """The server's log, over one `ssh`: the last `lines`, whatever the host sends, then, if followed, new ones."""
-    request = Logs(op="logs", name=target.name, lines=lines, follow=follow)
-    timeout = 365 * 86400.0 if follow else TIMEOUT
+    """The server's log: the last `lines`, whatever the host sends, then, if followed, new ones.
+
+    Over the link that stands, else over one `ssh`.
+    """
     is_first, left = True, MAX_LOG
-    for frame, _ in oneshot.run_remote_command(target, request, ask=ask, tell=None, timeout=timeout):
-        if not isinstance(frame, Lines):
-            continue
-        received = [shortened(line, MAX_LINE) for line in frame.lines]
+    for some in _server_log(target, Logs(op="logs", name=target.name, lines=lines, follow=follow), ask):
+        received = [shortened(line, MAX_LINE) for line in some]
         if is_first or not follow:
             received = received[max(len(received) - lines, 0) :]
             lines -= len(received)
@@ -113,6 +112,17 @@ def server_log(target: Target, *, follow: bool, lines: int, ask: Prompt | None) 
         yield from received
         if not follow and (lines <= 0 or left <= 0):
             return
+
+
+def _server_log(target: Target, request: Logs, ask: Prompt | None) -> Iterator[list[str]]:
+    by_keeper = keeper_client.server_log(target, lines=request.lines, follow=request.follow)
+    if by_keeper is not None:
+        yield from by_keeper
+        return
+    timeout = 365 * 86400.0 if request.follow else TIMEOUT
+    for frame, _ in oneshot.run_remote_command(target, request, ask=ask, tell=None, timeout=timeout):
+        if isinstance(frame, Lines):
+            yield list(frame.lines)
 
 
 def keeper_log(target: Target, *, follow: bool, lines: int) -> Iterator[str]:

@@ -51,7 +51,7 @@ class Anchor(object):
         self._hold = Hold()
         self._record = SessionRecord(self._spec)
         self._server = Server(self.loop, self._spec, self._record.token, self._timing, self._on_change)
-        connector = ServerConnector(self._server)
+        connector = ServerConnector(self.loop, self._server, os.path.join(self._spec.directory, "log"))
         self._clients = Clients(self.loop, self._timing, connector, self._describe, self._on_attach, self._server.stop)
         self._stoppers = []  # type: list[ControlConnection] # who asked for the end, and hears of it last
         self._is_announced = self._is_ending = self._is_cleared = False

@@ -144,7 +144,7 @@ class StreamConnector(object):
         while self._waiting:
             stream, destination = self._waiting[0]
             if self._driver.is_reserved(stream):
-                sock = self._connector.connect() if destination == "" else None
+                sock = self._connector.connect(destination)
                 if sock is not None:
                     self._driver.connect_socket(stream, sock)
                 elif destination == "" and self._connector.may_succeed_later:

@@ -1,4 +1,4 @@
-"""What can be asked of a host besides a mux: end a session, tell of sessions, read a log. Python 3.6."""
+"""What can be asked of a host besides a mux: end a session, tell of sessions. Python 3.6."""
 
 import os
 import re
@@ -13,12 +13,9 @@ from farlab.protocol import anchor
 from farlab.protocol.agent import Progress
 from farlab.protocol.commands import (
     Confirm,
-    Done,
     ForeignServer,
     JupyterFile,
-    Lines,
     ListSessions,
-    Logs,
     Sessions,
     Stop,
     Stopped,
@@ -32,8 +29,6 @@ if MYPY:
 
     from farlab.host.loader import Link
 
-MOST_LOG = 1 << 20
-"""Bytes of a log that are read at once."""
 STOP_TIMEOUT = 25.0
 """Seconds an anchor may take to end its server; then we do it."""
 
@@ -173,39 +168,7 @@ def server_of(path: str) -> "ForeignServer | None":
     return None
 
 
-def logs(link: "Link", request: Logs) -> None:
-    """The last lines of the server's log; then, to follow, what is added until the link ends."""
-    session = Session(request.name)
-    if not os.path.exists(session.log):
-        raise Failure("no-session", "session `%s` has no log on this host" % session.name)
-    with open(session.log, "rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_LOG))
-        whole, rest = whole_lines(file.read()) if request.follow else (file.read(), b"")
-        lines = lines_of(whole)
-        link.send(Lines(lines=lines[max(0, len(lines) - request.lines) :]))
-        while request.follow:
-            link.more(0.5)
-            size = os.fstat(file.fileno()).st_size
-            if size < file.tell():  # it was shortened; what is kept has been said
-                file.seek(size)
-                rest = b""
-            whole, rest = whole_lines(rest + file.read(MOST_LOG))
-            if whole:
-                link.send(Lines(lines=lines_of(whole)))
-    link.send(Done(done=True))
-
-
-def whole_lines(content: bytes) -> "tuple[bytes, bytes]":
-    """The lines that have ended, and what follows them, which is still being written."""
-    end = content.rfind(b"\n") + 1
-    return content[:end], content[end:]
-
-
-def lines_of(content: bytes) -> "list[str]":
-    return content.decode("utf-8", "replace").splitlines()
-
-
-REQUESTS = {"stop": (stop, Stop), "list": (list_all, ListSessions), "logs": (logs, Logs)}  # type: dict[str, Any]
+REQUESTS = {"stop": (stop, Stop), "list": (list_all, ListSessions)}  # type: dict[str, Any]
 
 
 def run(link: "Link", message: "dict[str, Any]") -> None:

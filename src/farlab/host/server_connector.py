@@ -1,11 +1,16 @@
-"""Connects streams to the notebook server. Python 3.6."""
+"""Connects streams to the notebook server, and to its log. Python 3.6."""
 
 import errno
 import resource
 import socket
 
+from farlab.host.log_stream import LogStream
+from farlab.host.log_tail import LogTail
+from farlab.protocol.mux_messages import LOG
+
 MYPY = False
 if MYPY:
+    from farlab.host.reactor import Reactor
     from farlab.host.server import Server
 
 SPARE_FILES = 64
@@ -13,10 +18,10 @@ SPARE_FILES = 64
 
 
 class ServerConnector(object):
-    """Makes connections to the socket of `server`."""
+    """Makes connections to the socket of `server`, whose log is at `log_path`."""
 
-    def __init__(self, server: "Server") -> None:
-        self._server = server
+    def __init__(self, loop: "Reactor", server: "Server", log_path: str) -> None:
+        self._loop, self._server, self._log_path = loop, server, log_path
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._max_files = limit - min(SPARE_FILES, limit // 2)
         self._is_crowded = False
@@ -31,9 +36,27 @@ class ServerConnector(object):
         """Whether to try again: the server starts, or too many connections are open."""
         return self.is_server_starting or self._is_crowded
 
-    def connect(self) -> "socket.socket | None":
-        """A socket to the server, or None."""
+    def connect(self, destination: str) -> "socket.socket | None":
+        """A socket to the server, or to what else is named; or None."""
         self._is_crowded = False
+        name, _, words = destination.partition(" ")
+        if name == LOG:
+            return self._log(words.split())
+        return self._connect() if destination == "" else None
+
+    def _log(self, words: "list[str]") -> "socket.socket | None":
+        try:
+            lines, is_followed = int(words[0]), "follow" in words
+            tail = LogTail(self._log_path, lines)
+        except (OSError, ValueError, IndexError):
+            return None
+        stream = LogStream(self._loop, tail, is_followed)
+        if stream.sock.fileno() >= self._max_files:
+            stream.sock.close()
+            return None
+        return stream.sock
+
+    def _connect(self) -> "socket.socket | None":
         if self._server.state != "up":
             return None
         sock = None

@@ -42,6 +42,11 @@ class ControlConnection:
         else:
             self._writer.write(json_lines.encoded(words))
 
+    async def drain(self) -> None:
+        """Wait until a client that is slow has room for more."""
+        with suppress(OSError):
+            await self._writer.drain()
+
     async def close(self) -> None:
         """Send what is left, then close. A client that does not read it in time loses it."""
         with suppress(OSError):

@@ -9,6 +9,7 @@ from ..model import Question, QuestionKind
 from ..protocol import control
 from ..protocol.askpass import Ask
 from ..protocol.control import Answer as Answer
+from ..protocol.control import AskLogs as AskLogs
 from ..protocol.control import AskStatus as AskStatus
 from ..protocol.control import Connect as Connect
 from ..protocol.options import Options as Wished

@@ -20,6 +20,7 @@ from . import control_messages, notes, report
 from .control_connection import ControlConnection, Words
 from .keeper import Keeper
 from .prompts import PromptBroker
+from .server_log import server_log
 from .web.jupyter_api import JupyterApi
 from .web.proxy import Proxy
 from .web.site import LocalSite
@@ -83,6 +84,7 @@ class ControlServer:
             "follow": self._follow,
             "open": self._open,
             "kernels": self._kernels,
+            "logs": self._logs,
             "terminate": self._terminate,
             "disconnect": self._disconnect,
             "ask": self._prompts.ask,
@@ -259,6 +261,27 @@ class ControlServer:
     async def _kernels(self, client: ControlConnection, message: Words) -> None:
         found = await self._jupyter.kernels()
         client.send(kernels=None if found is None else [asdict(kernel) for kernel in found])
+
+    async def _logs(self, client: ControlConnection, message: Words) -> None:
+        """The server's log, over the link that stands. `{"down": true}`: the CLI makes a link of its own."""
+        asked = control_messages.AskLogs.read(message)
+        if self._keeper.state is not State.UP:
+            client.send(down=True)
+            return
+
+        async def tell() -> None:
+            async for lines in server_log(self._keeper.open_stream, asked.lines, follow=asked.follow):
+                client.send(lines=lines)
+                await client.drain()
+
+        telling, gone = asyncio.create_task(tell()), asyncio.create_task(client.receive())
+        try:
+            await asyncio.wait({telling, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (telling, gone):
+                task.cancel()
+        if telling.done() and isinstance(telling.exception(), OSError):
+            client.send(down=True)
 
     async def _terminate(self, client: ControlConnection, message: Words) -> None:
         """End the session over the mux. The answer is `{"down": true}` without a link: the CLI makes one of its own."""

@@ -243,9 +243,9 @@ class Keeper:
 
     # streams ---------------------------------------------------------------------------------------------
 
-    def open_stream(self, sock: socket.socket, head: bytes) -> int:
-        """Give a connection that begins with `head` a stream to the server; returns its number."""
-        return self._mux.open_stream(sock, head)
+    def open_stream(self, sock: socket.socket, head: bytes, destination: str = "") -> int:
+        """Give a connection that begins with `head` a stream to the server, or to what is named; returns its number."""
+        return self._mux.open_stream(sock, head, destination)
 
     def is_unanswered(self, stream: int) -> bool:
         """Whether nothing has come for that stream yet."""

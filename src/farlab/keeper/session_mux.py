@@ -113,12 +113,12 @@ class SessionMux:
         self._mux.send_ping(mark)
         self._driver.pump()
 
-    def open_stream(self, sock: socket.socket, head: bytes) -> int:
-        """Give a connection that begins with `head` a stream to the server; returns its number.
+    def open_stream(self, sock: socket.socket, head: bytes, destination: str = "") -> int:
+        """Give a connection that begins with `head` a stream to the server, or to what is named; returns its number.
 
         `ValueError` where there are too many.
         """
-        stream = self._mux.open("", head)
+        stream = self._mux.open(destination, head)
         self._driver.connect_socket(stream, sock)
         self._driver.pump()
         return stream

@@ -89,6 +89,20 @@ class Bare(Record):
     op = Text(20)
 
 
+class AskLogs(Record):
+    """The server's log over the link that stands: `Lines` after `Lines`, then nothing; or `Down`."""
+
+    op = Text(20)
+    lines = Required(_Count)
+    follow = Boolean()
+
+
+class Lines(Record):
+    """Lines of the server's log."""
+
+    lines = Required(Each(Text(1 << 20, cut=True), 1 << 20, lenient=True))
+
+
 class Answer(Record):
     """The user's answer to the question of that number; None declines."""
 

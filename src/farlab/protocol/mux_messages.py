@@ -7,6 +7,10 @@ from farlab.protocol.listing import SessionSummary
 from farlab.protocol.records import Boolean, Each, Integer, Nested, Number, Path, Record, Required, Text, VisibleAscii
 from farlab.protocol.session import MOST_LISTED, ErrorInfo
 
+LOG = "log"
+"""The destination of a stream, followed by how many lines and maybe `follow`: the server's log."""
+LOG_GREETING = b"log\n"
+"""What that stream begins with: an older anchor closes it instead."""
 _MOST_SECONDS = 1e9
 
 

@@ -27,11 +27,12 @@ _BOTH = (
 AGENT = (*_BOTH, "protocol.agent", "host.session_files", "host.lock", "host.agent")
 ENSURE = ("host.start", "host.ensure")
 COMMANDS = ("protocol.commands", "protocol.listing", "host.kill", "host.commands")
+LOGS = ("protocol.commands", "protocol.listing", "host.log_tail", "host.read_log")
 LISTING = (
     *("protocol.commands", "protocol.listing", "host.shell_command", "host.known_environments", "host.environments"),
     "host.list_environments",
 )
-PARTS = {"ensure": ("ensure", ENSURE), "envs": ("list_environments", LISTING)}
+PARTS = {"ensure": ("ensure", ENSURE), "envs": ("list_environments", LISTING), "logs": ("read_log", LOGS)}
 LOADER = ("host.loader",)
 ANCHOR = (
     *_BOTH,
@@ -40,7 +41,8 @@ ANCHOR = (
     *("mux.mux", "mux.pipes", "mux.driver", "host.reactor", "host.http", "host.shell_command", "host.server_process"),
     *("host.server_log", "host.server_health", "host.server_launch", "host.socket_guard", "host.shell_start"),
     *("host.server", "host.login_terminal"),
-    *("host.server_connector", "host.session_record", "host.client", "host.pending_link", "host.clients"),
+    *("host.log_tail", "host.log_stream", "host.server_connector", "host.session_record", "host.client"),
+    *("host.pending_link", "host.clients"),
     *("host.control", "host.requests", "host.launchers.tmux_pane", "host.anchor", "host.anchor_client"),
     *("host.known_environments", "host.environments", "host.kernel_specs"),
     *("host.login_shell", "host.run_jupyter", "host.jupyter_hook", "host.jupyter_overrides"),
