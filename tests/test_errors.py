@@ -153,7 +153,7 @@ CASES: dict[str, Case] = {
     "server-failed": Case(stage=broken_jupyter),
     "not-answering": Case(stage=stopped_session),
     "elsewhere": Case(
-        words=("connect", "node1"),
+        words=("terminate", "node1", "--yes"),
         stage=session_on_login,
         names={"cluster": "node1", "login3": "login", "login1": "node1"},
     ),

@@ -45,6 +45,10 @@ OF_HOSTS = {
         "or the server extension that does"
     ),
     "pages": "use `--app lab`, or omit `--keep-output`",
+    "node": (
+        "`{farlab connect EACH}` reaches it there, if need be with a `ProxyJump` for that name in `{config}`; "
+        "`{farlab connect HOST --name OTHER}` starts another session on this node"
+    ),
     "newer": "choose an environment with a newer Python or JupyterLab with `--env`, or omit `--keep-output`",
 }
 """Hints for errors that a host reports, by the slug that it sends: a host never writes what a user types."""
@@ -99,7 +103,10 @@ def _filled(place: str, session: Named | None) -> str:
     host, config = shlex.quote(session.host), shlex.join(_config(session))
     if program == "farlab":
         with_name = not rest.startswith("list ") and "--name" not in rest
-        host = shlex.join([session.host, *_options(session, with_name=with_name)])
+        options = _options(session, with_name=with_name)
+        host = shlex.join([session.host, *options])
+        if rest.startswith("connect ") and not _HOST.search(rest):  # the session by another host
+            rest = " ".join((rest, *map(shlex.quote, options)))
     elif config:
         program = f"{program} {config}"
     rest = _OTHER.sub(free_name("other", {session.name}), rest)

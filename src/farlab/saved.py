@@ -50,6 +50,8 @@ class SavedSession:
     is_known_alive: bool = False
     laptop: str = field(default_factory=lambda: os.urandom(8).hex())
     """Distinguishes this machine from others that connect to the session, through all its keepers."""
+    node: str = ""
+    """Where it runs: machines may share a home."""
     directory: str = ""
     """The server's, as the host names it."""
     app: str = ""

@@ -46,7 +46,7 @@ def terminate(
     tell which there are.
     """
     count: int | None = 0
-    request = Stop(op="stop", name=target.name, yes=confirm is None, asks=idle_too)
+    request = Stop(op="stop", name=target.name, node=_known_node(target), yes=confirm is None, asks=idle_too)
     for frame, reply in oneshot.run_remote_command(target, request, ask=ask, tell=tell, timeout=TIMEOUT):
         if isinstance(frame, commands.Confirm):
             found = kernels(frame.confirm) or ()
@@ -62,6 +62,12 @@ def terminate(
                 raise _not_there(target, frame.names)
             count = frame.kernels if frame.stopped else None
     return count
+
+
+def _known_node(target: Target) -> str:
+    """Where the session runs, as far as this machine knows: others that share that home may have one of this name."""
+    known = saved.load(target)
+    return known.node if known else ""
 
 
 def _not_there(target: Target, names: Iterable[str]) -> NoSession:
@@ -102,7 +108,9 @@ def server_log(target: Target, *, follow: bool, lines: int, ask: Prompt | None) 
     Over the link that stands, else over one `ssh`.
     """
     is_first, left = True, MAX_LOG
-    for some in _server_log(target, Logs(op="logs", name=target.name, lines=lines, follow=follow), ask):
+    for some in _server_log(
+        target, Logs(op="logs", name=target.name, node=_known_node(target), lines=lines, follow=follow), ask
+    ):
         received = [shortened(line, MAX_LINE) for line in some]
         if is_first or not follow:
             received = received[max(len(received) - lines, 0) :]

@@ -378,6 +378,7 @@ def _with_what_is_known_here(found: SessionStatus) -> SessionStatus:
     """A session as its host tells of it, with the address, the traffic and the outages that its keeper here tells."""
     known = saved.load(Target(host=found.host, name=found.name, ssh_config=found.ssh_config))
     here = _quick_status(known) if known else None
-    if here is None or here.keeper_pid is None or here.pid not in (None, found.pid):
+    is_another = here is not None and (here.pid not in (None, found.pid) or here.node not in ("", found.node))
+    if here is None or here.keeper_pid is None or is_another:
         return found
     return replace(found, **{key: getattr(here, key) for key in _HERE})

@@ -177,8 +177,7 @@ class Anchor(object):
             with suppress(OSError):
                 self._record.save_ended(ending)
         else:
-            directories.remove_tree(self._spec.directory)
-            directories.remove_empty(directories.state_base())
+            directories.remove_state(self._spec.directory)
 
     def _leave(self, deadline: float) -> None:
         """End when nobody listens any more. The links end with the process: then nothing of us is left."""

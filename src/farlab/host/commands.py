@@ -1,5 +1,6 @@
 """What can be asked of a host besides a mux: end a session, tell of sessions. Python 3.6."""
 
+import glob
 import os
 import re
 from contextlib import suppress
@@ -35,7 +36,8 @@ STOP_TIMEOUT = 25.0
 
 def stop(link: "Link", request: Stop) -> None:
     """End the session, whatever state it is in, and leave nothing."""
-    session, had_ended = Session(request.name), False
+    session, had_ended = Session(request.name, request.node), False
+    session.refuse_another(request.node)
     if session.look().state != "none" or os.path.isdir(session.directory):
         session.refuse_elsewhere()
         kernels = confirmed(link, session, request) if session.state == "alive" else 0  # the user thinks: not locked
@@ -47,11 +49,11 @@ def stop(link: "Link", request: Stop) -> None:
                 end_processes(session.name, session.record, state)
             had_ended = state in ("ended", "dead")
             session.sweep()
-        directories.remove_empty(directories.state_base())
         if state in ("alive", "orphan"):
             link.send(Stopped(stopped=True, kernels=kernels or 0))
             return
-    others = [each.name for each in map(listed, names()) if each and each.state != "ended"]
+    session.refuse_elsewhere(must_be_known=not had_ended)
+    others = [each.name for each in map(listed, found_sessions()) if each and each.state != "ended"]
     if not (had_ended or others):
         raise Failure("no-session", "session `%s` is not running" % session.name)
     link.send(Stopped(stopped=False, had_ended=had_ended, names=others))
@@ -125,20 +127,22 @@ def describe(session: Session) -> ListedSession:
 
 def list_all(link: "Link", request: ListSessions) -> None:
     """Every session of ours on this home, and the Jupyter servers that farlab did not start."""
-    found = tuple(each for each in map(listed, names()) if each)
+    found = tuple(each for each in map(listed, found_sessions()) if each)
     link.send(Sessions(sessions=found, foreign=foreign_servers()))
 
 
-def names() -> "list[str]":
-    """The sessions that have left something on this home."""
+def found_sessions() -> "list[str]":
+    """The directories of the sessions that have left something on this home, of whatever node."""
     base = directories.state_base()
-    return sorted(filter(NAME.match, os.listdir(base))) if os.path.isdir(base) else []
+    paths = [*glob.glob(glob.escape(base) + "/*"), *glob.glob(glob.escape(base) + "/@nodes/*/*")]
+    return sorted((each for each in paths if NAME.match(os.path.basename(each))), key=os.path.basename)
 
 
-def listed(name: str) -> "ListedSession | None":
+def listed(directory: str) -> "ListedSession | None":
     """What `list` tells of one session, None where there is none; whatever it is like, others are told, too."""
+    name = os.path.basename(directory)
     try:
-        session = Session(name)
+        session = Session(name, directory=directory)
         return describe(session) if session.look().state != "none" else None
     except Exception as error:
         node = os.uname().nodename

@@ -77,6 +77,33 @@ def state_base() -> str:
     return os.path.join(os.path.expanduser("~"), ".local", "state", "farlab")
 
 
+def places_of(name: str) -> "list[str]":
+    """The directories of sessions of that name, whatever node they are of; that of this one first.
+
+    Where homes are shared, a node whose plain place is taken has its sessions below `@nodes/NODE`.
+    """
+    base = state_base()
+    nodes = os.path.join(base, "@nodes")
+    others = sorted(os.listdir(nodes)) if os.path.isdir(nodes) else []
+    places = [place_here(name), os.path.join(base, name), *(os.path.join(nodes, node, name) for node in others)]
+    return [place for number, place in enumerate(places) if os.path.isdir(place) and place not in places[:number]]
+
+
+def place_here(name: str) -> str:
+    """The directory of a session on this node: the plain one, unless that is another's."""
+    plain = os.path.join(state_base(), name)
+    node = "".join(each if each.isalnum() or each in "-_" else "_" for each in os.uname().nodename) or "_"
+    return os.path.join(state_base(), "@nodes", node, name) if os.path.isdir(plain) else plain
+
+
+def remove_state(directory: str) -> None:
+    """Remove a session's directory, and those above it that are empty then, up to `state_base`."""
+    remove_tree(directory)
+    while directory.startswith(state_base() + "/"):
+        directory = os.path.dirname(directory)
+        remove_empty(directory)
+
+
 def remove_runtime(path: str) -> None:
     """Remove a session's runtime directory; not where a stranger has made the one above it: that may lead anywhere."""
     above = os.path.dirname(path)

@@ -29,7 +29,9 @@ ENDING = 0.5
 def run(link: "Link", message: "dict[str, Any]") -> None:
     """Find or start the session, and carry the mux: ends with the link."""
     request = Ensure.read(message)
-    session = Session(request.name)
+    session = Session(request.name, request.node)
+    if request.existing:
+        session.refuse_another(request.node)
 
     def find_or_start() -> bool:
         """Whether the session was found; it runs in any case."""
@@ -53,7 +55,7 @@ def run(link: "Link", message: "dict[str, Any]") -> None:
             raise
         reused = find_or_start()  # it was about to end
         sock, answer = session.ask(join_request, Joining)
-    link.send(Joined(joined=True, reused=reused, mux=answer.mux))
+    link.send(Joined(joined=True, reused=reused, mux=answer.mux, elsewhere=session.elsewhere))
     hand_over(sock, (request.early if answer.mux == MUX else "").encode() + b"\n")
 
 

@@ -17,7 +17,9 @@ if MYPY:
 def run(link: "Link", message: "dict[str, Any]") -> None:
     """The last lines; then, to follow, what is added until the link ends."""
     request = Logs.read(message)
-    session = Session(request.name)
+    session = Session(request.name, request.node)
+    session.refuse_another(request.node)
+    session.refuse_elsewhere(must_be_known=not os.path.exists(session.log))
     if not os.path.exists(session.log):
         raise Failure("no-session", "session `%s` has no log on this host" % session.name)
     tail = LogTail(session.log, request.lines)

@@ -41,17 +41,39 @@ def read_file(path: str, record: "type[R]") -> "R | None":
 
 
 class Session(object):
-    """One session's files and what is known of it: `record` where it runs, or ran, and `ended` where it has ended."""
+    """One session's files and what is known of it: `record` where it runs, or ran, and `ended` where it has ended.
 
-    def __init__(self, name: str) -> None:
+    Machines may share a home, and each has its own sessions: `node` is that of the session that the laptop knows by
+    this name, `directory` that of a session that was found. `elsewhere` are the nodes that have one of this name.
+    """
+
+    def __init__(self, name: str, node: str = "", directory: str = "") -> None:
         if not NAME.match(name):
             raise Failure("usage", "`%s` is not a valid session name" % name)
         self.name = name
-        self.directory = os.path.join(directories.state_base(), name)
-        self.log = os.path.join(self.directory, "log")
         self.record = None  # type: SessionRecord | None
         self.ended = None  # type: EndedRecord | None
+        self.elsewhere = []  # type: list[str]
+        self.directory = directory or self._place(node)
         self.read()
+
+    @property
+    def log(self) -> str:
+        return os.path.join(self.directory, "log")
+
+    def _place(self, node: str) -> str:
+        """The directory of the session on that node, else of ours: where it runs, or where it is to be."""
+        found = None
+        for place in directories.places_of(self.name):
+            self.directory = place
+            self.read()
+            if self.state == "elsewhere" and self.record:
+                self.elsewhere.append(self.record.node)
+                if self.record.node == node:
+                    return place
+            elif found is None or self.state in ("alive", "orphan"):  # whatever the node was called then
+                found = place
+        return found or directories.place_here(self.name)
 
     def read(self) -> "Session":
         """Read the record again; where it is spoilt, find the anchor that wrote it."""
@@ -122,19 +144,27 @@ class Session(object):
             message = "session `%s` is running (process %d) but does not answer" % (self.name, anchor.pid or 0)
             raise Failure("not-answering", message, str(error)) from None
 
-    def refuse_elsewhere(self) -> None:
-        """Raise where the session runs on another node than this."""
-        if self.record and self.state == "elsewhere":
-            here, there = os.uname().nodename, self.record.node
+    def refuse_another(self, node: str) -> None:
+        """Raise where the laptop's session, which was on that node, has gone, and this is another of its name."""
+        if node and self.record and self.state in ("alive", "orphan") and self.record.node != node:
+            message = "session `%s` on node `%s` is not running; node `%s` has another of that name"
+            raise Failure("no-session", message % (self.name, node, self.record.node))
+
+    def refuse_elsewhere(self, must_be_known: bool = False) -> None:
+        """Raise where the session runs on another node than this; `must_be_known`: any of this name."""
+        there = self.record.node if self.record and self.state == "elsewhere" else ""
+        if must_be_known and self.elsewhere and self.state not in ("alive", "orphan"):
+            there = there or self.elsewhere[0]
+        if there:
+            here = os.uname().nodename
             message = "session `%s` runs on node `%s`, but this login is on `%s`" % (self.name, there, here)
-            raise Failure("elsewhere", message)
+            raise Failure("elsewhere", message, hint="node", names=[there])
 
     def sweep(self) -> None:
         """Remove what an ended session left. Nothing of it runs any more."""
         if self.record:
             directories.remove_runtime(self.record.runtime)
-        directories.remove_tree(self.directory)
-        directories.remove_empty(directories.state_base())
+        directories.remove_state(self.directory)
 
 
 def short(name: str) -> str:

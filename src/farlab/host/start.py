@@ -36,7 +36,7 @@ def start(link: "Link", request: Ensure, session: "Session", bundle: bytes, umas
 
     `bundle`: the anchor's program, deflated; empty where the laptop did not expect that it is needed.
     """
-    session.refuse_elsewhere()
+    session.refuse_elsewhere(request.existing)
     adopt = session.record if session.state == "orphan" else None
     if request.existing and not adopt:
         ended = session.ending

@@ -312,10 +312,13 @@ class Keeper:
             wish=facts.options,
             timing=dict(self._policy.state.timing.host) or None,
             existing=not facts.may_start,
+            node=facts.session.node or self.local_state.saved.node,
         )
         is_likely_alive = self.was_up or self.local_state.saved.is_known_alive
-        token, reused = await self._mux.handshake(link, request, self._report_progress, is_likely_alive=is_likely_alive)
-        self.facts.joined(began, reused=reused)
+        token, joined = await self._mux.handshake(link, request, self._report_progress, is_likely_alive=is_likely_alive)
+        self.facts.joined(began, reused=joined.reused)
+        if joined.elsewhere and not joined.reused:
+            self.facts.notes += (notes.on_other_nodes(self.target, joined.elsewhere),)
         source = source_address(self._policy.state.liveness.endpoints)
         self._policy.handle(ev.LinkJoined(source=source, is_shared=self._connector.is_shared(link)))
         if old := self._mux.carry(link, token):  # nothing was heard over it, and it is given up for this one

@@ -48,7 +48,8 @@ class LocalState:
 
     def save_server(self, session: SessionInfo) -> None:
         """What is shown of it while nobody is connected."""
-        known = replace(self.saved, directory=session.directory, app=session.app or "lab", base_url=session.base_url)
+        app, base = session.app or "lab", session.base_url
+        known = replace(self.saved, node=session.node, directory=session.directory, app=app, base_url=base)
         if known != self.saved and not self.is_new:
             self._save(known)
 

@@ -25,6 +25,7 @@ _OPTIONS = {
     "--keep-hours": "keep_hours",
 }
 """The options that belong into a command that starts another session like it."""
+_NODE = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _PLAIN = re.compile(rb"[A-Za-z0-9 ,.:;!?()%/_-]{4,60}")
 """What is quoted of foreign output: no backtick or quote, which could look like something to type."""
 
@@ -95,6 +96,12 @@ def of_new_session(session: SessionInfo, options: Options) -> list[str]:
     if session.launcher == "detached":
         found.append("the host has no usable tmux, so the session runs without it")
     return found
+
+
+def on_other_nodes(target: Target, nodes: Collection[str]) -> str:
+    """A new session has namesakes on other nodes, which share the home."""
+    named = ", ".join(f"`{node}`" for node in nodes if _NODE.fullmatch(node))
+    return f"`{target.name}` also runs on {named or 'another node'}; `{command(target, 'list')}` shows all of them"
 
 
 def not_saved(directory: Path) -> str:

@@ -12,7 +12,7 @@ from ..model import State
 from ..mux import frames
 from ..mux.driver import MuxDriver
 from ..mux.mux import Event, Mux
-from ..protocol.agent import Ensure
+from ..protocol.agent import Ensure, Joined
 from ..transport.handshake import handshake
 from ..transport.link import Link
 from .buffers import BufferLimits, RemoteBuffer
@@ -56,8 +56,8 @@ class SessionMux:
 
     async def handshake(
         self, link: Link, request: Ensure, on_progress: Callable[[str, str], None], *, is_likely_alive: bool
-    ) -> tuple[int, bool]:
-        """Have the agent join the link. Returns a token for `carry`, and whether the session was there already."""
+    ) -> tuple[int, Joined]:
+        """Have the agent join the link. Returns a token for `carry`, and what the agent says of the session."""
         # beside a silent link the mux goes on over that one until the agent has joined the new one
         token = None if self._link else self._mux.attach()
         early = b"" if token is None else b"".join(self._mux.data_to_send(token, EARLY_BYTES))
@@ -69,7 +69,7 @@ class SessionMux:
             raise
         if token is None or joined.mux != frames.VERSION:
             token = self._mux.attach(joined.mux)
-        return token, joined.reused
+        return token, joined
 
     def carry(self, link: Link, token: int) -> Link | None:
         """That link carries the mux from here on. Returns the one before."""

@@ -4,7 +4,7 @@ A frame is of the kind whose first key it has. Both ends are of one version: the
 What an agent can be asked for besides a mux is in `commands`.
 """
 
-from farlab.protocol.records import Boolean, Integer, Nested, Opaque, Record, Required, Text
+from farlab.protocol.records import Boolean, Each, Integer, Nested, Opaque, Record, Required, Text
 from farlab.protocol.session import ErrorInfo, Name
 
 
@@ -18,6 +18,8 @@ class Ensure(Record):
     timing = Opaque()
     existing = Boolean()
     """It must be there already."""
+    node = Text(255)
+    """The node on which the laptop knows it."""
     early = Text(1 << 20)
     """Base64 of what the laptop has to say first on the mux."""
 
@@ -41,6 +43,8 @@ class Joined(Record):
     joined = Boolean()
     reused = Boolean()
     mux = Integer(1, 1000, default=1)
+    elsewhere = Each(Text(255, cut=True), 20, lenient=True)
+    """Other nodes that have a session of this name."""
 
 
 class Error(Record):

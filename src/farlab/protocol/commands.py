@@ -10,6 +10,8 @@ class Stop(Record):
 
     op = Text(20)
     name = Required(Name)
+    node = Text(255)
+    """The node on which the laptop knows it."""
     yes = Boolean()
     """Busy kernels end, too; said once more in answer to `Confirm`."""
     asks = Boolean()
@@ -58,6 +60,7 @@ class Logs(Record):
 
     op = Text(20)
     name = Required(Name)
+    node = Text(255)
     lines = Integer(0, 1 << 62)
     follow = Boolean()
 

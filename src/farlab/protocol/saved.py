@@ -13,6 +13,7 @@ class SavedSession(Record):
     port = Required(Integer(1, 65535))
     is_known_alive = Boolean()
     laptop = Optional(Text(100))
+    node = Text(255)
     directory = Path()
     app = Text(32)
     base_url = VisibleAscii(1024)

@@ -30,4 +30,5 @@ async def handshake(
         elif isinstance(frame, Progress):
             on_progress(frame.progress, frame.text)
         elif isinstance(frame, Joined):
-            return Joined(reused=frame.reused, mux=1 if frame.mux == 1 else frames.VERSION)
+            frame.mux = 1 if frame.mux == 1 else frames.VERSION
+            return frame
