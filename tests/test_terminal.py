@@ -71,8 +71,8 @@ def start(program: Path) -> Iterator[Start]:
     """Start that program in a terminal of its own."""
     started: list[pexpect.spawn[str]] = []
 
-    def run(kind: str) -> pexpect.spawn[str]:
-        environ = {**os.environ, "TERM": "xterm"}
+    def run(kind: str, term: str = "dumb") -> pexpect.spawn[str]:
+        environ = {**os.environ, "TERM": term}
         child = pexpect.spawn(sys.executable, [str(program), kind], env=environ, encoding="utf-8", timeout=DEADLINE)
         child.delaybeforesend = None
         started.append(child)
@@ -218,7 +218,7 @@ def test_without_a_terminal_nobody_is_asked(program: Path, kind: str, said: str)
 
 
 def test_waiting_is_a_line_that_is_wiped_at_ctrl_c(start: Start) -> None:
-    child = start("wait")
+    child = start("wait", "xterm")
     child.expect_exact("\r\x1b[Kgpu1: connecting … 1 s")
     child.sendintr()
     assert "\r\x1b[K" in rest(child)

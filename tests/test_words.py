@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_a_terminal_sees_the_first_word_while_nothing_answers(tmp_path: Path, wo
     child.sendintr()
     child.expect(pexpect.EOF)
     child.wait()  # `close` would end it by a signal
-    assert child.exitstatus == 130
+    assert child.exitstatus == 130, (child.signalstatus, child.before)
 
 
 def remember(home: Path, target: Target) -> None:
@@ -89,3 +90,15 @@ def remember(home: Path, target: Target) -> None:
     file = directory / f"{saved.key_of(target)}.json"
     file.touch(0o600)
     file.write_text(json.dumps({"host": target.host, "name": target.name, "port": 8899}))
+
+
+def test_ctrl_c_while_a_module_makes_dataclasses_ends_with_130(tmp_path: Path) -> None:
+    """CPython remembers that it came while a text was executed, and would end `python -m` by the signal."""
+    (tmp_path / "interrupted.py").write_text(
+        "import sys; from farlab import cli; from farlab.text import output\n"
+        "cli.Farlab.make_context = lambda *args, **kwargs: exec('raise KeyboardInterrupt')\n"
+        "sys.exit(cli.main(['list']))"
+    )
+    argv = [sys.executable, "-m", "interrupted"]
+    ran = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stderr) == (130, "error: interrupted\n")

@@ -50,6 +50,9 @@ def _run(args: list[str], mode: OutputMode) -> int:
             error.rephrase(hint=_help(args))
         return _fail(error, mode)
     except (KeyboardInterrupt, click.Abort):
+        # CPython ends by the signal, whatever our status, where it came while a text was executed, as dataclasses do
+        # when they are imported; the next text that is executed makes it forget that (run_eval_code_obj)
+        exec("")  # noqa: S102
         return _fail(Interrupted("interrupted"), mode)
     except Exception as error:  # the top: what arrives here is a bug, and one line says so
         if isinstance(error, OSError) and (_reader_has_gone() or _is_output_lost()):
