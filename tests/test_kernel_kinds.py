@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import steps
 from address import Address, Kernel, session
-from bed import LAB, Bed, Host, Laptop
+from bed import LAB, Bed, Host, Laptop, wait_for
 from farlab.host import kernels
 
 SOURCE = Path(kernels.__file__).parents[1]
@@ -192,3 +193,21 @@ def test_what_starts_a_kernel_is_not_seen_in_it(shared: Address) -> None:
         )
         assert kernel.run("print([name for name in vars(sys.modules['__main__']) if 'farlab' in name])") == "[]\n"
         show(kernel, CHILD, "from a child")
+
+
+def test_a_kernel_that_does_not_answer_is_told(bed: Bed, laptop: Laptop) -> None:
+    place = ".local/share/jupyter/kernels/mute"
+    assert bed.login.run("zoe", ["sh", "-c", f'mkdir -p "$HOME/{place}"']).returncode == 0
+    argv = ["sh", "-c", "echo 'no module named torch' >&2; exec sleep 1000"]
+    spec = {"argv": argv, "display_name": "mute", "language": "x"}
+    (bed.login.home("zoe") / place / "kernel.json").write_text(json.dumps(spec))
+    timing = {"FARLAB_TIMING": json.dumps({"kernel_interval": 0.2, "kernel_patience": 1.0})}
+    address = Address(laptop, steps.connect(laptop, "zoe", env=timing))
+    assert address.ask("POST", "/api/kernels", json.dumps({"name": "mute"}))[0] == 201
+    said = "the kernel of mute was started but does not answer; `farlab logs zoe` shows what it says"
+    wait_for("the word", lambda: said in laptop.farlab("logs", "zoe", "--keeper").out, timeout=60)
+    assert said in steps.connect(laptop, "zoe")["notes"]
+    assert said not in steps.connect(laptop, "zoe")["notes"]
+    assert "no module named torch" in laptop.farlab("logs", "zoe").out
+    steps.terminate(laptop, "zoe")
+    bed.fresh_home("zoe")

@@ -36,11 +36,13 @@ class ControlServer:
     `is_wanted`: the keeper goes on even if no client comes.
     """
 
-    def __init__(self, keeper: Keeper, proxy: Proxy, site: LocalSite, *, is_wanted: bool = False) -> None:
+    def __init__(
+        self, keeper: Keeper, proxy: Proxy, site: LocalSite, jupyter: JupyterApi, *, is_wanted: bool = False
+    ) -> None:
         self.should_end = asyncio.Event()
         self._why: FarlabError = Internal("the keeper ended")
         self._keeper, self._proxy, self._site = keeper, proxy, site
-        self._jupyter = JupyterApi(keeper)
+        self._jupyter = jupyter
         self._prompts = PromptBroker(keeper)
         self._notebook: str | None = None
         """The one that was asked for last."""

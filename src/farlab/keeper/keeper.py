@@ -138,6 +138,10 @@ class Keeper:
         """Ask the anchor to end the session."""
         self._mux.send({"stop": True})
 
+    def tell(self, what: str, text: str) -> None:
+        """Log it, and tell whoever connects next, unless `what` was told before."""
+        self.facts.notes += self.local_state.log_once(what, text)
+
     def take_notes(self) -> tuple[str, ...]:
         """What whoever connects should know; each is returned once."""
         found, self.facts.notes = self.facts.notes, ()
@@ -348,9 +352,7 @@ class Keeper:
                 self._mux.send({"laptop": laptop, **self._mux.limits.message()})
             self._policy.handle(ev.LinkGreeted(is_resumed=bool(event.data)))
         elif event.kind == NOISE:
-            self.facts.notes += self.local_state.log_once(
-                "noise", notes.background_output(self.target.host, event.data)
-            )
+            self.tell("noise", notes.background_output(self.target.host, event.data))
         elif event.kind == frames.PONG:
             round_trip = self._heartbeat.answered(event.data)
             if round_trip is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..advice import command, free_name
-from ..model import Kernels, Target
+from ..model import Kernel, Kernels, Target
 from ..protocol.mux_messages import SessionInfo
 
 Options = Mapping[str, Any]
@@ -96,6 +96,12 @@ def of_new_session(session: SessionInfo, options: Options) -> list[str]:
     if session.launcher == "detached":
         found.append("the host has no usable tmux, so the session runs without it")
     return found
+
+
+def silent_kernel(target: Target, kernel: Kernel) -> str:
+    """A kernel was started and has not answered since."""
+    name = "".join(each for each in kernel.notebook or kernel.name if each.isprintable() and each != "`")[:100]
+    return f"the kernel of {name} was started but does not answer; `{command(target, 'logs')}` shows what it says"
 
 
 def on_other_nodes(target: Target, nodes: Collection[str]) -> str:

@@ -23,6 +23,7 @@ from .control_socket import ControlSocket
 from .keeper import Keeper, KeeperSetup
 from .log import RateLimitedHandler
 from .timing import Timing
+from .web.jupyter_api import JupyterApi
 from .web.proxy import Proxy
 from .web.site import LocalSite
 
@@ -49,7 +50,8 @@ def serve(startup: StartupState) -> None:
             keeper.resume()
         else:
             keeper.connect(startup.options, may_ask=startup.may_ask)
-        server = ControlServer(keeper, proxy, site, is_wanted=startup.setup.is_resumed)
+        jupyter = JupyterApi(keeper, startup.setup.timing)
+        server = ControlServer(keeper, proxy, site, jupyter, is_wanted=startup.setup.is_resumed)
         await _Run(keeper, proxy, server, startup.private, startup.setup.timing).until_over()
 
     allow_many_connections()

@@ -64,6 +64,12 @@ class Timing:
     server_probe_timeout: float = 10.0
     """That a server which is said to be up may take for its first answer."""
 
+    # kernels: web/jupyter_api.py
+    kernel_interval: float = 60.0
+    """Between two looks at the kernels that nobody asks for."""
+    kernel_patience: float = 30.0
+    """That a kernel may take for its first answer before the user is told."""
+
     # the process: run.py
     ended_linger: float = 600.0
     """That a keeper goes on telling the browser that its session has ended."""

@@ -10,12 +10,12 @@ from urllib.parse import quote
 from ...model import Kernel, State
 from ...protocol import http_response, jupyter
 from ...transport.from_host import kernels
+from .. import notes
 from ..keeper import Keeper
+from ..timing import Timing
 from .addresses import base_path, places_of
 
 _TIMEOUT = 5.0
-WATCH_INTERVAL = 60.0
-"""Seconds."""
 _MAX_RESPONSE = 512 << 10
 """Bytes of one response: a thousand kernels and more. JSON may take twenty times as much memory once it is read."""
 
@@ -23,8 +23,10 @@ _MAX_RESPONSE = 512 << 10
 class JupyterApi:
     """Requests to the server of one keeper's session."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        self._keeper = keeper
+    def __init__(self, keeper: Keeper, timing: Timing) -> None:
+        self._keeper, self._timing = keeper, timing
+        self._starting: dict[str, float] = {}
+        """Since when (monotonic) each kernel is known that has not answered yet, by its id."""
         self.last_kernels: tuple[Kernel, ...] | None = None
         """Those of the last answer."""
         self.last_kernels_at: float | None = None
@@ -43,15 +45,25 @@ class JupyterApi:
         found = kernels(jupyter.kernels(*bodies))
         if found is not None:
             self.last_kernels, self.last_kernels_at = found, time.time()
+            self._note_silent(found)
         return found
+
+    def _note_silent(self, found: tuple[Kernel, ...]) -> None:
+        """Tell the user of a kernel that was started and does not answer: a page only says that it is being started."""
+        now, starting = time.monotonic(), [kernel for kernel in found if kernel.state == "starting"]
+        self._starting = {kernel.id: self._starting.get(kernel.id, now) for kernel in starting}
+        for kernel in starting:
+            if now - self._starting[kernel.id] >= self._timing.kernel_patience:
+                self._keeper.tell(f"silent {kernel.id}", notes.silent_kernel(self._keeper.target, kernel))
 
     async def watch(self) -> None:
         """Ask now and then, so that there is something to tell when the server cannot be asked."""
         while True:
-            if self.last_kernels_at is None or time.time() - self.last_kernels_at > WATCH_INTERVAL:
+            interval = self._timing.kernel_patience if self._starting else self._timing.kernel_interval
+            if self.last_kernels_at is None or time.time() - self.last_kernels_at >= interval:
                 await self.kernels()
             changed = asyncio.create_task(self._keeper.changed.wait())
-            await asyncio.wait({changed}, timeout=WATCH_INTERVAL)
+            await asyncio.wait({changed}, timeout=interval)
             changed.cancel()
 
     async def place_of(self, notebook: str) -> tuple[str | None, bool]:
