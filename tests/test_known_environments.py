@@ -58,9 +58,7 @@ def refused(**words: str) -> dict[str, object]:
     return vars(failure.value.info)
 
 
-def test_environments_are_found_wherever_they_are_and_by_whoever_knows(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environments_are_found_wherever_they_are(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = environment(home / "mambaforge", conda=True)
     environment(root / "envs/geo", conda=True)
     environment(home / "elsewhere/deep/odd", conda=True)

@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,13 +73,23 @@ def test_every_function_that_the_architecture_names_is_there() -> None:
     assert {f"{stem}.{name}" for stem, name in cited if name not in names_of(stem)} == set()
 
 
-def test_the_states_are_drawn_from_their_table() -> None:
-    spec = importlib.util.spec_from_file_location("draw_states", REPOSITORY / "scripts/draw_states.py")
+def script(name: str) -> Any:
+    """A module of `scripts/`."""
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / f"scripts/{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    draw_states = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(draw_states)
-    assert draw_states.drawn(ARCHITECTURE) == ARCHITECTURE, "run scripts/draw_states.py"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_states_are_drawn_from_their_table() -> None:
+    assert script("draw_states").drawn(ARCHITECTURE) == ARCHITECTURE, "run scripts/draw_states.py"
+
+
+def test_the_hosts_are_those_that_are_tried() -> None:
+    page = (REPOSITORY / "docs/hosts.md").read_text("utf-8")
+    assert script("draw_hosts").drawn() == page, "run scripts/draw_hosts.py"
 
 
 @pages
