@@ -23,9 +23,9 @@ UNREACHABLE.is_unanswered = True
 class Life:
     """A keeper's policy with its clock, and all that it ordered."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_resumed: bool = False) -> None:
         self.at, self.bytes_in, self.is_backlogged = 1000.0, 0, False
-        self.state = initial(Target(host="gpu1"), TIMING, self.at)
+        self.state = initial(Target(host="gpu1"), TIMING, self.at, is_resumed=is_resumed)
         self.orders: list[ev.Action] = []
 
     def __call__(self, *events: ev.Event) -> list[ev.Action]:

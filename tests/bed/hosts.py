@@ -50,7 +50,7 @@ while not select.select([door, 0], [], [])[0].count(0):
 def wait_for(what: str, fact: Callable[[], Any], *, timeout: float = 10.0, pause: float = 0.01) -> Any:
     """Look until `fact()` is true, and return it; raise `BedError` when the deadline has passed.
 
-    At most half of the time is spent on looking: others wait for the same cores.
+    At most a third of the time is spent on looking, which may be a whole command: others wait for the same cores.
     """
     began = time.monotonic()
     deadline = began + timeout
@@ -58,7 +58,7 @@ def wait_for(what: str, fact: Callable[[], Any], *, timeout: float = 10.0, pause
         now = time.monotonic()
         if now > deadline:
             raise BedError(f"waited {timeout:g} s in vain: {what}")
-        time.sleep(max(pause, min(now - began, 0.1)))
+        time.sleep(max(pause, min(2 * (now - began), 1.0)))
         began = time.monotonic()
     return value
 

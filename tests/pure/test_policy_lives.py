@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 
 from hypothesis import settings
@@ -15,6 +16,7 @@ from farlab.model import State
 from farlab.transport.base import Endpoint
 from policy_life import DOOR, GREETED, JOINED, REFUSED, TIMING, TURNED_AWAY, UNREACHABLE, Life, user
 
+SOAK = int(os.environ.get("FARLAB_SOAK", "1"))
 LONGEST = max(*TIMING.backoff, *TIMING.refused_pauses) + 31.0
 
 
@@ -92,10 +94,15 @@ class Lives(RuleBasedStateMachine):
         self.under_way: ev.Connect | None = None
         self.is_cancelled = self.is_linked = self.user_is_there = self.was_refused = False
 
-    @initialize(was_up=st.booleans())
-    def begins(self, was_up: bool) -> None:
+    @initialize(beginning=st.sampled_from(("a user connects", "it was up", "the machine was restarted")))
+    def begins(self, beginning: str) -> None:
+        if beginning == "the machine was restarted":
+            self.life = Life(is_resumed=True)
+            self.do(ev.Ticked(slept=beginning))
+            assert self.under_way, "nobody comes to order it"
+            return
         self.do(user())
-        if was_up:
+        if beginning == "it was up":
             self.joined(is_greeted=True)
             self.do(ev.Signal.SERVER_ANSWERED)
 
@@ -332,5 +339,7 @@ class Lives(RuleBasedStateMachine):
         assert other.state.state in (State.UP, State.STARTING) or (current and current.is_declined)
 
 
-Lives.TestCase.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+Lives.TestCase.settings = settings(
+    max_examples=100 * SOAK, stateful_step_count=30, deadline=None, derandomize=SOAK == 1
+)
 TestLives = Lives.TestCase
