@@ -235,7 +235,7 @@ class _RemoteCall:
             return
 
         async def serve(connection: control_connection.ControlConnection) -> None:
-            message = await connection.receive() or {}  # {}: whoever only looks whether somebody listens
+            message = await connection.receive() or {}  # {}: a client that only looks whether somebody listens
             if message.get("op") == "ask":
                 question = question_of(Ask.read_leniently(message))
                 with timeout.paused():

@@ -104,7 +104,7 @@ class Anchor(object):
         for sock in (wakeup, write_end):
             sock.setblocking(False)
         signal.set_wakeup_fd(os.dup(write_end.fileno()))
-        typed = signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP  # by whoever is attached to tmux
+        typed = signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP  # by a user who is attached to tmux
         for number in (signal.SIGHUP, signal.SIGTERM, *typed):
             signal.signal(number, lambda *_: None)  # not SIG_IGN, which the server and all it starts would inherit
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -153,7 +153,7 @@ class Anchor(object):
         """Leave nothing but the record of how it ended, and nothing at all if it never was.
 
         All is gone before anybody hears of it: who hears may start the next session of this name at once. But
-        whoever started us hears of it in any case: we wait for the link that is on its way.
+        the agent that started us hears of it in any case: we wait for the link that is on its way.
         """
         ending = self._server.ending or ErrorInfo()
         is_awaited = not (self._clients.has_come or self._spec.adopt or ending.code == "terminated")
@@ -195,7 +195,7 @@ def main(runtime: str) -> None:
     os.chdir("/")
     try:
         Anchor(runtime).run()
-    except Exception:  # a bug, or a disk that is full: tell it where the agent looks, and a person
+    except Exception:  # a bug, or a disk that is full: tell it where the agent looks, and a user
         import traceback
 
         with suppress(OSError), open(os.path.join(runtime, "crash"), "w") as file:

@@ -101,7 +101,7 @@ class ControlConnection(object):
             self.close()
 
     def send(self, answer: "Record") -> None:
-        """Answer, if whoever asked is still there: it reads one line."""
+        """Answer, if the client is still there: it reads one line."""
         if self._sock is None:
             return
         try:

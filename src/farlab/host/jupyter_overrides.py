@@ -84,7 +84,7 @@ class Overrides(object):
         go()
 
     def start_app(self, app: "Any", go: "Callable[[], object]") -> None:
-        """The server writes the token into files that are for its person only."""
+        """The server writes the token into files that are for its user only."""
         umask = os.umask(0o077)
         try:
             go()

@@ -39,7 +39,7 @@ class PendingLink(object):
         self._parse()
 
     def abandon(self) -> None:
-        """End the link with its agent, whoever has it by now: something of ours went wrong."""
+        """End the link with its agent, whichever object has it by now: something of ours went wrong."""
         if self._timer is None:
             self.agent.close()
         else:

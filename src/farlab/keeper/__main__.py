@@ -1,6 +1,6 @@
 """`python -m farlab.keeper`: reads on standard input which session is wanted, says when it listens.
 
-Where another keeper of that session lives it says so, and ends: whoever started it finds the other.
+Where another keeper of that session lives it says so, and ends: the command that started it finds the other.
 
 The order is what makes a connect fast: the local port, the private socket and the `ssh` come before the event loop,
 whose import takes as long as half a login.
@@ -38,7 +38,7 @@ _FIRST_WAIT = 0.3
 def main() -> None:
     """Be the keeper of the session that standard input names."""
     message = sys.stdin.buffer.read()
-    if not message:  # whoever started a keeper has gone, by Ctrl-C
+    if not message:  # the command has gone, by Ctrl-C
         return
     request = control.Start.read(json_lines.decoded(message))
     default_name.set(request.usual_name)  # for what the log and the waiting page tell a user to type
@@ -113,7 +113,7 @@ def _open(target: Target, port: int | None, out: int) -> tuple[tuple[socket.sock
     except FarlabError as error:
         _say(out, control.Error(error=error.as_json()))
         return None
-    if not _say(out, control.Started(ready=True)):  # whoever wanted a keeper has gone, by Ctrl-C
+    if not _say(out, control.Started(ready=True)):  # the command has gone, by Ctrl-C
         private.remove()
         if memory is None:
             saved.delete(target)

@@ -110,7 +110,7 @@ class Connector:
     async def _attempt(self, order: Connect) -> None:
         dialed, self._dialed = self._dialed, None
         if dialed is not None and dialed.spec.may_ask != order.may_ask:
-            self.end(Link(dialed))  # whoever was there has come, or gone, meanwhile
+            self.end(Link(dialed))  # the user has come, or gone, meanwhile
             dialed = None
         process = dialed or await self._dial(order)
         timeout = None if order.timeout is None else order.timeout + (process.spec.patience or 0)
@@ -133,7 +133,7 @@ class Connector:
         self._on_said()
 
     def _patience(self) -> float | None:
-        """Whoever waits hears what `ssh` says of its end, so that is a little earlier."""
+        """Those that wait hear what `ssh` says of its end, so that is a little earlier."""
         grown = min(_USUAL_PATIENCE * 2**self._slow, _MOST_PATIENCE)
         patience = max(self._awaited_until - time.monotonic() - 2.0, grown)
         return patience if patience > _USUAL_PATIENCE else None

@@ -49,7 +49,7 @@ Message = dict[str, Any]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeeperSetup:
     """What a keeper begins with: `port` is bound already, `ask_socket` answers askpass, `dialed` is an `ssh` that was
-    started already, `note` is for whoever connects first."""
+    started already, `note` is for the user who connects first."""
 
     target: Target
     port: int
@@ -139,11 +139,11 @@ class Keeper:
         self._mux.send({"stop": True})
 
     def tell(self, what: str, text: str) -> None:
-        """Log it, and tell whoever connects next, unless `what` was told before."""
+        """Log it, and tell the user who connects next, unless `what` was told before."""
         self.facts.notes += self.local_state.log_once(what, text)
 
     def take_notes(self) -> tuple[str, ...]:
-        """What whoever connects should know; each is returned once."""
+        """What a user who connects should know; each is returned once."""
         found, self.facts.notes = self.facts.notes, ()
         return found
 
@@ -241,7 +241,7 @@ class Keeper:
         }
 
     def publish(self) -> None:
-        """Wake whoever waits for something new."""
+        """Wake those that wait for something new."""
         self.changed.set()
         self.changed = asyncio.Event()
 

@@ -44,7 +44,7 @@ class LinkState:
     reason: FarlabError | None = None
     """Why the session cannot be reached, as far as it is known."""
     failed_attempts: int = 0
-    """Since the keeper began, for whoever waits for one."""
+    """Since the keeper began, for commands that wait for one."""
     was_up: bool = False
     """Whether the session was reached."""
     has_answered: bool = False

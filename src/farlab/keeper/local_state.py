@@ -34,7 +34,7 @@ class LocalState:
         self._log.trim()
 
     def log_once(self, what: str, text: str) -> tuple[str, ...]:
-        """One line of the log; the text where nothing was told of that before, for whoever else should know."""
+        """One line of the log; the text where nothing was told of that before, for others to tell."""
         if what in self._logged_once:
             return ()
         self._logged_once.add(what)

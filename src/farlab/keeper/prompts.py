@@ -15,7 +15,7 @@ from .keeper import Keeper
 
 
 class PromptBroker:
-    """Knows who is attached, and which questions are open. Whoever attached last is asked."""
+    """Knows who is attached, and which questions are open. The user who attached last is asked."""
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper

@@ -1,8 +1,8 @@
 """Connections that a host has refused: how many more it is sent, and when. Pure: a value; times are monotonic seconds.
 
 Whatever reaches a host counts there: firewalls (`ufw limit`), fail2ban, `MaxStartups` and `PerSourcePenalties` shut
-out whoever comes too often, the user's own `ssh` with it. So from the first refusal on probes and attempts together
-stay within a budget, grow slower, and now and then keep silent for longer than such a ban lasts.
+out a client that comes too often, the user's own `ssh` with it. So from the first refusal on probes and attempts
+together stay within a budget, grow slower, and now and then keep silent for longer than such a ban lasts.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Refusals:
         return replace(self, count=self.count + 1, quiet_until=now.at + pause)
 
     def unanswered(self) -> Refusals:
-        """Nothing came back: whoever knocks harms nobody."""
+        """Nothing came back: more attempts harm nobody."""
         return replace(self, count=0, quiet_until=-math.inf)
 
     def hurried(self) -> Refusals:

@@ -1,4 +1,4 @@
-"""What the keeper knows of its session, for whoever asks."""
+"""What the keeper knows of its session."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class SessionFacts:
     linked_at: float = 0.0
     """When the link of now, or of last, was joined; monotonic."""
     progress: dict[str, str] = field(default_factory=dict)
-    """What was reported last, for whoever waits."""
+    """What was reported last, for commands that wait."""
     notes: tuple[str, ...] = ()
-    """What whoever connects should know."""
+    """What a user who connects should know."""
     entered: WallClockMoment = field(default_factory=WallClockMoment)
     """When the keeper's state was entered."""
 

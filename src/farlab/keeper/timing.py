@@ -74,11 +74,11 @@ class Timing:
     ended_linger: float = 600.0
     """That a keeper goes on telling the browser that its session has ended."""
     first_client_timeout: float = 10.0
-    """Within which whoever started the keeper must have spoken to it."""
+    """Within which the command that started the keeper must have spoken to it."""
     repair_interval: float = 4.0
     """Between two looks at the keeper's own files, which cleaners remove."""
     shutdown_grace: float = 1.0
-    """That whoever waits may take to hear why the keeper ends."""
+    """That commands that wait may take to hear why the keeper ends."""
 
     # on the host: protocol/timing.py
     host: tuple[tuple[str, float], ...] = ()

@@ -34,8 +34,8 @@ _MARK = struct.pack(">H", MARK)
 class PlainCodec(object):
     """Version 1: checks nothing; there must be nothing but frames on the link.
 
-    A large payload is a view of what was read, a small one a copy: whoever keeps it holds no more than four times its
-    size in memory.
+    A large payload is a view of what was read, a small one a copy: a reader that keeps it holds no more than four
+    times its size in memory.
     """
 
     version = 1

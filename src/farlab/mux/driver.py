@@ -382,7 +382,7 @@ class MuxDriver(object):
         if ours is None or ours.eof != NO_EOF:
             self._close(stream)
             return
-        with suppress(OSError):  # whoever had the socket has gone, which reading or writing it will tell
+        with suppress(OSError):  # the other end has gone, which reading or writing will tell
             stream.sock.shutdown(socket.SHUT_WR)
 
     def _close(self, stream: _StreamSocket, abort: bool = False) -> None:

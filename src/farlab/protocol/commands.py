@@ -66,7 +66,7 @@ class Logs(Record):
 
 
 class JupyterFile(Record):
-    """What a Jupyter server, whoever started it, writes into its runtime directory (`jpserver-PID.json`)."""
+    """What any Jupyter server writes into its runtime directory (`jpserver-PID.json`)."""
 
     pid = Required(Integer(1, MOST_PID))
     root_dir = Text(4096, cut=True)

@@ -1,7 +1,7 @@
-"""What is said to a keeper: by whoever starts it, on its standard input, and on its control socket by commands; by
-`ssh` in `askpass`. Pure; Python 3.6.
+"""What is said to a keeper: on its standard input by the command that starts it, on its control socket by commands, and
+by `ssh` in `askpass`. Pure; Python 3.6.
 
-An answer is of the kind whose key it has. Whoever may speak there is this very user, and may still be a script, or a
+An answer is of the kind whose key it has. Only this very user may speak there, but it may be a script, or a
 farlab of another version.
 """
 

@@ -1,4 +1,4 @@
-"""What Jupyter's server answers about its kernels, to whoever of us asks it. Pure; Python 3.6."""
+"""What Jupyter's server answers about its kernels, to keeper and anchor. Pure; Python 3.6."""
 
 import json
 

@@ -12,7 +12,7 @@ if MYPY:
 
 
 def is_same_user(sock: "socket.socket") -> bool:
-    """Whether a process of this very user is there; where nobody can tell, whoever has come by a private path is."""
+    """Whether a process of this very user is there; where the system does not tell, a private path does."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True
     user = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]  # type: int

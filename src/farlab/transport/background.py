@@ -18,12 +18,12 @@ async def in_background(function: Callable[[], T]) -> T:
     """What it returns, from a thread that holds nobody up: a lookup may take half a minute, and asyncio's own threads
     are waited for at the end. Raises what it raises, and RuntimeError where no thread can be had."""
     done: concurrent.futures.Future[T] = concurrent.futures.Future()
-    done.set_running_or_notify_cancel()  # whoever gives up waiting cannot cancel it
+    done.set_running_or_notify_cancel()  # a caller that gives up cannot cancel it
 
     def run() -> None:
         try:
             done.set_result(function())
-        except Exception as error:  # whoever waits gets it
+        except Exception as error:  # the caller gets it
             done.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
@@ -31,7 +31,7 @@ async def in_background(function: Callable[[], T]) -> T:
 
 
 async def resolve(transport: Transport, *, anew: bool, timeout: float) -> None:
-    """`transport.resolve`; whoever gives up waiting ends what it runs."""
+    """`transport.resolve`; a caller that gives up ends what it runs."""
     try:
         await in_background(partial(transport.resolve, anew=anew, timeout=timeout))
     except asyncio.CancelledError:

@@ -107,7 +107,7 @@ class Link:
         await self._send()
 
     async def _send(self) -> None:
-        with suppress(OSError):  # its end is seen, and explained, by whoever reads
+        with suppress(OSError):  # its end is seen, and explained, by the reader
             await self._loop.sock_sendall(self._process.sock, self._request)
 
     async def receive(self) -> Record:

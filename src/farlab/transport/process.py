@@ -31,7 +31,7 @@ class LinkSpec:
     """Path of the socket that answers a login's questions; None: nobody is there to answer."""
     bypass_master: bool = False
     patience: float | None = None
-    """Seconds that whoever waits for it would wait for the host's first word; None: as long as is usual."""
+    """Seconds that a user would wait for the host's first word; None: as long as is usual."""
 
     @property
     def may_ask(self) -> bool:
@@ -139,5 +139,5 @@ def _is_zombie(pid: int) -> bool:
         return False
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:  # whoever started us ignores SIGCHLD: then nobody is ever waited for
+    except ChildProcessError:  # our parent ignores SIGCHLD: then no child is ever waited for
         return False

@@ -43,7 +43,7 @@ class LinkTerminal:
         self._loop.add_reader(master, self._read)
 
     async def ask_for_it(self, is_over: Callable[[], bool]) -> None:
-        """Put questions to the user until it is over. Whoever does not answer ends the link, by other ways."""
+        """Put questions to the user until it is over. A user who does not answer ends the link, by other ways."""
         before = list[str]()
         while not is_over():
             await asyncio.sleep(_QUIET)
@@ -94,7 +94,7 @@ class LinkTerminal:
             with closing(writer):
                 writer.write(json_lines.encoded(Ask(op="ask", prompt=prompt, kind=kind)))
                 return Asked.read(json_lines.decoded(await reader.readline())).answer
-        except (OSError, ValueError):  # whoever asked for the link has gone
+        except (OSError, ValueError):  # the command that asked for the link has gone
             return None
 
     def _type(self, answer: str, *, has_echo: bool) -> None:

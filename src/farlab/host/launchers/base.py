@@ -23,7 +23,7 @@ class Hold(object):
         """It may end for all the anchor cares."""
 
     def print(self, text: str) -> None:
-        """Show `text` to whoever attaches."""
+        """Show `text` to a user who attaches."""
 
     def close(self) -> None:
         """End it, the anchor's own place in it last."""

@@ -1,9 +1,9 @@
-"""`farlab-askpass`: the program that `ssh` runs to ask something. It carries the question to whoever is attached.
+"""`farlab-askpass`: the program that `ssh` runs to ask something. It carries the question to the user who is attached.
 
     ssh ── argv[1]: the prompt ──> farlab-askpass ── one JSON line over a private Unix socket ──> keeper, or the CLI
     ssh <── stdout: the answer ─── farlab-askpass <── one JSON line: {"answer": "…"} or {"cancel": true} ──
 
-Rules: it waits for as long as the person needs; it ends when `ssh` does; exit status 0 is an answer, 1 is none; it
+Rules: it waits for as long as the user needs; it ends when `ssh` does; exit status 0 is an answer, 1 is none; it
 tells nothing to a socket that is not ours. It must start fast, and without site-packages, so it
 imports little but the standard library.
 
@@ -26,7 +26,7 @@ from ...protocol import json_lines, peer
 from ...protocol.askpass import Ask, Asked
 
 SOCKET = "FARLAB_ASKPASS_SOCKET"
-"""Path of the private Unix socket where the one who knows a person listens."""
+"""Path of the private Unix socket where the process listens that can ask the user."""
 
 SECRET, YES_NO, NOTICE = "secret", "yes-no", "notice"  # the values of model.QuestionKind, which costs an import
 _PROGRAM = "farlab-askpass"
@@ -128,7 +128,7 @@ def main() -> int:
 
 
 def _ask(path: str, question: Ask) -> str | None:
-    """The answer, or None where the person declined or nobody is left to ask."""
+    """The answer, or None where the user declined or nobody is left to ask."""
     with contextlib.closing(_connect(path)) as connection:
         connection.sendall(json_lines.encoded(question))
         reply = _receive(connection)

@@ -35,7 +35,7 @@ class ConfigQuery:
         argv = options.query_argv(target)
         self._out = b""
         try:
-            self._err = _file()  # a pipe would end, with whoever goes on writing there
+            self._err = _file()  # a pipe would end a program that keeps writing there
             self._process = programs.start(
                 argv,
                 environ,
@@ -95,7 +95,7 @@ class ConfigQuery:
         os.close(self._err)
 
     def abandon(self) -> None:
-        """Have whoever waits for it wait no more."""
+        """Release those that wait for it."""
         if self._process.returncode is None:
             with suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGKILL)
