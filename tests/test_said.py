@@ -49,6 +49,22 @@ def test_what_a_proxy_command_says_is_shown_and_kept(gpu: Laptop) -> None:
     steps.terminate(gpu, "gpu")
 
 
+def test_what_match_exec_says_is_shown_while_it_lasts(laptop: Laptop) -> None:
+    """`ssh -G` runs it, which connects to nothing, and then `ssh` itself."""
+    script = f"[ -e ~/approved ] || echo '{SIGN_IN}' >&2; until [ -e ~/approved ]; do sleep 0.1; done"
+    laptop.write_stub("ask", f"#!/bin/sh\n{script}\n")
+    steps.add_to_config(laptop, 'Match originalhost alice exec "ask"\n  Compression no\n')
+    ran = laptop.farlab("connect", "alice", "--json", "--no-browser", "--timeout", "5")
+    assert (ran.code, ran.json["error"]["code"]) == (9, "timed-out")
+    assert f"  | {SIGN_IN}\n" in ran.err
+    assert SIGN_IN in ran.json["error"]["detail"]
+    terminal = laptop.spawn_farlab("connect", "alice", "--no-browser", timeout=steps.PATIENCE)
+    terminal.expect_exact(f"| {SIGN_IN}")
+    (laptop.home / "approved").touch()
+    assert steps.end_of(terminal) == 0, terminal.before
+    steps.terminate(laptop, "alice")
+
+
 LATE = """#!/bin/sh
 case "$*" in *-G*) exec /usr/bin/ssh "$@";; esac
 echo "$*" >>~/tried

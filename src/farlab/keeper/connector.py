@@ -143,7 +143,8 @@ class Connector:
         left = self._awaited_until - time.monotonic()
         if left > 0 or order.may_ask or not self._transport.is_resolved:
             limit = max(left - 2.0, 1.0) if left > 0 else _CONFIGURATION_TIMEOUT
-            await background.resolve(self._transport, anew=left > 0 or order.may_ask, timeout=limit)
+            anew = left > 0 or order.may_ask
+            await background.resolve(self._transport, anew=anew, timeout=limit, on_said=self._hear)
         ask_socket = self._ask_socket if order.may_ask else None
         spec = LinkSpec(
             transport=self._transport,

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from .base import Transport
+from .said import SAID_AFTER, SAID_INTERVAL, Said
 
 T = TypeVar("T")
 
@@ -30,10 +31,20 @@ async def in_background(function: Callable[[], T]) -> T:
     return await asyncio.wrap_future(done)
 
 
-async def resolve(transport: Transport, *, anew: bool, timeout: float) -> None:
-    """`transport.resolve`; a caller that gives up ends what it runs."""
+async def resolve(
+    transport: Transport, *, anew: bool, timeout: float, on_said: Callable[[str], None] = lambda line: None
+) -> None:
+    """`transport.resolve`; a caller that gives up ends what it runs. `on_said` gets what that says while it lasts."""
+    resolving = asyncio.ensure_future(in_background(partial(transport.resolve, anew=anew, timeout=timeout)))
+    said, pause = Said(), SAID_AFTER
     try:
-        await in_background(partial(transport.resolve, anew=anew, timeout=timeout))
+        while not (await asyncio.wait({resolving}, timeout=pause))[0]:
+            pause = SAID_INTERVAL
+            said.feed(transport.new_words())
+            for line in said.take():
+                on_said(line)
+        await resolving
     except asyncio.CancelledError:
         transport.abandon()
+        resolving.cancel()
         raise

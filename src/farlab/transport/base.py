@@ -67,6 +67,9 @@ class Transport(Protocol):
         Raises what is wrong with it. `argv` needs it.
         """
 
+    def new_words(self) -> bytes:
+        """What a `resolve` in another thread, and the programs that it runs, have printed since the last call."""
+
     def abandon(self) -> None:
         """Have a `resolve` in another thread end soon, with an error."""
 

@@ -50,6 +50,9 @@ class CommandTransport:
     def resolve(self, *, anew: bool = False, timeout: float = 0.0) -> None:
         """There is no configuration."""
 
+    def new_words(self) -> bytes:
+        return b""
+
     def abandon(self) -> None:
         """There is no configuration."""
 

@@ -19,15 +19,12 @@ from . import bootstrap, noise
 from .agent_frames import MAX_FRAME, AgentFrames, mark
 from .from_host import failure
 from .process import LinkProcess, LinkSpec, dial
-from .said import Said
+from .said import SAID_AFTER, SAID_INTERVAL, Said
 from .terminal import LinkTerminal
 
 MAX_REPEATS = 10
 """Times that a host may ask for a request again."""
 _MAX_STDERR = 64 << 10
-_SAID_AFTER = 2.0
-"""Seconds without an answer after which it is passed on what the process says."""
-_SAID_INTERVAL = 0.5
 _UNANSWERED_AFTER = 5.0
 """Seconds for the network to accept the connection, before more than the usual patience is worth nothing."""
 _END_TIMEOUT = 2.0
@@ -165,7 +162,7 @@ class Link:
 
     async def _pass_on(self, on_said: Callable[[str], None]) -> None:
         began = self._loop.time()
-        await asyncio.sleep(_SAID_AFTER)
+        await asyncio.sleep(SAID_AFTER)
         while not self._is_answered:
             lines = self._terminal.said.take() if self._terminal else []
             for line in (*lines, *self._stderr.said.take(), *self._output.take()):
@@ -174,7 +171,7 @@ class Link:
             if is_late and self.spec.patience and not self.was_unanswered and self._process.is_unanswered():
                 self.was_unanswered = True
                 self._process.signal(signal.SIGTERM)
-            await asyncio.sleep(_SAID_INTERVAL)
+            await asyncio.sleep(SAID_INTERVAL)
 
     def release(self) -> tuple[LinkPipes, bytes]:
         """Hand over the descriptors, and what came behind the last frame: the mux begins."""

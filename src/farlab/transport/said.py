@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from . import noise
 
+SAID_AFTER = 2.0
+"""Seconds without an answer after which it is passed on what the process says."""
+SAID_INTERVAL = 0.5
+"""Seconds between two looks at what else it says."""
 _MAX_KEPT = 64 << 10
 _MAX_LINES = 200
 

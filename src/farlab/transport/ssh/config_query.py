@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -33,7 +34,8 @@ class ConfigQuery:
         """Raises where there is no `ssh`."""
         self._host = target.host
         argv = options.query_argv(target)
-        self._out = b""
+        self._out, self._told = b"", 0
+        self._closing, self._is_closed = threading.Lock(), False
         try:
             self._err = _file()  # a pipe would end a program that keeps writing there
             self._process = programs.start(
@@ -84,6 +86,13 @@ class ConfigQuery:
             raise explain.explain_query(words, self._process.returncode, self._host)
         return options.parse_resolved(self._out.decode("utf-8", "replace"), words)
 
+    def new_words(self) -> bytes:
+        """What it, and what it runs, have printed on standard error since the last call; from any thread."""
+        with self._closing:
+            words = b"" if self._is_closed else os.pread(self._err, _MOST, self._told)
+        self._told += len(words)
+        return words
+
     def end(self) -> None:
         """End it, if it has not ended, with what it runs."""
         if self._process.returncode is None:
@@ -92,7 +101,9 @@ class ConfigQuery:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(1.0)
         self._pipe.close()
-        os.close(self._err)
+        with self._closing:
+            self._is_closed = True
+            os.close(self._err)
 
     def abandon(self) -> None:
         """Release those that wait for it."""

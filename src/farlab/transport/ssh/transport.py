@@ -70,6 +70,10 @@ class SshTransport:
                 self._query = None
             self._known = self._asked_for = (changes, self._stamps()[1])
 
+    def new_words(self) -> bytes:
+        query = self._query
+        return query.new_words() if query is not None else b""
+
     def abandon(self) -> None:
         if (query := self._query) is not None:
             query.abandon()
