@@ -198,7 +198,8 @@ class _RemoteCall:
     async def _exchange(self, ask_socket: str | None, timeout: _PausableTimeout) -> None:
         """Send the request, hand over frame by frame, and send what the user's thread replies, to the last frame."""
         transport = for_target(self._target)
-        await background.resolve(transport, anew=False, timeout=max(self._seconds - 2.0, 1.0))
+        seconds = max(self._seconds - 2.0, 1.0)
+        await background.resolve(transport, anew=False, timeout=seconds, on_said=self._hear)
         process = dial(LinkSpec(transport=transport, ask_socket=ask_socket, patience=self._seconds - 2.0))
 
         async def exchange(link: Link) -> None:
