@@ -20,6 +20,7 @@ from farlab.keeper.control_server import ControlServer
 from farlab.keeper.events import Order
 from farlab.keeper.keeper import Keeper, KeeperSetup
 from farlab.keeper.timing import Timing
+from farlab.keeper.web.jupyter_api import JupyterApi
 from farlab.keeper.web.proxy import Proxy
 from farlab.keeper.web.site import LocalSite
 from farlab.model import State, Target
@@ -184,14 +185,14 @@ def test_whatever_is_said_is_answered_or_refused_and_the_keeper_goes_on(monkeypa
 
     async def run() -> None:
         async with keeping() as (keeper, proxy, site):
-            server = ControlServer(keeper, proxy, site)
+            server = ControlServer(keeper, proxy, site, JupyterApi(keeper, Timing()))
             for _ in range(TALKS):
                 for line in (await talk(server, some_talk(chance))).splitlines():
                     answer = json.loads(line, parse_constant=pytest.fail)
                     if "error" in answer:
                         codes[answer["error"]["code"]] = codes.get(answer["error"]["code"], 0) + 1
                 if server.should_end.is_set():  # the only client that waited has gone, or `disconnect` was sent
-                    server = ControlServer(keeper, proxy, site)
+                    server = ControlServer(keeper, proxy, site, JupyterApi(keeper, Timing()))
             assert 1 << 20 <= keeper.status_facts()["bytes_limit"] <= 1 << 62
             assert keeper.state in State
             [answer] = (await talk(server, b'{"op": "status"}\n')).splitlines()
@@ -206,7 +207,7 @@ def test_who_asks_for_what_cannot_be_is_told_so_and_nothing_is_done(monkeypatch:
     async def run() -> None:
         async with keeping() as (keeper, proxy, site):
             for wish in ({"keep_laptop": "x"}, {"keep_hours": float("nan")}, {"port": 70000}, [], 7, None):
-                server, before = ControlServer(keeper, proxy, site), keeper.status_facts()
+                server, before = ControlServer(keeper, proxy, site, JupyterApi(keeper, Timing())), keeper.status_facts()
                 said = {"op": "connect", "wish": wish, "environment": {"SSH_AUTH_SOCK": "/bad"}}
                 answer = json.loads(await talk(server, json.dumps(said).encode() + b"\n"))
                 assert answer["error"]["code"] == "usage"
