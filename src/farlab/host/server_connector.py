@@ -47,10 +47,9 @@ class ServerConnector(object):
     def _log(self, words: "list[str]") -> "socket.socket | None":
         try:
             lines, is_followed = int(words[0]), "follow" in words
-            tail = LogTail(self._log_path, lines)
-        except (OSError, ValueError, IndexError):
+            stream = LogStream(self._loop, LogTail(self._log_path, lines), is_followed)
+        except (OSError, ValueError, IndexError):  # no log, or no descriptor is left
             return None
-        stream = LogStream(self._loop, tail, is_followed)
         if stream.sock.fileno() >= self._max_files:
             stream.sock.close()
             return None

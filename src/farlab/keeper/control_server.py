@@ -282,8 +282,11 @@ class ControlServer:
         finally:
             for task in (telling, gone):
                 task.cancel()
-        if telling.done() and isinstance(telling.exception(), OSError):
-            client.send(down=True)
+        if telling.done():
+            try:
+                telling.result()
+            except OSError:
+                client.send(down=True)
 
     async def _terminate(self, client: ControlConnection, message: Words) -> None:
         """End the session over the mux. The answer is `{"down": true}` without a link: the CLI makes one of its own."""

@@ -298,8 +298,7 @@ class Keeper:
     def _session_reached(self) -> None:
         self.local_state.log(f"session `{self.target.name}` on `{self.target.host}` is up")
         self.facts.reached()
-        self.local_state.save(is_alive=True)
-        self.local_state.save_server(self.session)
+        self.local_state.save(is_alive=True, session=self.session)
 
     # what happens ----------------------------------------------------------------------------------------
 

@@ -41,17 +41,13 @@ class LocalState:
         self.log(text)
         return (text,)
 
-    def save(self, *, is_alive: bool) -> None:
-        """The session is reached at this port, and whether it is alive."""
+    def save(self, *, is_alive: bool, session: SessionInfo | None = None) -> None:
+        """The session is reached at this port; whether it is alive, and what is shown of it without a keeper."""
         known = replace(self.saved, port=self._port, is_known_alive=is_alive, connected_in=this_boot())
+        if session:
+            app, base = session.app or "lab", session.base_url
+            known = replace(known, node=session.node, directory=session.directory, app=app, base_url=base)
         self._save(known)
-
-    def save_server(self, session: SessionInfo) -> None:
-        """What is shown of it while nobody is connected."""
-        app, base = session.app or "lab", session.base_url
-        known = replace(self.saved, node=session.node, directory=session.directory, app=app, base_url=base)
-        if known != self.saved and not self.is_new:
-            self._save(known)
 
     def save_disconnected(self) -> None:
         """A user wants no keeper any more."""
