@@ -20,7 +20,8 @@ from farlab.transport.said import Said
 from farlab.transport.ssh.explain import SAFE, explain, explain_bootstrap, explain_query, no_program
 from farlab.transport.ssh.local_rules import CONFIGURATION, PROGRAM, WAY
 from farlab.transport.ssh.options import Resolved
-from farlab.transport.ssh.rules import SHELL, SSH
+from farlab.transport.ssh.rules import SSH
+from farlab.transport.ssh.shell_rules import SHELL
 
 FOLDER = Path(__file__).parent.parent / "cases" / "ssh"
 RULES = (*PROGRAM, *CONFIGURATION, *WAY, *SSH, *SHELL)

@@ -25,7 +25,8 @@ from ..bootstrap import NO_PYTHON, OLD_PYTHON
 from .local_rules import CONFIGURATION, PROGRAM, WAY
 from .options import Resolved
 from .rule import Rule
-from .rules import SHELL, SSH
+from .rules import SSH
+from .shell_rules import SHELL
 
 _LONGEST_TEXT = 65536
 _LONGEST_WHY = 200

@@ -149,6 +149,13 @@ CONFIGURATION: tuple[Rule, ...] = (
         "is the VPN up that gives this machine the address? `{ssh -G HOST}` shows `bindaddress`, `{config}` sets it",
     ),
     rule(
+        r"^socket: (?P<why>.*)$",
+        Unreachable,
+        "this machine cannot open a connection to `{host}`: {why}",
+        "`{ssh -v HOST}` shows every step, `{ssh -G HOST}` the `addressfamily`, which must be one that this machine has",
+        needs=r"^ssh: connect to ",
+    ),
+    rule(
         r"^getifaddrs: (?P<why>.*)$",
         Unreachable,
         "this machine cannot connect from the interface that `BindInterface` names: {why}",

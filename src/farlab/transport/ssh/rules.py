@@ -1,11 +1,10 @@
-"""What `ssh` says of the way to a host and of the login, and what login shells say. Pure data; the order matters."""
+"""What `ssh` says of the way to a host and of the login. Pure data; the order matters."""
 
 from __future__ import annotations
 
 from ...errors import (
     Authentication,
     CannotAsk,
-    DiskFull,
     HostKeyChanged,
     HostKeyUnknown,
     HostLacks,
@@ -14,6 +13,7 @@ from ...errors import (
 )
 from .rule import Rule
 from .rule import rule as _rule
+from .shell_rules import SHELL
 
 
 def _mismatch(what: str, keyword: str) -> Rule:
@@ -36,47 +36,8 @@ _FORGET = (
     "ask its administrators; if they confirm the change, remove the old key with `ssh-keygen -R` and the host's name "
     "in `~/.ssh/known_hosts`"
 )
+_UNVERIFIED = r"^Host key verification failed"
 _CONNECT = r"^ssh: connect to (?:host|address) (?P<place>\S+) port (?P<port>\d+): "
-
-SHELL: tuple[Rule, ...] = (
-    _rule(
-        r"No space left on device|(?:Disk )?[Qq]uota exceeded",
-        DiskFull,
-        "the disk or your quota on `{host}` is full",
-        "`{ssh HOST 'df -h ~ /tmp; quota -s'}` shows which; make room there and try again",
-    ),
-    _rule(
-        r"^This account is (?:currently )?not available|^This service allows sftp connections only"
-        r"|^This account is restricted|^Interactive (?:login|shell) (?:is )?(?:disabled|not)",
-        HostLacks,
-        "your account on `{host}` may not run commands",
-        "ask its administrators for a login shell, or name another host",
-    ),
-    _rule(
-        r"Password change required but no TTY|^WARNING: Your password has expired",
-        Authentication,
-        "your password on `{host}` has expired",
-        "`{ssh HOST}` in a terminal lets you choose a new one",
-    ),
-    _rule(
-        r"^Access denied: user \S+ .*has no active jobs",
-        HostLacks,
-        "`{host}` only admits users who have a job running there",
-        "start a job on that node first, or connect to the login node",
-    ),
-    _rule(
-        r"[Ff]ork: .*(?:temporarily unavailable|Cannot allocate memory)|[Cc]annot fork|^No more processes",
-        HostLacks,
-        "`{host}` cannot start more processes for you",
-        "`{ssh HOST}` may fail too: end some of your processes there, or wait",
-    ),
-    _rule(
-        r"^(?:\S*sh: )?(?:\S+ )?(?:\d+: )?(?:exec: )?(?:sh|exec|/bin/sh): (?:command )?not found|^exec: sh: not found",
-        HostLacks,
-        "the login shell on `{host}` cannot find `sh`",
-        "`{ssh HOST 'echo $PATH'}` shows where it looks: a start-up file there may have broken `PATH`",
-    ),
-)
 
 SSH: tuple[Rule, ...] = (
     _rule(
@@ -125,14 +86,29 @@ SSH: tuple[Rule, ...] = (
         plain="add the key that its administrators publish to `~/.ssh/known_hosts`",
     ),
     _rule(
-        r"^Host key verification failed",
+        r"Certificate invalid: (?P<why>.*)$",
+        HostKeyUnknown,
+        "the host certificate of `{host}` is not valid: {why}",
+        "is this machine's clock right? `date` shows it; if so, ask its administrators for a new certificate",
+        needs=_UNVERIFIED,
+    ),
+    _rule(
+        r"host key for '(?P<name>[^'\n]*)' differs from the key for the IP address '(?P<place>[^'\n]*)'",
+        HostKeyUnknown,
+        "the host key of `{host}` is known, but another one is known for its address `{place}`",
+        "if the address is a new one of this host, remove the old key of the address with `ssh-keygen -R '{place}'`",
+        plain="if the address is a new one of this host, remove the old key of the address with `ssh-keygen -R`",
+        needs=_UNVERIFIED,
+    ),
+    _rule(
+        _UNVERIFIED,
         HostKeyUnknown,
         "the host key of `{host}` is unknown, and nobody is at a terminal to confirm it",
         "run `{farlab connect HOST}` in a terminal, compare the fingerprint, and answer yes",
         may_ask=False,
     ),
     _rule(
-        r"^Host key verification failed",
+        _UNVERIFIED,
         HostKeyUnknown,
         "the host key of `{host}` was not accepted",
         "compare the fingerprint with the one that its administrators publish, then run `{farlab connect HOST}` again",
@@ -199,7 +175,7 @@ SSH: tuple[Rule, ...] = (
     ),
     _rule(
         r"[Mm]essage authentication code incorrect|Connection corrupted|Corrupted (?:MAC|padding)|^Bad packet length"
-        r"|^Disconnecting .*[Pp]acket corrupt|incorrect signature",
+        r"|^Disconnecting .*[Pp]acket corrupt|incorrect signature(?! type)",
         Unreachable,
         "data on the way to `{host}` arrives damaged",
         "a VPN, a router or a network card spoils it: try without the VPN or over another network; `{ssh -v HOST}` "
@@ -382,7 +358,7 @@ SSH: tuple[Rule, ...] = (
         "a policy there may refuse your account; `{ssh -v HOST}` shows every step",
     ),
     _rule(
-        r"^mux_client_\w+: .*(?:refused by peer|failed)|^Control socket connect\(|^muxclient: ",
+        r"^mux_client_\w+: .*(?:refused by peer|failed)|^muxclient: ",
         Unreachable,
         "your shared connection (`ControlMaster`) to `{host}` refuses another session (`MaxSessions`)",
         "end a session that uses it, or the connection itself with `{ssh -O exit HOST}`",
