@@ -152,7 +152,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"^socket: (?P<why>.*)$",
         Unreachable,
         "this machine cannot open a connection to `{host}`: {why}",
-        "`{ssh -v HOST}` shows every step, `{ssh -G HOST}` the `addressfamily`, which must be one that this machine has",
+        "`{ssh -v HOST}` shows every step, `{ssh -G HOST}` the `addressfamily`: this machine must have it",
         needs=r"^ssh: connect to ",
     ),
     rule(

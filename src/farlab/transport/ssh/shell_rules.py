@@ -33,7 +33,8 @@ SHELL: tuple[Rule, ...] = (
         "start a job on that node first, or connect to the login node",
     ),
     _rule(
-        r"[Ff]ork: .*(?:temporarily unavailable|Cannot allocate memory)|[Cc]annot fork(?! into background)|^No more processes",
+        r"[Ff]ork: .*(?:temporarily unavailable|Cannot allocate memory)|[Cc]annot fork(?! into background)"
+        r"|^No more processes",
         HostLacks,
         "`{host}` cannot start more processes for you",
         "`{ssh HOST}` may fail too: end some of your processes there, or wait",
