@@ -70,7 +70,9 @@ def api(laptop: Laptop, connected: Any, path: str) -> str:
 
 def status(laptop: Laptop, host: str, *words: str) -> Any:
     """`farlab status HOST --json`, which must work."""
-    return done(laptop, "status", host, "--json", *words).json
+    ran = laptop.ask("status", host, "--json", *words, timeout=PATIENCE)
+    assert ran.code == 0, ran
+    return ran.json
 
 
 def keepers(laptop: Laptop) -> list[processes.Process]:

@@ -113,7 +113,7 @@ def test_without_room_for_a_socket_every_verb_that_needs_one_says_so(
 def test_whoever_waits_for_a_keeper_that_is_told_to_end_hears_why(how: str, laptop: Laptop, bed: Bed) -> None:
     bed.wan.blackhole("on")
     connecting = laptop.popen(*laptop.farlab_argv("connect", "alice", "--no-browser", "--json"), stdout=subprocess.PIPE)
-    wait_for("its keeper", lambda: laptop.farlab("status", "alice").code == 0, timeout=60)
+    wait_for("its keeper", lambda: laptop.ask("status", "alice").code == 0, timeout=60)
     if how == "disconnect":
         steps.done(laptop, "disconnect", "alice")
     else:

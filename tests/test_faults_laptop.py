@@ -224,7 +224,7 @@ def test_a_state_directory_that_is_removed_comes_back(laptop: Laptop, existing: 
     assert memory(laptop).read_text() == before
     steps.kill(steps.links(laptop)[0])
     assert steps.answers(laptop, first)
-    wait_for("a log", lambda: "link ended" in laptop.farlab("logs", "alice", "--keeper").out, timeout=60)
+    wait_for("a log", lambda: "link ended" in laptop.ask("logs", "alice", "--keeper").out, timeout=60)
     steps.done(laptop, "disconnect", "alice")
     assert known(steps.connect(laptop, "alice")) == known(first)
     steps.done(laptop, "disconnect", "alice")
@@ -245,7 +245,7 @@ def test_a_keeper_that_can_start_no_ssh_for_a_while_tries_again(what: str, lapto
     limit({"nproc": 1, "nofile": len(os.listdir(f"/proc/{keeper.pid}/fd")) - 3}[what])
     steps.kill(link)
     log = "cannot start another `ssh`"
-    wait_for("a try", lambda: log in laptop.farlab("logs", "alice", "--keeper").out, timeout=60)
+    wait_for("a try", lambda: log in laptop.ask("logs", "alice", "--keeper").out, timeout=60)
     limit(4096)
     assert steps.answers(laptop, first)
     wait_for("up", lambda: steps.status(laptop, "alice")["state"] == "up", timeout=60)

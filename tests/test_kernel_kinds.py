@@ -205,7 +205,7 @@ def test_a_kernel_that_does_not_answer_is_told(bed: Bed, laptop: Laptop) -> None
     address = Address(laptop, steps.connect(laptop, "zoe", env=timing))
     assert address.ask("POST", "/api/kernels", json.dumps({"name": "mute"}))[0] == 201
     said = "the kernel of mute was started but does not answer; `farlab logs zoe` shows what it says"
-    wait_for("the word", lambda: said in laptop.farlab("logs", "zoe", "--keeper").out, timeout=60)
+    wait_for("the word", lambda: said in laptop.ask("logs", "zoe", "--keeper").out, timeout=60)
     assert said in steps.connect(laptop, "zoe")["notes"]
     assert said not in steps.connect(laptop, "zoe")["notes"]
     assert "no module named torch" in laptop.farlab("logs", "zoe").out

@@ -79,7 +79,7 @@ def test_a_configuration_that_hangs_stops_no_other_command(laptop: Laptop) -> No
     assert "`ssh -G alice` did not end" in error["message"], error
     assert error["detail"] == "hangs"
     waiting = laptop.popen("farlab", "connect", "alice", "--no-browser", "--timeout", "100")
-    wait_for("a keeper that waits", lambda: laptop.farlab("status", "alice").code == 0, timeout=10)
+    wait_for("a keeper that waits", lambda: laptop.ask("status", "alice").code == 0, timeout=10)
     began = time.monotonic()
     steps.done(laptop, "list")
     steps.done(laptop, "disconnect", "alice")

@@ -18,12 +18,14 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
 from . import base_image, network, processes
 from .hosts import CGROUPS, HERE, BedError, Host, Site, remove_cgroup, wait_for
 from .laptop import Laptop, hosts_file, ssh_config
+from .resident import Resident
 from .users import PASSPHRASE, USERS
 
 BEDS = Path("/run/farlab-bed")
@@ -87,6 +89,11 @@ class Bed:
         wait_for("the WAN's control socket", (directory / "wan.sock").exists)
         self._lost = self.wan.stats()["lost"]
 
+    @cached_property
+    def resident(self) -> Resident:
+        """The command line for those who look again and again."""
+        return Resident()
+
     @property
     def bastion(self) -> Host:
         return self.hosts["bastion"]
@@ -106,7 +113,7 @@ class Bed:
     def add_laptop(self, *, knows_hosts: bool = True) -> Laptop:
         """One more laptop, with a home of its own; without `knows_hosts` its `known_hosts` is empty."""
         self._laptops_made += 1
-        laptop = Laptop(self.site, self._laptops_made, knows_hosts=knows_hosts)
+        laptop = Laptop(self.site, self._laptops_made, lambda: self.resident, knows_hosts=knows_hosts)
         self.laptops.append(laptop)
         return laptop
 
@@ -182,6 +189,8 @@ class Bed:
 
     def close(self) -> None:
         """Take everything down. Fails where something of the bed could not be removed."""
+        if "resident" in self.__dict__:
+            self.resident.close()
         with contextlib.suppress(OSError):
             os.close(self._lifeline_write)
             os.close(self._lifeline_read)

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ import pexpect
 
 from . import base_image, network, processes
 from .hosts import HERE, REPOSITORY, ROOT_PATH, BedError, Site, wait_for
+from .resident import Resident
 from .users import USERS
 
 UID, EVE_UID = 2500, 2501
@@ -54,8 +55,11 @@ class Ran:
 class Laptop:
     """One user's laptop. All laptops of a bed share an address, as windows of one machine do, and nothing else."""
 
-    def __init__(self, site: Site, number: int, *, knows_hosts: bool = True) -> None:
+    def __init__(
+        self, site: Site, number: int, resident: Callable[[], Resident], *, knows_hosts: bool = True
+    ) -> None:
         self.site = site
+        self._resident = resident
         self.directory = site.directory / "laptops" / str(number)
         self.home = self.directory / "home"
         self.runtime = self.directory / "run"
@@ -199,6 +203,13 @@ class Laptop:
         terminal.close()
         code = terminal.exitstatus if terminal.signalstatus is None else -terminal.signalstatus
         return Ran(argv=words, code=code, out=terminal.before, err="", seconds=time.monotonic() - started)
+
+    def ask(self, *words: str, timeout: float = 60.0) -> Ran:
+        """`farlab WORDS…` in a fork of a Python that has imported it: for looking again and again."""
+        started = time.monotonic()
+        env = {**self.env, **self.extra_env}
+        code, out, err = self._resident().run(list(words), inside=self.holder, uid=UID, env=env, timeout=timeout)
+        return Ran(argv=("farlab", *words), code=code, out=out, err=err, seconds=time.monotonic() - started)
 
     def farlab_argv(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "farlab", *words]
