@@ -55,9 +55,7 @@ class Ran:
 class Laptop:
     """One user's laptop. All laptops of a bed share an address, as windows of one machine do, and nothing else."""
 
-    def __init__(
-        self, site: Site, number: int, resident: Callable[[], Resident], *, knows_hosts: bool = True
-    ) -> None:
+    def __init__(self, site: Site, number: int, resident: Callable[[], Resident], *, knows_hosts: bool = True) -> None:
         self.site = site
         self._resident = resident
         self.directory = site.directory / "laptops" / str(number)

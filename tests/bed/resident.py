@@ -15,7 +15,6 @@ import pkgutil
 import socket
 import subprocess
 import sys
-import tempfile
 import traceback
 from typing import Any
 
@@ -73,12 +72,12 @@ def serve(client: socket.socket) -> None:
         if not request:
             return
         words, uid, env = json.loads(request)
-        outputs = [tempfile.TemporaryFile() for _ in range(2)]
+        outputs = [os.memfd_create(name) for name in ("stdout", "stderr")]
         child = os.fork()
         if child == 0:
             client.close()
             _become(namespaces, uid, env)
-            _run(words, [output.fileno() for output in outputs])
+            _run(words, outputs)
         for namespace in namespaces:
             os.close(namespace)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -111,9 +110,10 @@ def _run(words: list[str], outputs: list[int]) -> None:
     os._exit(status)
 
 
-def _text(output: Any) -> str:
-    output.seek(0)
-    return output.read().decode("utf-8", "replace")
+def _text(output: int) -> str:
+    with open(output, "rb") as written:
+        written.seek(0)
+        return written.read().decode("utf-8", "replace")
 
 
 if __name__ == "__main__":
