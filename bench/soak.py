@@ -30,7 +30,7 @@ os.environ[MARK] = f"soak-{os.getpid()}"
 from measure import Table, load, say  # noqa: E402
 from ours import commit_of_now  # noqa: E402
 from run import machine, write  # noqa: E402
-from soak_faults import ANEW, FAULTS, ONE, Place, World  # noqa: E402
+from soak_faults import ANEW, FAULTS, FIRST, ONE, Place, World  # noqa: E402
 from soak_load import BIG, Load  # noqa: E402
 
 from address import session, write_big  # noqa: E402 - of the tests
@@ -86,12 +86,16 @@ class Soak:
         place = self.world.rng.choice(self.world.places)
         if kind == "jump host crashed":
             place = self.world.places[-1]
+        if kind in FIRST:
+            place = self.world.places[0]
         hit = [place] if kind in ONE else list(self.world.places)
         before = self._found()
         for each in hit if kind in ANEW else ():
             each.load.begins_anew.set()
         moment = FAULTS[kind](self.world, place)
         live = self._wait_until_live(hit, moment)
+        while self.world.mendings:
+            self.world.mendings.pop()()
         tally = self.tallies[kind]
         tally.times += 1
         tally.live += [live] if live is not None else []
@@ -173,7 +177,7 @@ def run(minutes: float, seed: int, only: list[str]) -> tuple[Soak, str]:
     """The soak, and what is left over after it."""
     with Bed() as bed:
         laptop = new_laptop(bed)
-        before = leftovers.take(f"{MARK}={os.environ[MARK]}", bed)
+        before = leftovers.take(bed)
         with loaded(bed, laptop, seed) as world:
             soak = Soak(world, only)
             soak.run(minutes * 60)
@@ -182,7 +186,7 @@ def run(minutes: float, seed: int, only: list[str]) -> tuple[Soak, str]:
                 place.load.stop()
             soak.measure(10)  # at rest
         deadline = time.monotonic() + GRACE
-        while (left := leftovers.take(f"{MARK}={os.environ[MARK]}", bed).since(before)) and time.monotonic() < deadline:
+        while (left := leftovers.since(before, f"{MARK}={os.environ[MARK]}", bed)) and time.monotonic() < deadline:
             time.sleep(0.1)
         return soak, str(left)
 

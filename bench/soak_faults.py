@@ -34,12 +34,21 @@ class Place:
         return max(found, key=lambda it: it.started) if found else None
 
 
+UFW_LIMIT = (
+    "-p tcp --dport 22 -m conntrack --ctstate NEW -m recent --name farlab --set",
+    "-p tcp --dport 22 -m conntrack --ctstate NEW -m recent --name farlab --update --seconds 30 --hitcount 6 -j REJECT",
+)
+"""What `ufw limit 22/tcp` writes."""
+
+
 class World:
     """Everything that faults happen to."""
 
     def __init__(self, bed: Bed, laptop: Laptop, places: tuple[Place, ...], seed: int) -> None:
         self.bed, self.laptop, self.places = bed, laptop, places
         self.rng = random.Random(seed)
+        self.mendings: list[Callable[[], object]] = []
+        """What is put right once a fault has been survived, or not."""
 
     def keeper(self, place: Place) -> Process | None:
         """By the port that it holds, which is its session's alone."""
@@ -114,11 +123,15 @@ def anchor_killed(world: World, place: Place) -> float:
 def keeper_killed(world: World, place: Place) -> float:
     """The person types `connect` again."""
     moment = kill(world.keeper(place))
-    words = ("connect", place.alias, "--name", place.name, "--no-browser", "--json")
-    ran = world.laptop.farlab(*words, timeout=90)
-    if ran.code:
-        place.load.account.offend(f"connect after the keeper's death: {ran}")
+    _connect(world, place)
     return moment
+
+
+def _connect(world: World, place: Place, **environ: str) -> None:
+    words = ("connect", place.alias, "--name", place.name, "--no-browser", "--json")
+    ran = world.laptop.farlab(*words, timeout=90, env=environ)
+    if ran.code:
+        place.load.account.offend(f"connect: {ran}")
 
 
 def keeper_and_ssh_stopped(world: World, place: Place) -> float:
@@ -193,6 +206,88 @@ def jump_host_crashed(world: World, place: Place) -> float:
     return time.time()
 
 
+def refused_by_a_firewall(world: World, place: Place) -> float:
+    """`ufw limit 22/tcp` on the host, whose sshd is away for a while."""
+    for rule in UFW_LIMIT:
+        place.host.run("root", ["iptables-legacy", "-A", "INPUT", *rule.split()])
+    world.mendings.append(lambda: place.host.run("root", ["iptables-legacy", "-F", "INPUT"]))
+    place.host.run("root", ["sh", "-c", "kill $(cat /run/sshd.pid)"])
+    kill(world.link(place))
+    world.pause(2, 20)
+    place.host.run("root", ["/usr/sbin/sshd", "-E", "/var/log/sshd.log"])
+    return time.time()
+
+
+def _configured(world: World, text: str) -> None:
+    """`text` stands before all else in the person's configuration until the fault is over."""
+    path = world.laptop.home / ".ssh/config"
+    before = path.read_text()
+    path.write_text(text + before)
+    world.mendings.append(lambda: path.write_text(before))
+
+
+def configuration_half_written(world: World, place: Place) -> float:
+    """As while an editor or another program writes it."""
+    path = world.laptop.home / ".ssh/config"
+    whole = path.read_text()
+    path.write_text("Host *\n  HostNa")
+    kill(world.link(place))
+    world.pause(1, 10)
+    path.write_text(whole)
+    return time.time()
+
+
+def token_of_another_terminal(world: World, place: Place) -> float:
+    """What leads to the host wants a token that is in the environment of the next `connect` alone."""
+    (world.laptop.home / "token").write_text("two\n")
+    proxy = '[ "$TOKEN" = "$(cat ~/token)" ] || { echo expired >&2; exit 255; }; exec nc -q 0 %h %p'
+    _configured(world, f"Match originalhost {place.alias}\n  ProxyCommand {proxy}\n")
+    kill(world.link(place))
+    world.pause(2, 10)
+    _connect(world, place, TOKEN="two")
+    return time.time()
+
+
+def another_host_key(world: World, place: Place) -> float:
+    """A portal that answers everything, until the laptop is in another network."""
+    with place.host.other_host_key():
+        kill(world.link(place))
+        world.pause(2, 10)
+    return roamed(world, place)
+
+
+def key_refused_and_renewed(world: World, place: Place) -> float:
+    """As with a home that comes late after a boot, or a certificate that has run out and is renewed."""
+    at = place.host.path("/home/alice/.ssh/authorized_keys")
+    away = at.with_name("away")
+    at.rename(away)
+    kill(world.link(place))
+    world.pause(1, 10)
+    away.rename(at)
+    key = world.laptop.home / ".ssh/id_ed25519"
+    os.utime(key)
+    return time.time()
+
+
+def no_ssh_for_a_moment(world: World, place: Place) -> float:
+    """As while a package is upgraded."""
+    program = world.laptop.write_stub("ssh", "#!/nonexistent\n")
+    kill(world.link(place))
+    world.pause(1, 10)
+    program.unlink()
+    return time.time()
+
+
+def programs_that_leave_daemons(world: World, place: Place) -> float:
+    """What `Match exec` and `ProxyCommand` start holds the descriptors of `ssh` for ever."""
+    proxy = "sleep 7777 & exec nc -q 0 %h %p"
+    match = f'Match originalhost {place.alias} exec "sleep 7777 & true"'
+    _configured(world, f"{match}\n  ProxyCommand {proxy}\n")
+    moment = kill(world.link(place))
+    world.mendings.append(lambda: [kill(it) for it in world.laptop.processes() if it.argv == ("sleep", "7777")])
+    return moment
+
+
 FAULTS: dict[str, Happen] = {
     "ssh killed": ssh_killed,
     "agent killed": agent_killed,
@@ -207,10 +302,33 @@ FAULTS: dict[str, Happen] = {
     "forgotten by a NAT": forgotten_by_a_nat,
     "keeper and ssh stopped": keeper_and_ssh_stopped,
     "jump host crashed": jump_host_crashed,
+    "a firewall that refuses": refused_by_a_firewall,
+    "configuration half written": configuration_half_written,
+    "a token of another terminal": token_of_another_terminal,
+    "another host key, then another network": another_host_key,
+    "key refused, then renewed": key_refused_and_renewed,
+    "no ssh for a moment": no_ssh_for_a_moment,
+    "programs that leave daemons": programs_that_leave_daemons,
     "anchor killed": anchor_killed,
     "keeper killed": keeper_killed,
 }
 ANEW = ("anchor killed", "keeper killed")
 """Faults that a line does not survive: its connections begin anew."""
-ONE = (*list(FAULTS)[:4], "keeper and ssh stopped", *ANEW)
+FIRST = (
+    "a firewall that refuses",
+    "a token of another terminal",
+    "another host key, then another network",
+    "key refused, then renewed",
+    "programs that leave daemons",
+)
+"""Faults of the first session's host, and of the home on it."""
+ONE = (
+    *list(FAULTS)[:4],
+    "keeper and ssh stopped",
+    "configuration half written",
+    "a token of another terminal",
+    "no ssh for a moment",
+    "programs that leave daemons",
+    *ANEW,
+)
 """Faults of one session; the others are everybody's."""

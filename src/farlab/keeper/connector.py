@@ -25,6 +25,30 @@ _CONFIGURATION_TIMEOUT = 120.0
 _BUG = "this is a bug; `{farlab logs HOST --keeper}` has more"
 
 
+class Patience:
+    """How long an attempt may take for the host's first word."""
+
+    def __init__(self) -> None:
+        self._awaited_until, self._late = 0.0, 0
+
+    def expect(self, seconds: float) -> None:
+        """Somebody waits that long for a link from now on."""
+        self._awaited_until = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """For how many seconds somebody still waits; below 0 where nobody does."""
+        return self._awaited_until - time.monotonic()
+
+    def note_failure(self, error: FarlabError) -> None:
+        """An attempt has failed, perhaps because the host's first word came too late."""
+        self._late = self._late + 1 if _BANNER_LATE in error.detail else 0
+
+    def of_attempt(self) -> float | None:
+        """Seconds, None for the usual. Those that wait hear what `ssh` says of its end, so it is a little earlier."""
+        patience = max(self.left() - 2.0, min(_USUAL_PATIENCE * 2**self._late, _MOST_PATIENCE))
+        return patience if patience > _USUAL_PATIENCE else None
+
+
 class Connector:
     """`handshake(link)` joins a fresh link to the session, and reports that; `on_failure` is told of anything else.
 
@@ -45,14 +69,14 @@ class Connector:
         self._transport, self._ask_socket, self._dialed = transport, ask_socket, dialed
         self._handshake, self._on_failure, self._on_said = handshake, on_failure, on_said
         self.said: list[str] = []
-        self._awaited_until, self._slow = 0.0, 0
+        self._patience = Patience()
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closed = self._may_ask = False
 
     def expect(self, seconds: float) -> None:
         """Somebody waits that long for a link from now on."""
-        self._awaited_until = time.monotonic() + seconds
+        self._patience.expect(seconds)
 
     def start(self, order: Connect) -> None:
         """Begin an attempt; the one before has ended."""
@@ -104,7 +128,7 @@ class Connector:
             if not isinstance(error, FarlabError):  # a bug of ours must not end the keeper: the next attempt may do
                 traceback.print_exception(error)
                 error = LinkLost("could not connect", detail=repr(error), hint=_BUG)
-            self._slow = self._slow + 1 if _BANNER_LATE in error.detail else 0
+            self._patience.note_failure(error)
             self._on_failure(AttemptFailed(error=error, has_master=self._has_master()))
 
     async def _attempt(self, order: Connect) -> None:
@@ -122,7 +146,7 @@ class Connector:
             error = LinkLost(message, detail="\n".join(self.said), hint=_WAITS if self.said else _SLOW)
             error.is_unanswered = True
             raise error from None
-        self._slow, self._awaited_until = 0, 0.0
+        self._patience = Patience()
 
     def _has_master(self) -> bool:
         master = self._transport.login_sources().master
@@ -132,15 +156,9 @@ class Connector:
         self.said.append(line)
         self._on_said()
 
-    def _patience(self) -> float | None:
-        """Those that wait hear what `ssh` says of its end, so that is a little earlier."""
-        grown = min(_USUAL_PATIENCE * 2**self._slow, _MOST_PATIENCE)
-        patience = max(self._awaited_until - time.monotonic() - 2.0, grown)
-        return patience if patience > _USUAL_PATIENCE else None
-
     async def _dial(self, order: Connect) -> LinkProcess:
         # where nobody waits, what it was before will do; and there may be no free thread
-        left = self._awaited_until - time.monotonic()
+        left = self._patience.left()
         if left > 0 or order.may_ask or not self._transport.is_resolved:
             limit = max(left - 2.0, 1.0) if left > 0 else _CONFIGURATION_TIMEOUT
             anew = left > 0 or order.may_ask
@@ -150,6 +168,6 @@ class Connector:
             transport=self._transport,
             ask_socket=ask_socket,
             bypass_master=order.bypass_master,
-            patience=self._patience(),
+            patience=self._patience.of_attempt(),
         )
         return dial(spec)

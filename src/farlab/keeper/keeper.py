@@ -67,7 +67,7 @@ class Keeper:
     answered; it returns what is sent."""
 
     def __init__(self, setup: KeeperSetup, *, on_next_request: Callable[[int, bytes], bytes]) -> None:
-        self.target, self.port = setup.target, setup.port
+        self.target = setup.target
         self.local_state = LocalState(setup.target, setup.port)
         self.facts = SessionFacts(notes=(setup.note,) if setup.note else (), may_start=not setup.is_resumed)
         self.changed = asyncio.Event()
@@ -163,6 +163,11 @@ class Keeper:
         await self._connector.close()
 
     # what is known ---------------------------------------------------------------------------------------
+
+    @property
+    def port(self) -> int:
+        """The port of the address."""
+        return self.local_state.port
 
     @property
     def state(self) -> State:

@@ -19,7 +19,7 @@ class LocalState:
         self.saved = known or saved.SavedSession(**asdict(target), port=port)
         self.is_saved, self.is_new = True, known is None
         """`is_new`: nothing was ever remembered of this session."""
-        self._target, self._port = target, port
+        self.port, self._target = port, target
         self._log = KeeperLog(saved.log_path(target))
         self._is_removed = False
         self._logged_once: set[str] = set()
@@ -43,7 +43,7 @@ class LocalState:
 
     def save(self, *, is_alive: bool, session: SessionInfo | None = None) -> None:
         """The session is reached at this port; whether it is alive, and what is shown of it without a keeper."""
-        known = replace(self.saved, port=self._port, is_known_alive=is_alive, connected_in=this_boot())
+        known = replace(self.saved, port=self.port, is_known_alive=is_alive, connected_in=this_boot())
         if session:
             app, base = session.app or "lab", session.base_url
             known = replace(known, node=session.node, directory=session.directory, app=app, base_url=base)
