@@ -133,6 +133,7 @@ def choose(
         raise too_old(*reasons[0])
     if opaque:
         message += ", and `%s` does not start" % opaque.program
+        ask_program(opaque, environ)  # for its words
         raise Failure("no-jupyter", message, detail=opaque.words, hint="opaque")
     raise Failure("no-jupyter", message, detail="")
 

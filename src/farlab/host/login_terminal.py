@@ -138,9 +138,8 @@ def take(slave: int) -> None:
 
 def leave(named: str) -> None:
     """Go on without the terminal, if there is one, as what it cannot signal; print into the log: a file names it."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-    except OSError:
+    terminal, is_controlling = _terminal()
+    if terminal is None:
         return
     import fcntl
     import termios
@@ -150,14 +149,33 @@ def leave(named: str) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for source, target in ((null, 0), (out, 1), (out, 2)):
         os.dup2(source, target)
-    if os.getsid(0) == os.getpid():
+    if os.getsid(0) != os.getpid():
+        if os.fork():
+            _hold_shell(terminal)
+        os.setsid()
+    elif is_controlling:
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which giving up one's terminal brings
         fcntl.ioctl(terminal, termios.TIOCNOTTY)
         signal.signal(signal.SIGHUP, before or signal.SIG_DFL)
-    elif os.fork():
-        while True:  # the shell must not go on: it might keep our line in its history
-            signal.pause()
-    else:
-        os.setsid()
     for each in {terminal, out, null} - {0, 1, 2}:
         os.close(each)
+
+
+def _terminal() -> "tuple[int | None, bool]":
+    """The terminal, and whether it controls us: not where a start-up file began another session (setsid(1))."""
+    try:
+        return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY), True
+    except OSError:
+        return next((os.dup(each) for each in (0, 1, 2) if os.isatty(each)), None), False
+
+
+def _hold_shell(terminal: int) -> None:
+    """Keep the shell waiting until its terminal is closed: it might keep our line in its history."""
+    import select
+
+    hangup = select.poll()
+    hangup.register(terminal, 0)
+    hangup.poll()
+    if os.getsid(os.getppid()) == os.getsid(0):  # a shell that the terminal does not control has got no SIGHUP
+        os.kill(os.getppid(), signal.SIGKILL)
+    os._exit(0)
