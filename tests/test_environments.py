@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from errors_page import assert_shown
-from farlab.host import environments
+from farlab.host import environments, jupyter_versions
 from farlab.host.failure import Failure
 from pythons import PYTHONS
 
@@ -62,7 +62,7 @@ def test_every_python_answers(version: str, tmp_path: Path) -> None:
     package(tmp_path, "jupyter_server", "2.21.1", serverapp="    sock = Unicode(u'', config=True)")
     python = program(tmp_path / "python", f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {PYTHONS[version]} -S "$@"\n')
     found = environments.ask(str(python), os.environ)
-    assert environments.choice(found, None) == ("server", "Jupyter Server 2.21.1", None)
+    assert jupyter_versions.choice(found, None) == ("server", "Jupyter Server 2.21.1", None)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,33 @@ def test_what_is_no_script_of_a_python_is_run_and_believed_if_it_tells_its_versi
         assert "not found" in words["detail"] or "No such file" in words["detail"]
 
 
+def test_jupyter_itself_may_be_a_wrapper_and_a_text_is_run_by_sh(path: Path) -> None:
+    tells = '[ "$1 $2" = "notebook --version" ] && echo 7.2.1\n'
+    wrapper = program(path / "jupyter", tells)
+    found, app, title = environments.choose(os.environ, None, None)
+    assert found.wrapper
+    assert (app, title) == ("notebook", "Jupyter Notebook 7.2.1")
+    assert found.wrapper.argv == ["/bin/sh", str(wrapper), "notebook"]
+    assert environments.choose(os.environ, str(wrapper), "notebook")[0].program == str(wrapper)
+
+
+def test_a_script_whose_interpreter_is_gone_says_so(path: Path) -> None:
+    wrapper = program(path / "jupyter-lab", "#!/nowhere/env/bin/python\n")
+    words = refused()
+    assert (words["code"], words["detail"]) == ("no-jupyter", f"{wrapper}: bad interpreter: /nowhere/env/bin/python")
+
+
+def test_a_folder_of_path_may_begin_with_a_tilde_as_for_bash(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(path / "jupyter-lab", '#!/bin/sh\n[ "$1" = --version ] && echo 4.2.1\n')
+    monkeypatch.setenv("HOME", str(path.parent))
+    monkeypatch.setenv("PATH", f"~/{path.name}:/usr/bin:/bin")
+    assert environments.choose(os.environ, None, None)[2] == "JupyterLab 4.2.1"
+
+
 def test_a_wrapper_that_was_named_and_fails_is_no_environment(path: Path) -> None:
     wrapper = program(path / "jupyter-lab", "#!/bin/sh\nexit 3\n")
     words = refused(environment=str(wrapper))
-    assert words["code"] == "no-environment"
+    assert (words["code"], words["message"]) == ("no-environment", f"`{wrapper}` does not start")
 
 
 def test_a_python_that_is_mentioned_in_a_script_is_found_however_it_is_written(path: Path, tmp_path: Path) -> None:
@@ -179,13 +202,15 @@ def test_a_server_without_a_version_is_judged_by_what_is_in_it(path: Path, tmp_p
     python_with(site, path / "python3")
     for text, is_one in (("port = Integer(", False), ("    sock = Unicode(", True)):
         (site / "jupyter_server/serverapp.py").write_text(text)
-        assert (environments.choice(environments.ask(str(path / "python3"), os.environ), None)[0] == "server") is is_one
+        assert (
+            jupyter_versions.choice(environments.ask(str(path / "python3"), os.environ), None)[0] == "server"
+        ) is is_one
 
 
 def test_what_an_upgrade_left_behind_does_not_count() -> None:
     server = {"versions": ["1.4.1", "2.14.2"], "app": False, "knows_sock": None}
-    assert environments.choice({"jupyter_server": server}, None)[0] == "server"
-    assert environments.numbers("1.10.0rc1") > environments.numbers("1.9") > environments.numbers("1.8.9")
+    assert jupyter_versions.choice({"jupyter_server": server}, None)[0] == "server"
+    assert jupyter_versions.numbers("1.10.0rc1") > jupyter_versions.numbers("1.9") > jupyter_versions.numbers("1.8.9")
 
 
 def test_nothing_of_the_working_directory_is_imported_when_a_python_is_asked(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import steps
 from address import session
 from bed import LAB, Bed, Host, Laptop
 from pythons import PYTHONS
@@ -91,24 +92,39 @@ WRAPPERS = {
     "bash": '#!/bin/bash\nexport SITE=1\nexec {lab} "$@"\n',
     "sh -e, which does not become it": '#!/bin/sh -e\n{lab} "$@"\n',
     "a shim": '#!/usr/bin/env bash\nprogram="$(basename "$0")"\nexec $(dirname {lab})/$program "$@"\n',
+    "what clears the environment": '#!/bin/bash\nexec env -i HOME="$HOME" SITE=1 PATH=/usr/bin:/bin {lab} "$@"\n',
+    "jupyter, and what is no script": 'export SITE=1\nexec {jupyter} "$@" --ServerApp.terminals_enabled=False\n',
+    "what adds to the path": (
+        "#!/usr/bin/python3\nimport os, sys\nsys.path.insert(0, '{site}')\nos.environ['SITE'] = '1'\n"
+        "from jupyterlab.labapp import main\nsys.exit(main())\n"
+    ),
 }
+"""Programs first on PATH, `jupyter-lab` or, where the name begins so, `jupyter`."""
 
 
-@pytest.mark.parametrize("text", WRAPPERS.values(), ids=WRAPPERS)
-def test_a_wrapper_starts_jupyter_through_itself(laptop: Laptop, host: Host, bed: Bed, text: str) -> None:
+def wrap(home: Path, name: str, text: str) -> None:
+    """A program in `~/sw/bin`, which is on the PATH of a login, in quotes as people write it."""
+    wrapper = home / "sw/bin" / name
+    wrapper.parent.mkdir(parents=True)
+    [site] = LAB.glob("lib/python3*/site-packages")
+    wrapper.write_text(text.format(lab=f"{LAB}/bin/jupyter-lab", jupyter=f"{LAB}/bin/jupyter", site=site))
+    wrapper.chmod(0o755)
+    (home / ".bash_profile").write_text('export PATH="~/sw/bin:/usr/bin:/bin"\n')
+
+
+@pytest.mark.parametrize("what", WRAPPERS)
+def test_a_wrapper_starts_jupyter_through_itself(laptop: Laptop, host: Host, bed: Bed, what: str) -> None:
     home = host.home("cora")
     bed.fresh_home("cora")
-    wrapper = home / "sw/bin/jupyter-lab"
-    wrapper.parent.mkdir(parents=True)
-    wrapper.write_text(text.format(lab=f"{LAB}/bin/jupyter-lab"))
-    wrapper.chmod(0o755)
-    (home / ".bash_profile").write_text("export PATH=~/sw/bin:/usr/bin:/bin\n")
+    wrap(home, "jupyter" if what.startswith("jupyter") else "jupyter-lab", WRAPPERS[what])
     (home / ".jupyter").mkdir()
     (home / ".jupyter/jupyter_server_config.py").write_text("c.ServerApp.base_url = '/mine'\nc.ServerApp.port = 4444\n")
     before = host.listening()
     with session(laptop, "cora", "--dir", "sw") as address:
         assert address.connected["server"].startswith("JupyterLab 4")
         assert address.ask("GET", "/mine/api/status", Authorization="")[0] == 403
+        if what == "what adds to the path":  # its kernels have no such way, by hand neither
+            return
         with address.kernel() as kernel:
             assert kernel.run("import os; print(os.environ.get('SITE'), os.getcwd())").endswith(" /home/cora/sw\n")
             assert (
@@ -116,4 +132,18 @@ def test_a_wrapper_starts_jupyter_through_itself(laptop: Laptop, host: Host, bed
                 == "[]\n"
             )
         assert host.listening() == before | {each for each in host.listening() if each.startswith("unix")}
+    bed.fresh_home("cora")
+
+
+def test_a_wrapper_that_passes_on_nothing_is_an_error_at_once(laptop: Laptop, host: Host, bed: Bed) -> None:
+    bed.fresh_home("cora")
+    clean = "env -i HOME=$HOME PATH=/usr/bin:/bin"
+    wrap(
+        host.home("cora"),
+        "jupyter-lab",
+        f"#!/bin/sh\n[ $1 = --version ] && exec {{lab}} $1\n{clean} {{lab}} --port=0\n",
+    )
+    ran, error = steps.refused_connect(laptop, "cora")
+    assert (error["code"], "passes on neither" in error["hint"]) == ("server-failed", True), error
+    assert ran.seconds < 30
     bed.fresh_home("cora")

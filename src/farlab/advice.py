@@ -36,6 +36,10 @@ OF_HOSTS = {
     "limits": "`{ssh HOST 'ulimit -a; df -h ~ /tmp'}` shows the limits and free space there",
     "setup": "try the `--setup` lines one by one after `{ssh -t HOST}`",
     "opaque": "`{ssh -t HOST}`, then `jupyter lab --version`, shows the same; or name another environment with `--env`",
+    "wrapper": (
+        "what starts Jupyter there is a wrapper that passes on neither its arguments nor its environment: let it end "
+        'with `"$@"`, or name the environment behind it with `--env`'
+    ),
     "several": "`{farlab connect HOST --env EACH}`",
     "near": "did you mean `{farlab connect HOST --env EACH}`?",
     "not-python": "`--env` takes a directory with `bin/python`, or a Python; `./NAME` is relative to your home there",

@@ -6,28 +6,22 @@ is believed: only a Python knows what it sees, and what only looks like one woul
 
 import json
 import os
-import re
 import subprocess
 
 from farlab.host.failure import Failure
+from farlab.host.jupyter_program import programs
+from farlab.host.jupyter_versions import APPS, PACKAGES, TITLES, choice, numbers
 from farlab.host.known_environments import Known, known
 
 MYPY = False
 if MYPY:
-    from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+    from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
-    Package = Dict[str, Any]
-    Packages = Dict[str, Package]
-    Offer = Tuple[Optional[str], Optional[str], Optional[str]]
+    from farlab.host.jupyter_program import Program
+    from farlab.host.jupyter_versions import Offer, Packages
+
     Chosen = Tuple["Environment", str, str]
 
-APPS = ("lab", "notebook", "nbclassic", "server")
-PACKAGES = {"lab": "jupyterlab", "notebook": "notebook", "nbclassic": "nbclassic", "server": "jupyter_server"}
-TITLES = {"lab": "JupyterLab", "notebook": "Jupyter Notebook", "nbclassic": "nbclassic", "server": "Jupyter Server"}
-OLDEST = (1, 9)
-"""The first Jupyter Server that listens on a private socket."""
-FIRST_WITH_SERVER = {"lab": (3,), "notebook": (7,), "nbclassic": (0,), "server": (0,)}
-"""The first version of each that runs on Jupyter Server."""
 ASK_TIMEOUT = 20.0
 MARK = "farlab-python "
 ASK = r"""
@@ -67,9 +61,11 @@ class Environment(object):
         self.kind, self.name = kind, name
         """`jupyter`: behind a program of Jupyter's; `python`: on PATH, or named; `virtualenv`, `conda`: named."""
         self.python = python
-        """Its path; "" where `program`, a wrapper or a shim, is to be run as it is."""
+        """Its path; "" where there is a `wrapper`."""
         self.program = program or python
         """What led to it."""
+        self.wrapper: "Optional[Program]" = None
+        """What is to be run as it is."""
         self.variables = variables or {}
         """What entering it sets in the environment."""
         self.packages = None  # type: Optional[Packages]
@@ -78,25 +74,28 @@ class Environment(object):
         """Whose kernel it runs, where that one has no Jupyter of its own."""
         self.is_own_choice = False
         """Whether neither the user nor their shell has named it."""
-        self.words = ""
-        """What `program` said in place of its version."""
 
     def offer(self, app: "Optional[str]") -> "Offer":
         """App and title of the best it could be, or why one that it has cannot be used: `(app, title, reason)`."""
         return choice(self.packages or {}, app)
 
 
-def find(named: "Optional[str]", environ: "Mapping[str, str]") -> "Iterator[Environment]":
+def find(named: "Optional[str]", environ: "Mapping[str, str]", app: "Optional[str]" = None) -> "Iterator[Environment]":
     """The environments in the order in which they would be used, each asked when its turn comes.
 
-    `named`: a virtual or conda environment, by path or name, or a Python by path; there is one, or none. None: what the
-    PATH of `environ` has. Changes nothing, and needs no session.
+    `named`: a virtual or conda environment, by path or name, or a Python or a program of Jupyter's by path. None: what
+    the PATH of `environ` has. Changes nothing, and needs no session.
     """
     asked = {}  # type: Dict[str, Optional[Packages]]
-    for each in candidates(environ) if named is None else filter(None, [of_name(named, environ)]):
-        if each.python not in asked:
-            asked[each.python] = ask(each.python, environ) if each.python else None
-        each.packages = asked[each.python] if each.python else ask_program(each, environ)
+    for each in candidates(environ) if named is None else of_name(named, environ):
+        if each.wrapper:
+            if app not in (None, each.wrapper.app):
+                continue
+            each.packages = each.wrapper.ask(environ)
+        else:
+            if each.python not in asked:
+                asked[each.python] = ask(each.python, environ)
+            each.packages = asked[each.python]
         yield each
 
 
@@ -110,10 +109,11 @@ def choose(
     """
     if named:
         return choose_named(environ, named, app)
-    reasons, opaque = [], None  # type: List[Tuple[str, str]], Optional[Environment]
-    for each in find(None, environ):
+    reasons: "List[Tuple[str, str]]" = []
+    opaque: "Optional[Program]" = None
+    for each in find(None, environ, app):
         if each.packages is None:
-            opaque = opaque or (each if each.kind == "jupyter" else None)
+            opaque = opaque or each.wrapper
             continue
         best, title, reason = each.offer(app)
         if best and title:
@@ -132,17 +132,19 @@ def choose(
     if reasons:
         raise too_old(*reasons[0])
     if opaque:
-        message += ", and `%s` does not start" % opaque.program
-        ask_program(opaque, environ)  # for its words
-        raise Failure("no-jupyter", message, detail=opaque.words, hint="opaque")
+        message += ", and `%s` does not start" % opaque.path
+        raise Failure("no-jupyter", message, detail=opaque.said, hint="opaque")
     raise Failure("no-jupyter", message, detail="")
 
 
 def choose_named(environ: "Mapping[str, str]", named: str, app: "Optional[str]") -> "Chosen":
     """`choose` for what the user has named: that is not passed over, but for its kernel another Jupyter will do."""
-    found = next(find(named, environ), None)
+    found = next(find(named, environ, app), None)
     if found is None:
         raise no_environment(named, environ)
+    if found.packages is None and found.wrapper:
+        message = "`%s` does not start" % found.program
+        raise Failure("no-environment", message, detail=found.wrapper.said, hint="opaque")
     if found.packages is None:
         message = "`%s` is not a Python 3.6 or later" % found.program
         raise Failure("no-environment", message, detail="", hint="not-python")
@@ -204,49 +206,6 @@ def too_old(python: str, reason: str) -> Failure:
     return Failure("no-jupyter", "`%s` has %s" % (python, reason), detail="", hint="old")
 
 
-def choice(found: "Packages", wanted: "Optional[str]") -> "Offer":
-    """`Environment.offer` for what a Python has."""
-    reason = None
-    for app in [wanted] if wanted else APPS:
-        package = found.get(PACKAGES[app])
-        if not package:
-            continue
-        title = ("%s %s" % (TITLES[app], newest(package))).strip()
-        if not found.get("jupyter_server"):
-            reason = reason or "%s without Jupyter Server %d.%d or later, which farlab needs" % (title, *OLDEST)
-        elif is_old(found["jupyter_server"]):
-            server = "Jupyter Server %s" % newest(found["jupyter_server"])
-            on = "" if app == "server" else title + " with "
-            reason = reason or "%s%s; farlab needs %d.%d or later" % (on, server, *OLDEST)
-        elif app != "notebook" or package["app"]:
-            return app, title, None
-        elif wanted:
-            reason = "%s; `--app notebook` needs 7 or later" % title
-    return None, None, reason
-
-
-def newest(package: "Package") -> str:
-    """The version of a package; "" where it tells none. What an upgrade has left beside it does not count."""
-    return max(package["versions"], key=numbers, default="")
-
-
-def numbers(version: str) -> "Tuple[int, ...]":
-    """The leading numbers of a version, to compare: (1, 9) of "1.9.0rc1" is (1, 9, 0)."""
-    found = []  # type: List[int]
-    for part in version.split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        found += [int(digits)] if digits else []
-        if digits != part:
-            break
-    return tuple(found)
-
-
-def is_old(server: "Package") -> bool:
-    """Whether a Jupyter Server cannot listen on a private socket: by its version, else by what is in it."""
-    version = numbers(newest(server))
-    return version < OLDEST if version else server["knows_sock"] is False
-
-
 def ask(python: str, environ: "Mapping[str, str]") -> "Optional[Packages]":
     """What a Python says it has, by package; None where it is none, or too old for us."""
     null = subprocess.DEVNULL
@@ -269,36 +228,6 @@ def ask(python: str, environ: "Mapping[str, str]") -> "Optional[Packages]":
     return found if isinstance(found, dict) else None
 
 
-def ask_program(found: Environment, environ: "Mapping[str, str]") -> "Optional[Packages]":
-    """What a program of Jupyter's own says it is; None where it does not come to its version."""
-    name = os.path.basename(found.program)[len("jupyter-") :]
-    if name not in APPS:
-        return None
-    try:
-        argv, null = [found.program, "--version"], subprocess.DEVNULL
-        asked = subprocess.run(
-            argv,
-            stdin=null,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=ASK_TIMEOUT,
-            cwd="/",
-            env=environ,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        found.words = str(error)
-        return None
-    said = asked.stdout.decode("utf-8", "replace").strip()
-    version = re.search(r"^\d+(\.\d+\w*)+$", said, re.MULTILINE)
-    if asked.returncode or not version:
-        found.words = said[-2000:]
-        return None
-    has_server = numbers(version.group()) >= FIRST_WITH_SERVER[name]
-    server = {"versions": [version.group()] if name == "server" else [], "app": False, "knows_sock": None}
-    itself = {"versions": [version.group()], "app": has_server, "knows_sock": None}
-    return {"jupyter_server": server if has_server else {}, PACKAGES[name]: itself}
-
-
 # where to look -------------------------------------------------------------------------------------------
 
 
@@ -310,16 +239,27 @@ def candidates(environ: "Mapping[str, str]") -> "Iterator[Environment]":
     """
     for name in (*("jupyter-" + app for app in APPS), "jupyter", "python3", "python"):
         kind = "jupyter" if name.startswith("jupyter-") else "python"  # `jupyter` alone comes with a mere kernel, too
-        for program in on_path(name, environ):
-            pythons = [program] if name.startswith("python") else interpreters_of(program, environ) or [""]
+        for path in on_path(name, environ):
+            pythons = [path] if name.startswith("python") else interpreters_of(path, environ)
             for python in pythons:
-                yield Environment(kind, python, program)
+                yield Environment(kind, python, path)
+            if name != "jupyter" or not pythons:  # a script may make its own way to what its Python lacks
+                yield from wrappers(path)
+
+
+def wrappers(path: str) -> "Iterator[Environment]":
+    """What a program of Jupyter's starts by itself, by app."""
+    for each in programs(path):
+        found = Environment("jupyter", "", path)
+        found.wrapper = each
+        yield found
 
 
 def on_path(name: str, environ: "Mapping[str, str]") -> "List[str]":
-    folders = environ.get("PATH", os.defpath).split(os.pathsep)
-    programs = [os.path.join(folder, name) for folder in folders if os.path.isabs(folder)]
-    return [each for each in programs if is_program(each)]
+    """As bash looks for it: in each folder of PATH, also behind a `~` that was quoted where PATH was set."""
+    folders = [os.path.expanduser(each) for each in environ.get("PATH", os.defpath).split(os.pathsep)]
+    found = [os.path.join(folder, name) for folder in folders if os.path.isabs(folder)]
+    return [each for each in found if is_program(each)]
 
 
 def is_program(path: str) -> bool:
@@ -373,18 +313,17 @@ def enter_directory(directory: "Optional[str]") -> None:
         raise Failure("no-directory", message) from None
 
 
-def of_name(named: str, environ: "Mapping[str, str]") -> "Optional[Environment]":
-    """The environment of that name or path, or a Python by path; None where there is none."""
+def of_name(named: str, environ: "Mapping[str, str]") -> "Iterator[Environment]":
+    """The environment of that name or path, or a Python by path, or what a program of Jupyter's may be; or none."""
     if "/" not in named and not named.startswith("~"):
-        return next((of_known(each, environ) for each in known(environ) if each.name == named), None)
+        yield from (of_known(each, environ) for each in known(environ) if each.name == named)
+        return
     path = in_home(named)
-    if os.path.isfile(path) and os.access(path, os.X_OK):
-        if os.path.basename(path).startswith("jupyter-"):
-            return Environment("jupyter", "", path)
-        return Environment("python", path)
-    if os.access(os.path.join(path, "bin", "python"), os.X_OK):
-        return of_known(Known(path), environ)
-    return None
+    if is_program(path):
+        by_program = list(wrappers(path))
+        yield from by_program or [Environment("python", path)]
+    elif os.access(os.path.join(path, "bin", "python"), os.X_OK):
+        yield of_known(Known(path), environ)
 
 
 def of_known(found: Known, environ: "Mapping[str, str]") -> Environment:

@@ -24,22 +24,46 @@ CONFIG = (
     "        sys.argv = before\n"
 )
 """Read once by each app of the server's."""
+WHOLE = (
+    "import os\n"
+    "from jupyter_server.serverapp import ServerApp\n"
+    "from traitlets.config.loader import JSONFileConfigLoader\n"
+    "app, name = ServerApp.instance(), 'jupyter_server_config'\n"
+    "for place in reversed(app.config_file_paths):\n"
+    "    try:\n"
+    "        load_subconfig(name + '.py', place)\n"
+    "        if os.path.isfile(os.path.join(place, name + '.json')):\n"
+    "            c.merge(JSONFileConfigLoader(name + '.json', place).load_config())\n"
+    "    except Exception:\n"
+    "        app.log.error('Exception while loading config file in %s', place, exc_info=True)\n"
+)
+"""The user's own configuration as the server reads it where no file is named (JupyterApp.load_config_file)."""
 VARIABLE = "JUPYTER_CONFIG_PATH"
 
 
-def become(program: str, runtime: str, app: str, title: str, directory: str, is_wanted: bool) -> None:
-    """Become the server by way of `program`, which will run `main` below."""
-    place = os.path.join(runtime, "config")
+def become(argv: "list[str]", runtime: str, app: str, title: str, directory: str, is_wanted: bool) -> None:
+    """Become the server by way of `argv`, which will run `main` below.
+
+    Wrappers may clear the environment (containers do) or drop options: each of the two leads to our configuration.
+    """
+    place = config_place(runtime)
     os.makedirs(place, 0o700, exist_ok=True)
-    hook = [os.path.join(runtime, "farlab-anchor"), "farlab.host.jupyter_hook", runtime, app, title, directory]
-    file = os.path.join(place, "jupyter_server_config.py")
-    with open(os.open(file, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as config:
-        config.write(CONFIG % [os.fsdecode(os.fsencode(word)) for word in hook])
+    words = [os.path.join(runtime, "farlab-anchor"), "farlab.host.jupyter_hook", runtime, app, title, directory]
+    hook = CONFIG % [os.fsdecode(os.fsencode(word)) for word in words]
+    for name, text in (("jupyter_server_config.py", hook), ("whole.py", WHOLE + hook)):
+        file = os.open(os.path.join(place, name), os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        with open(file, "w", encoding="utf-8") as config:
+            config.write(text)
     os.environ[VARIABLE] = os.pathsep.join(filter(None, (place, os.environ.get(VARIABLE))))
     # the socket also here: a server that does not read our file must open no port
-    words = ["--no-browser", "--ServerApp.sock=" + os.path.join(runtime, "server.sock")]
+    options = ["--no-browser", "--ServerApp.sock=" + os.path.join(runtime, "server.sock")]
+    options += ["--ServerApp.config_file=" + os.path.join(place, "whole.py")]
     root = ["--ServerApp.root_dir=" + directory] if is_wanted else []
-    os.execv(program, [program, *words, *RATE_LIMITS, *root])
+    os.execv(argv[0], [*argv, *options, *RATE_LIMITS, *root])
+
+
+def config_place(runtime: str) -> str:
+    return os.path.join(runtime, "config")
 
 
 def main(runtime: str, app: str, title: str, directory: str) -> None:
@@ -55,9 +79,10 @@ def main(runtime: str, app: str, title: str, directory: str) -> None:
 
 
 def take_part(runtime: str, app: str, title: str, directory: str) -> None:
-    known = os.environ.pop(VARIABLE, "").split(os.pathsep)
-    if known[1:]:
-        os.environ[VARIABLE] = os.pathsep.join(known[1:])
+    known = [each for each in os.environ.pop(VARIABLE, "").split(os.pathsep) if each not in ("", config_place(runtime))]
+    if known:
+        os.environ[VARIABLE] = os.pathsep.join(known)
+    os.environ["JUPYTER_RUNTIME_DIR"] = runtime  # where the environment was cleared
     if tell(runtime, Wish(op="wish")).wish.keep_output:
         message = "`--keep-output` needs a Jupyter that a Python's own script starts, and `%s` is none"
         raise Failure("no-keep-output", message % (sys.argv[0] or title))

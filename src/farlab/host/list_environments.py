@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from contextlib import suppress
 
-from farlab.host import environments, known_environments, shell_command
+from farlab.host import environments, jupyter_versions, known_environments, shell_command
 from farlab.host.environments import in_home
 from farlab.host.failure import Failure
 from farlab.protocol.commands import EnvironmentInfo, Environments, ListEnvironments
@@ -72,9 +72,9 @@ def python_of(found: "Known") -> str:
 
 def jupyter_of(found: "Known") -> str:
     """What `connect` would start there, with its version; "" where there is no Jupyter."""
-    for app in environments.APPS:
+    for app in jupyter_versions.APPS:
         if os.path.exists(os.path.join(found.path, "bin", "jupyter-" + app)):
-            return ("%s %s" % (environments.TITLES[app], version_of(found, environments.PACKAGES[app]))).strip()
+            return ("%s %s" % (jupyter_versions.TITLES[app], version_of(found, jupyter_versions.PACKAGES[app]))).strip()
     return ""
 
 

@@ -53,4 +53,5 @@ def launch(runtime: str) -> None:
         program = os.path.join(runtime, "farlab-anchor")
         os.execv(environment.python, [environment.python, program, "farlab.host.run_jupyter", *words])
     os.chdir(in_home("~"))
-    jupyter_hook.become(environment.program, runtime, app, title, directory, bool(options.directory))
+    if environment.wrapper:
+        jupyter_hook.become(environment.wrapper.argv, runtime, app, title, directory, bool(options.directory))

@@ -45,7 +45,7 @@ ANCHOR_TIMEOUT = 5.0
 
 
 def main(runtime: str, app: str, title: str, chosen: str) -> None:
-    """Be the server: `app` as `environments.APPS` has it, `title` with its version; `chosen`: see `InPython`."""
+    """Be the server: `app` as `jupyter_versions.APPS` has it, `title` with its version; `chosen`: see `InPython`."""
     try:
         serve(runtime, app, title, chosen)
     except Failure as failure:

@@ -210,6 +210,9 @@ class Server(object):
             self.fail(**vars(overdue.info))
         elif self._launch.place and os.path.exists(self.socket_path()):
             self._health.check_ready(self._launch.place, self._on_ready, self._on_not_ours)
+        elif self._launch.info and not self._launch.place and self._log.tells_of_a_server():
+            message = "Jupyter was started without farlab's options and configuration"
+            self.fail("server-failed", message, hint="wrapper")
 
     def _on_ready(self) -> None:
         if self.state == "starting":

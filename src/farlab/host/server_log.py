@@ -1,6 +1,7 @@
 """The log of the notebook server, which it appends to; kept short. Python 3.6."""
 
 import os
+import re
 from contextlib import suppress
 
 from farlab.host import directories
@@ -34,6 +35,10 @@ class ServerLog(object):
         lines = directories.tail(self._path).splitlines()
         said = (line for line in lines if not line.endswith(_NO_TERMINAL) and "/farlab" not in line)
         return "\n".join(said)
+
+    def tells_of_a_server(self) -> bool:
+        """Whether a Jupyter, of whatever version, has said at its end where it listens."""
+        return re.search(r"^.*Jupyter .* is running at:?", directories.tail(self._path), re.MULTILINE) is not None
 
     def shorten(self) -> None:
         """Keep only the end of a log that has become too long."""

@@ -24,12 +24,20 @@ _BOTH = (
     ),
     *("host.failure", "host.directories", "host.processes", *LAUNCHERS),
 )
+_JUPYTER = ("host.jupyter_versions", "host.jupyter_program")
 AGENT = (*_BOTH, "protocol.agent", "host.session_files", "host.lock", "host.agent")
 ENSURE = ("host.start", "host.ensure")
 COMMANDS = ("protocol.commands", "protocol.listing", "host.kill", "host.commands")
 LOGS = ("protocol.commands", "protocol.listing", "host.log_tail", "host.read_log")
 LISTING = (
-    *("protocol.commands", "protocol.listing", "host.shell_command", "host.known_environments", "host.environments"),
+    *(
+        "protocol.commands",
+        "protocol.listing",
+        "host.shell_command",
+        "host.known_environments",
+        *_JUPYTER,
+        "host.environments",
+    ),
     "host.list_environments",
 )
 PARTS = {"ensure": ("ensure", ENSURE), "envs": ("list_environments", LISTING), "logs": ("read_log", LOGS)}
@@ -44,7 +52,7 @@ ANCHOR = (
     *("host.log_tail", "host.log_stream", "host.server_connector", "host.session_record", "host.client"),
     *("host.pending_link", "host.clients"),
     *("host.control", "host.requests", "host.launchers.tmux_pane", "host.anchor", "host.anchor_client"),
-    *("host.known_environments", "host.environments", "host.kernel_specs"),
+    *("host.known_environments", *_JUPYTER, "host.environments", "host.kernel_specs"),
     *("host.login_shell", "host.run_jupyter", "host.jupyter_hook", "host.jupyter_overrides"),
     "host.output_limit",
     *("host.kernels", "host.kernel_start", "host.keep_output", "host.kill"),
