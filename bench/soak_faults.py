@@ -258,7 +258,7 @@ def another_host_key(world: World, place: Place) -> float:
 
 def key_refused_and_renewed(world: World, place: Place) -> float:
     """As with a home that comes late after a boot, or a certificate that has run out and is renewed."""
-    at = place.host.path("/home/alice/.ssh/authorized_keys")
+    at = place.host.path("/etc/ssh/keys/alice")
     away = at.with_name("away")
     at.rename(away)
     kill(world.link(place))

@@ -135,6 +135,32 @@ def test_a_wrapper_starts_jupyter_through_itself(laptop: Laptop, host: Host, bed
     bed.fresh_home("cora")
 
 
+NAMES = {
+    "an alias of bash": (".bash_profile", "export PATH=/usr/bin:/bin\nalias jupyter='SITE=1 {jupyter}'\n"),
+    "a function of zsh": (".zshrc", 'export PATH=/usr/bin:/bin\njupyter() {{ SITE=1 {jupyter} "$@"; }}\n'),
+}
+
+
+@pytest.mark.parametrize("what", NAMES)
+def test_a_name_that_only_the_shell_knows_starts_jupyter(laptop: Laptop, host: Host, bed: Bed, what: str) -> None:
+    bed.fresh_home("cora")
+    home = host.home("cora")
+    name, text = NAMES[what]
+    (home / ".bash_profile").write_text("exec zsh\n")
+    (home / name).write_text(text.format(jupyter=f"{LAB}/bin/jupyter"))
+    (home / "my files").mkdir()
+    before = {it.key for it in host.processes("cora")}
+    with session(laptop, "cora", "--dir", "my files") as address:
+        assert address.connected["server"].startswith("JupyterLab 4")
+        with address.kernel() as kernel:
+            assert kernel.run("import os; print(os.environ.get('SITE'), os.getcwd())") == "1 /home/cora/my files\n"
+            ours = ("FARLAB", "CONFIG_PATH", "HISTFILE", "SSH_TTY")
+            assert kernel.run(f"print([each for each in os.environ if any(it in each for it in {ours})])") == "[]\n"
+        shells = [it for it in host.processes("cora") if it.key not in before and it.name in ("bash", "zsh")]
+        assert not shells
+    bed.fresh_home("cora")
+
+
 def test_a_wrapper_that_passes_on_nothing_is_an_error_at_once(laptop: Laptop, host: Host, bed: Bed) -> None:
     bed.fresh_home("cora")
     clean = "env -i HOME=$HOME PATH=/usr/bin:/bin"

@@ -7,10 +7,13 @@ thing that every way of starting Jupyter has in common. Python 3.6; runs in the 
 import os
 import sys
 
+from farlab.host import login_terminal, shell_command
 from farlab.host.anchor_client import tell
 from farlab.host.failure import Failure
+from farlab.host.jupyter_options import VARIABLE, config_place, options
+from farlab.host.jupyter_versions import OLDEST, PACKAGES, TITLES
 from farlab.host.run_jupyter import RATE_LIMITS, announce, hide_ours, import_kernels, import_ours, install
-from farlab.protocol.launcher import Fail, Wish
+from farlab.protocol.launcher import Fail, InShell, Wish
 
 CONFIG = (
     "import sys\n"
@@ -38,7 +41,6 @@ WHOLE = (
     "        app.log.error('Exception while loading config file in %s', place, exc_info=True)\n"
 )
 """The user's own configuration as the server reads it where no file is named (JupyterApp.load_config_file)."""
-VARIABLE = "JUPYTER_CONFIG_PATH"
 
 
 def become(argv: "list[str]", runtime: str, app: str, title: str, directory: str, is_wanted: bool) -> None:
@@ -46,24 +48,23 @@ def become(argv: "list[str]", runtime: str, app: str, title: str, directory: str
 
     Wrappers may clear the environment (containers do) or drop options: each of the two leads to our configuration.
     """
+    prepare(runtime, app, title, directory, is_wanted)
+    os.environ[VARIABLE] = os.pathsep.join(filter(None, (config_place(runtime), os.environ.get(VARIABLE))))
+    os.execv(argv[0], [*argv, *options(runtime), *RATE_LIMITS])
+
+
+def prepare(runtime: str, app: str, title: str, directory: str, is_wanted: bool) -> None:
+    """Write the configuration. `title`: "" where nobody has asked for it, since a shell is to start the server."""
     place = config_place(runtime)
     os.makedirs(place, 0o700, exist_ok=True)
     words = [os.path.join(runtime, "farlab-anchor"), "farlab.host.jupyter_hook", runtime, app, title, directory]
     hook = CONFIG % [os.fsdecode(os.fsencode(word)) for word in words]
+    if is_wanted:
+        hook += "c.ServerApp.root_dir = %r\n" % words[-1]
     for name, text in (("jupyter_server_config.py", hook), ("whole.py", WHOLE + hook)):
         file = os.open(os.path.join(place, name), os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         with open(file, "w", encoding="utf-8") as config:
             config.write(text)
-    os.environ[VARIABLE] = os.pathsep.join(filter(None, (place, os.environ.get(VARIABLE))))
-    # the socket also here: a server that does not read our file must open no port
-    options = ["--no-browser", "--ServerApp.sock=" + os.path.join(runtime, "server.sock")]
-    options += ["--ServerApp.config_file=" + os.path.join(place, "whole.py")]
-    root = ["--ServerApp.root_dir=" + directory] if is_wanted else []
-    os.execv(argv[0], [*argv, *options, *RATE_LIMITS, *root])
-
-
-def config_place(runtime: str) -> str:
-    return os.path.join(runtime, "config")
 
 
 def main(runtime: str, app: str, title: str, directory: str) -> None:
@@ -78,7 +79,23 @@ def main(runtime: str, app: str, title: str, directory: str) -> None:
         os._exit(1)
 
 
+def refuse_old(title: str) -> None:
+    """A wrapper tells the version of its app, not of the server."""
+    from jupyter_server import __version__
+    from jupyter_server.serverapp import ServerApp
+
+    if not hasattr(ServerApp, "sock"):
+        message = "%s runs on Jupyter Server %s; farlab needs %d.%d or later"
+        raise Failure("no-jupyter", message % (title, __version__, *OLDEST), detail="", hint="old")
+
+
 def take_part(runtime: str, app: str, title: str, directory: str) -> None:
+    refuse_old(title or TITLES[app])
+    if not title:
+        login_terminal.leave(os.path.join(runtime, "log.path"))
+        shell_command.forget_ours()
+        tell(runtime, InShell(op="in_shell", pid=os.getpid(), home=os.path.realpath(os.path.expanduser("~"))))
+        title = ("%s %s" % (TITLES[app], getattr(sys.modules.get(PACKAGES[app]), "__version__", ""))).strip()
     known = [each for each in os.environ.pop(VARIABLE, "").split(os.pathsep) if each not in ("", config_place(runtime))]
     if known:
         os.environ[VARIABLE] = os.pathsep.join(known)

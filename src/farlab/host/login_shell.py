@@ -11,7 +11,7 @@ from farlab.host import environments, jupyter_hook, kernel_specs, login_terminal
 from farlab.host.anchor_client import tell
 from farlab.host.environments import enter_directory, in_home
 from farlab.host.failure import Failure
-from farlab.host.shell_command import NO_HISTORY
+from farlab.host.shell_command import forget_ours
 from farlab.protocol.launcher import Fail, InShell, SettingUp
 
 
@@ -30,12 +30,7 @@ def main(step: str, runtime: str) -> None:
 def launch(runtime: str) -> None:
     """Become the server's Python, which `run_jupyter` goes on in."""
     login_terminal.leave(os.path.join(runtime, "log.path"))
-    for name in ("TMUX", "TMUX_PANE", "SSH_TTY"):  # the anchor's; a terminal in Jupyter may have a tmux of its own
-        os.environ.pop(name, None)
-    if os.environ.get("HISTFILE") == NO_HISTORY:
-        del os.environ["HISTFILE"]
-    for name in [each for each in os.environ if each.startswith(("FARLAB_SETUP_", "FARLAB_LAUNCH_"))]:
-        del os.environ[name]  # have been used, and are not the server's
+    forget_ours()
     os.environ["JUPYTER_RUNTIME_DIR"] = runtime  # whatever an rc file says: the token is written there
     home = os.path.realpath(os.path.expanduser("~"))
     options = tell(runtime, InShell(op="in_shell", pid=os.getpid(), home=home)).wish
@@ -43,7 +38,12 @@ def launch(runtime: str) -> None:
     directory = os.getcwd()
     os.chdir("/")  # no Python of that directory's choice
     wanted = directory if options.directory else None
-    environment, app, title = environments.choose(os.environ, options.environment or None, options.app, wanted)
+    try:
+        environment, app, title = environments.choose(os.environ, options.environment or None, options.app, wanted)
+    except Failure:
+        # a name of the shell's own may lead to one: that will be typed
+        jupyter_hook.prepare(runtime, options.app or "lab", "", directory, bool(options.directory))
+        raise
     if environment.kernel:
         kernel_specs.add(runtime, environment.kernel)
     os.environ.update(environment.variables)

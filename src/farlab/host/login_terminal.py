@@ -44,6 +44,7 @@ class LoginTerminal(object):
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self._lines = []  # type: list[str]
         self._has_command = self._has_typed = False
+        self._shells_group = 0
         self._typed, self._shown, self._last = 0, 0, 0.0
         loop.add_reader(self._master, self._drain)
 
@@ -54,7 +55,8 @@ class LoginTerminal(object):
 
     def is_waiting(self) -> bool:
         """Whether the shell seems to wait for a line, and not for a secret."""
-        patience = PATIENCE if self._has_typed or not self._shown else QUIET
+        is_back = self._has_typed and os.tcgetpgrp(self._master) == self._shells_group  # what was typed has ended
+        patience = PATIENCE if (self._has_typed and not is_back) or not self._shown else QUIET
         is_quiet = time.monotonic() - self._last > patience * (1.5 if self._has_command else 1)
         return is_quiet and bool(self._lines) and not self._asks_for_secret()
 
@@ -72,6 +74,7 @@ class LoginTerminal(object):
             self._write(b"\x04")
             return
         line = self._lines.pop(0)
+        self._shells_group = self._shells_group or os.tcgetpgrp(self._master)
         if len(self._lines) < len(LINES):
             self._lines.append(line)
             self._has_typed = True
@@ -115,8 +118,8 @@ class LoginTerminal(object):
         self._shown += len(shown)
 
 
-def typed(runtime: str, directory: "str | None", setup: "list[str]") -> "list[str]":
-    """What a user would type: into the directory, what makes Jupyter available, and what starts it.
+def typed(runtime: str, directory: "str | None", setup: "list[str]", last: "tuple[str, ...]") -> "list[str]":
+    """What a user would type: into the directory, what makes Jupyter available, and what starts it: one of two lines.
 
     Nothing where a path would have to be quoted: each shell does that in its own way.
     """
@@ -125,7 +128,7 @@ def typed(runtime: str, directory: "str | None", setup: "list[str]") -> "list[st
     enter = (
         ["cd '%s'" % directory] if directory and directory.isprintable() and not set(directory) & set("'!\\") else []
     )
-    return [*enter, *setup, *(line % runtime for line in LINES)]
+    return [*enter, *setup, *last]
 
 
 def take(slave: int) -> None:

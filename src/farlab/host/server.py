@@ -24,6 +24,7 @@ MYPY = False
 if MYPY:
     from collections.abc import Callable
 
+    from farlab.host.failure import Failure
     from farlab.host.http import OnAnswer
     from farlab.host.reactor import Reactor, Timer
     from farlab.protocol.anchor import Request
@@ -144,10 +145,7 @@ class Server(object):
         if self.state != "starting" and step != "open_kernel":
             return
         if isinstance(request, Fail):
-            if request.code == "no-jupyter" and not self._spec.wish.environment and self._shell.may_start_again(True):
-                self.start()  # a prompt's hooks may bring it
-            else:
-                self.fail(request.code, request.message, request.detail or None, request.hint, request.names)
+            self._on_failure(request)
             return
         if isinstance(request, InShell):
             self._process.follow(request.pid)
@@ -155,6 +153,14 @@ class Server(object):
         getattr(self._launch, step)(request)
         if step != "serving":
             self._on_change()
+
+    def _on_failure(self, failure: Fail) -> None:
+        """No Jupyter was found, or it does not start; a prompt's hooks may bring one, or a name of the shell's own."""
+        is_found_by_shell = failure.code == "no-jupyter" and not self._spec.wish.environment
+        if is_found_by_shell and (self._shell.may_start_again(True) or self._shell.may_be_a_name(failure)):
+            self.start()
+        else:
+            self.fail(failure.code, failure.message, failure.detail or None, failure.hint, failure.names)
 
     def fail(
         self,
@@ -207,7 +213,7 @@ class Server(object):
             self.start()
         overdue = self._launch.overdue()
         if overdue is not None:
-            self.fail(**vars(overdue.info))
+            self._give_up(overdue)
         elif self._launch.place and os.path.exists(self.socket_path()):
             self._health.check_ready(self._launch.place, self._on_ready, self._on_not_ours)
         elif self._launch.info and not self._launch.place and self._log.tells_of_a_server():
@@ -233,7 +239,15 @@ class Server(object):
         elif not self._launch.has_begun and self._shell.may_start_again():
             self.start()
         else:
-            self.fail(**vars(self._launch.exited(why, why_server).info))
+            self._give_up(self._launch.exited(why, why_server))
+
+    def _give_up(self, failure: "Failure") -> None:
+        """The server does not start, for the reason that was found first."""
+        first = self._shell.failure
+        if first and not self._launch.has_begun:
+            self.fail(first.code, first.message, first.detail or None, first.hint, first.names)
+        else:
+            self.fail(**vars(failure.info))
 
     # end -------------------------------------------------------------------------------------------------
 

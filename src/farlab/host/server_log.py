@@ -9,6 +9,8 @@ from farlab.host import directories
 MAX_SIZE = 8 << 20
 _NO_TERMINAL = (": Inappropriate ioctl for device", ": no job control in this shell")
 """What an interactive shell says where there can be no terminal for it."""
+_TYPED = re.compile(r"  (?:exit|cd '.*')$|^logout$|^exit$")
+"""What we type into the user's shell, behind its prompt, and what it says to that."""
 
 
 class ServerLog(object):
@@ -33,7 +35,7 @@ class ServerLog(object):
     def end(self) -> str:
         """The end of the log, without what says nothing, and without what we have typed."""
         lines = directories.tail(self._path).splitlines()
-        said = (line for line in lines if not line.endswith(_NO_TERMINAL) and "/farlab" not in line)
+        said = (line for line in lines if not (line.endswith(_NO_TERMINAL) or "/farlab" in line or _TYPED.search(line)))
         return "\n".join(said)
 
     def tells_of_a_server(self) -> bool:

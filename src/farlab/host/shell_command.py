@@ -40,6 +40,16 @@ def environment(base: "dict[str, str]", runtime: str, setup: "list[str]", termin
     return env
 
 
+def forget_ours() -> None:
+    """Take out of the environment what is for the way to the server alone."""
+    for name in ("TMUX", "TMUX_PANE", "SSH_TTY"):  # the anchor's; a terminal in Jupyter may have a tmux of its own
+        os.environ.pop(name, None)
+    if os.environ.get("HISTFILE") == NO_HISTORY:
+        del os.environ["HISTFILE"]
+    for name in [each for each in os.environ if each.startswith((SETUP, "FARLAB_LAUNCH_"))]:
+        del os.environ[name]
+
+
 def step(name: str) -> str:
     """The shell's words for one step of the launcher. The paths come from variables, decoded by sh."""
     python, runtime = ('"$(printf %%b "$FARLAB_LAUNCH_%s")"' % each for each in ("PYTHON", "RUNTIME"))
