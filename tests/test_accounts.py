@@ -20,6 +20,7 @@ from bed.processes import Process
 from bed.users import USERS
 
 ACCOUNTS = sorted((Path(__file__).parent / "accounts").glob("*.toml"))
+ASKED = ["exec-zsh", "prompt-hook", "tty-s"]
 SHELLS = ("bash", "rbash", "zsh", "fish", "ksh", "ksh93", "tcsh", "csh", "dash", "sh")
 pytestmark = pytest.mark.usefixtures("small_jupyter")
 
@@ -64,6 +65,17 @@ def test_what_works_in_a_terminal_works(account: dict[str, Any], laptop: Laptop,
     kept = [each for each in home.rglob("*") if each.is_file() and ".local/state/farlab" not in str(each)]
     assert [each for each in kept if b"/launch" in each.read_bytes()] == []
     wait_for("the end", lambda: not [each for each in host.processes(user) if each.name in SHELLS or is_ours(each)])
+
+
+@pytest.mark.parametrize("account", [path for path in ACCOUNTS if path.stem in ASKED], ids=ASKED, indirect=True)
+def test_envs_finds_what_connect_finds(account: dict[str, Any], laptop: Laptop, host: Host) -> None:
+    before = {it.key for it in host.processes(account["user"])}
+    words = ["--dir", account["dir"]] if "dir" in account else []
+    found = steps.done(laptop, "envs", account["user"], "--json", *words).json["environments"]
+    assert [(each["path"], each["why"]) for each in found if each["used"]] == [
+        (str(SMALL_JUPYTER), "your login shell finds it")
+    ]
+    wait_for("the end", lambda: not [it for it in host.processes(account["user"]) if it.key not in before])
 
 
 def is_ours(process: Process) -> bool:

@@ -6,12 +6,9 @@ No Python of theirs is run but the one that would be used: what an environment h
 import glob
 import os
 import re
-import signal
-import subprocess
-import tempfile
 from contextlib import suppress
 
-from farlab.host import environments, jupyter_versions, known_environments, shell_command
+from farlab.host import environments, jupyter_versions, known_environments, shell_environment
 from farlab.host.environments import in_home
 from farlab.host.failure import Failure
 from farlab.protocol.commands import EnvironmentInfo, Environments, ListEnvironments
@@ -23,22 +20,14 @@ if MYPY:
     from farlab.host.known_environments import Known
     from farlab.host.loader import Link
 
-SHELL_TIMEOUT = 20.0
-FILE = "FARLAB_SETUP_FILE"
 _VERSION = re.compile(r"-(\d[^-]*?)(?:-[^/]*)?\.(?:dist-info|egg-info|json)$")
 
 
 def run(link: "Link", message: "dict[str, Any]") -> None:
     """Answer the request."""
     request = ListEnvironments.read(message)
-    environ = of_shell(dict(os.environ))
     directory = in_home(request.directory) if request.directory else None
-    used, why = None, ""
-    try:
-        used, _, _ = environments.choose(environ, None, None, directory)
-        why = "the only one with Jupyter" if used.is_own_choice else "your login shell finds it"
-    except Failure as failure:
-        why = failure.info.message
+    environ, used, why = chosen(directory)
     found = []
     for each in known_environments.known(environ, directory):
         is_used = used is not None and used.python == each.python
@@ -48,6 +37,20 @@ def run(link: "Link", message: "dict[str, Any]") -> None:
         whole = known_environments.Known(place, "login shell")
         found.insert(0, describe(whole, True, why))
     link.send(Environments(environments=tuple(found[:200]), why="" if used else why))
+
+
+def chosen(directory: "str | None") -> "tuple[dict[str, str], environments.Environment | None, str]":
+    """The environment of the user's login shell, what a session would get there, and why, or why nothing."""
+    environ, why = dict(os.environ), ""
+    for with_prompt in (False, True):
+        environ = shell_environment.ask(dict(os.environ), with_prompt) or environ
+        try:
+            used, _, _ = environments.choose(environ, None, None, directory)
+        except Failure as failure:
+            why = failure.info.message
+        else:
+            return environ, used, "the only one with Jupyter" if used.is_own_choice else "your login shell finds it"
+    return environ, None, why
 
 
 def describe(found: "Known", is_used: bool, why: str) -> EnvironmentInfo:
@@ -94,29 +97,3 @@ def kernels_of(found: "Known") -> "list[str]":
     names = sorted(os.path.basename(os.path.dirname(each)) for each in specs)
     has_ipykernel = glob.glob(glob.escape(found.path) + "/lib/python3*/site-packages/ipykernel")
     return names or (["python3"] if has_ipykernel else [])
-
-
-def of_shell(environ: "dict[str, str]") -> "dict[str, str]":
-    """The environment of the user's login shell; ours where that does not come so far."""
-    shell = shell_command.login_shell(environ)
-    handle, path = tempfile.mkstemp()
-    os.close(handle)
-    argv = ["-" + os.path.basename(shell), "-i", "-c", "exec /bin/sh -c 'env -0 >\"$%s\"'" % FILE]
-    null = subprocess.DEVNULL
-    try:
-        process = subprocess.Popen(
-            argv, executable=shell, env=dict(environ, **{FILE: path}), stdin=null, stdout=null, stderr=null,
-            start_new_session=True, cwd=os.path.expanduser("~"),
-        )  # fmt: skip
-        try:
-            process.wait(SHELL_TIMEOUT)
-        except subprocess.TimeoutExpired:  # with what its start-up files wait for
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        with open(path, "rb") as file:
-            lines = [os.fsdecode(each).partition("=") for each in file.read(1 << 22).split(b"\0") if b"=" in each]
-    except (OSError, subprocess.SubprocessError):
-        lines = []
-    finally:
-        os.unlink(path)
-    return {key: value for key, _, value in lines if key != FILE} or environ

@@ -38,7 +38,7 @@ LISTING = (
         *_JUPYTER,
         "host.environments",
     ),
-    "host.list_environments",
+    *("host.login_terminal", "host.shell_environment", "host.list_environments"),
 )
 PARTS = {"ensure": ("ensure", ENSURE), "envs": ("list_environments", LISTING), "logs": ("read_log", LOGS)}
 LOADER = ("host.loader",)
