@@ -27,14 +27,15 @@ pytestmark = pytest.mark.usefixtures("small_jupyter")
 
 @pytest.fixture(params=ACCOUNTS, ids=lambda path: path.stem)
 def account(request: pytest.FixtureRequest, host: Host, bed: Bed) -> Iterator[dict[str, Any]]:
-    """What the file says, laid out in the home of its user."""
+    """What the file says, laid out in the home of its user, on a host whose usual PATH has no Jupyter."""
     said = tomllib.loads(request.param.read_text())
     bed.fresh_home(said["user"])
     for name, text in said["files"].items():
         write(said["user"], host.home(said["user"]), name, text.replace("@LAB@", str(SMALL_JUPYTER)))
     if "before" in said:
         assert host.run(said["user"], ["sh", "-c", said["before"]]).returncode == 0
-    yield said
+    with host.hide("jupyter*"):
+        yield said
     if "after" in said:
         assert host.run(said["user"], ["sh", "-c", said["after"]]).returncode == 0
     bed.fresh_home(said["user"])

@@ -105,7 +105,9 @@ def has_taken(launcher: "Launcher", handle: "Dict[str, str]", path: str) -> bool
 
 def environment() -> "Dict[str, str]":
     """The agent's own, without what tells of this link."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "TMUX"))}
+    kept = ("SSH_CONNECTION", "SSH_CLIENT")  # start-up files tell a remote login by them
+    gone = ("SSH_", "TMUX")
+    return {key: value for key, value in os.environ.items() if key in kept or not key.startswith(gone)}
 
 
 def prepare_files(session: "Session", runtime: str, bundle: bytes, adopts: bool) -> None:
