@@ -240,8 +240,9 @@ def configuration_half_written(world: World, place: Place) -> float:
 def token_of_another_terminal(world: World, place: Place) -> float:
     """What leads to the host wants a token that is in the environment of the next `connect` alone."""
     (world.laptop.home / "token").write_text("two\n")
-    proxy = '[ "$TOKEN" = "$(cat ~/token)" ] || { echo expired >&2; exit 255; }; exec nc -q 0 %h %p'
-    _configured(world, f"Match originalhost {place.alias}\n  ProxyCommand {proxy}\n")
+    test = '[ "$TOKEN" = "$(cat ~/token)" ] || { echo expired >&2; exit 255; }'
+    program = world.laptop.write_stub("proxy", f'#!/bin/sh\n{test}\nexec nc "$1" "$2"\n')
+    _configured(world, f"Match originalhost {place.alias}\n  ProxyCommand {program} %h %p\n")
     kill(world.link(place))
     world.pause(2, 10)
     _connect(world, place, TOKEN="two")

@@ -66,6 +66,9 @@ def test_environments_are_found_wherever_they_are(home: Path, monkeypatch: pytes
     (home / ".conda/environments.txt").write_text(f"{root}\n{home}/elsewhere/deep/odd\n{home}/gone\n")
     environment(home / "data/envs/far", conda=True)
     (home / ".condarc").write_text("channels:\n  - conda-forge\nenvs_dirs:\n  - ~/data/envs\n  - /nowhere\n")
+    environment(home / "more/envs/near", conda=True)
+    (home / ".config/conda").mkdir(parents=True)
+    (home / ".config/conda/.condarc").write_text('envs_dirs: ["~/more/envs", /nowhere]\nchannels: [defaults]\n')
     monkeypatch.setenv("MAMBA_ROOT_PREFIX", str(environment(home / "m/r", conda=True)))
     environment(home / "m/r/envs/micro", conda=True)
     environment(home / ".virtualenvs/web")
@@ -75,7 +78,7 @@ def test_environments_are_found_wherever_they_are(home: Path, monkeypatch: pytes
     (home / "Desktop").mkdir()
     found = names(home / "thesis")
     assert found[0] == "thesis/.venv"
-    assert {"base", "geo", "odd", "far", "micro", "web", "thesis-a1b2-py3.11", "lab"} <= set(found)
+    assert {"base", "geo", "odd", "far", "near", "micro", "web", "thesis-a1b2-py3.11", "lab"} <= set(found)
     assert len(found) == len(set(found)) + 1  # two roots
     assert {"gone", "Desktop", "mambaforge", "envs"}.isdisjoint(found)
 

@@ -312,7 +312,7 @@ def test_what_runs_on_the_host_names_no_command_of_the_laptops(path: Path) -> No
 
 def test_a_host_gives_a_hint_by_a_word_that_the_laptop_has_for_it() -> None:
     given = {word for path in HOST_SIDE for word in hints(ast.parse(path.read_text()))}
-    passed_on = {"error.hint", "request.hint"}  # what `CannotKeep` has, and the launcher says
+    passed_on = {"error.hint", "failure.hint"}  # what `CannotKeep` has, and the launcher says
     assert given - passed_on == set(OF_HOSTS)
 
 

@@ -322,7 +322,7 @@ def of_name(named: str, environ: "Mapping[str, str]") -> "Iterator[Environment]"
     if is_program(path):
         by_program = list(wrappers(path))
         yield from by_program or [Environment("python", path)]
-    elif os.access(os.path.join(path, "bin", "python"), os.X_OK):
+    elif is_program(Known(path).python):
         yield of_known(Known(path), environ)
 
 

@@ -1,4 +1,4 @@
-"""How a Jupyter that is started through itself is led to our configuration. Pure. Python 3.6, standard library."""
+"""How a Jupyter that is started through itself is led to our configuration. Python 3.6, standard library."""
 
 import os
 

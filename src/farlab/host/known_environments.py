@@ -26,6 +26,7 @@ _VENVS = (
     *("~/.cache/pypoetry/virtualenvs/*", "~/.local/share/pipx/venvs/*", "~/.local/pipx/venvs/*", "~/.pixi/envs/*"),
     *("~/.local/share/uv/tools/*", "~/*", "~/*/.venv", "~/.conda/envs/*"),
 )
+_CONDARCS = (".condarc", ".mambarc", ".conda/.condarc", ".config/conda/.condarc", ".config/mamba/.mambarc")
 _PROGRAMS = ("jupyter-lab", "jupyter-notebook", "jupyter-nbclassic", "jupyter-server")
 _DUMP = "import json,os,sys;sys.stdout.write('\\nfarlab ' + json.dumps(dict(os.environ)))"
 
@@ -39,7 +40,8 @@ class Known(object):
         above, base = os.path.split(path)
         self.name = name or (os.path.basename(above) + "/" + base if base in _PROJECT else base)
         """As `conda env list` calls it, or as its directory is called."""
-        self.python = os.path.join(path, "bin", "python")
+        pythons = [os.path.join(path, "bin", each) for each in ("python", "python3")]
+        self.python = next((each for each in pythons if os.access(each, os.X_OK)), pythons[0])
 
     @property
     def has_jupyter(self) -> bool:
@@ -104,13 +106,17 @@ def _envs_dirs(home: str, environ: "Mapping[str, str]") -> "List[str]":
     found = [
         each for each in environ.get("CONDA_ENVS_PATH", environ.get("CONDA_ENVS_DIRS", "")).split(os.pathsep) if each
     ]
-    is_in = False
-    for line in _lines(os.path.join(home, ".condarc")) + _lines(os.path.join(home, ".mambarc")):
-        if is_in and line.startswith("-"):
-            found.append(os.path.expanduser(os.path.expandvars(line[1:].strip().strip("'\""))))
-        else:
-            is_in = line.startswith(("envs_dirs:", "envs_path:"))
-    return found
+    files = [os.path.join(home, each) for each in _CONDARCS] + ["/etc/conda/.condarc", environ.get("CONDARC", "")]
+    for path in filter(None, files):
+        is_in = False
+        for line in _lines(path):
+            if is_in and line.startswith("-"):
+                found.append(line[1:])
+            else:
+                is_in = line.startswith(("envs_dirs:", "envs_path:"))
+                found += line.partition(":")[2].strip(" []").split(",") if is_in else []  # a list on one line
+    plain = (each.strip(" '\"") for each in found)
+    return [os.path.expanduser(os.path.expandvars(each)) for each in plain if each]
 
 
 def _venvs(environ: "Mapping[str, str]") -> "List[str]":

@@ -160,7 +160,10 @@ class Server(object):
         if is_found_by_shell and (self._shell.may_start_again(True) or self._shell.may_be_a_name(failure)):
             self.start()
         else:
-            self.fail(failure.code, failure.message, failure.detail or None, failure.hint, failure.names)
+            self._fail_with(failure)
+
+    def _fail_with(self, failure: Fail) -> None:
+        self.fail(failure.code, failure.message, failure.detail or None, failure.hint, failure.names)
 
     def fail(
         self,
@@ -243,9 +246,8 @@ class Server(object):
 
     def _give_up(self, failure: "Failure") -> None:
         """The server does not start, for the reason that was found first."""
-        first = self._shell.failure
-        if first and not self._launch.has_begun:
-            self.fail(first.code, first.message, first.detail or None, first.hint, first.names)
+        if self._shell.failure and not self._launch.has_begun:
+            self._fail_with(self._shell.failure)
         else:
             self.fail(**vars(failure.info))
 
