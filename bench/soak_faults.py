@@ -258,16 +258,27 @@ def another_host_key(world: World, place: Place) -> float:
 
 
 def key_refused_and_renewed(world: World, place: Place) -> float:
-    """As with a home that comes late after a boot, or a certificate that has run out and is renewed."""
-    at = place.host.path("/etc/ssh/keys/alice")
-    away = at.with_name("away")
-    at.rename(away)
+    """As with a short-lived certificate: the host wants another key, which takes the old one's place bit by bit."""
+    at, ssh = place.host.path("/etc/ssh/keys/alice"), world.laptop.home / ".ssh"
+    accepted = at.read_text()
+    made = world.laptop.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(ssh / "new"))
+    assert made.code == 0, made
+    at.write_text((ssh / "new.pub").read_text())
     kill(world.link(place))
     world.pause(1, 10)
-    away.rename(at)
-    key = world.laptop.home / ".ssh/id_ed25519"
-    os.utime(key)
-    return time.time()
+    for end in ("", ".pub"):
+        (ssh / f"id_ed25519{end}").rename(ssh / f"old{end}")
+        (ssh / f"new{end}").rename(ssh / f"id_ed25519{end}")
+        world.pause(1, 3)
+    moment = time.time()
+
+    def mend() -> None:
+        at.write_text(accepted)
+        for end in ("", ".pub"):
+            (ssh / f"old{end}").rename(ssh / f"id_ed25519{end}")
+
+    world.mendings.append(mend)
+    return moment
 
 
 def no_ssh_for_a_moment(world: World, place: Place) -> float:

@@ -28,6 +28,13 @@ def test_everything_works_where_python_warns_and_a_wrapper_without_an_interprete
     assert "-G" in (laptop.home / "wrapped").read_text()
 
 
+def test_what_a_wrapper_says_is_told_wherever_it_says_it(laptop: Laptop) -> None:
+    for stream in (1, 2):
+        laptop.write_stub("ssh", f"#!/bin/sh\necho 'the VPN is down: run vpn-up' >&{stream}\nexit 1\n")
+        _, error = steps.refused(laptop, "list", "--host", "alice")
+        assert error["message"].endswith("before any login: the VPN is down: run vpn-up"), error
+
+
 def test_an_ssh_whose_interpreter_is_missing_is_not_passed_over(laptop: Laptop) -> None:
     program = laptop.write_stub("ssh", "#!/nonexistent/python3\n")
     _, error = steps.refused(laptop, "connect", "alice", "--no-browser")

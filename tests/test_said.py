@@ -136,6 +136,26 @@ def _answered(gpu: Laptop) -> pexpect.spawn:
     return terminal
 
 
+READS = """#!/bin/bash
+read -rp 'Code: ' code </dev/tty
+[ "$code" = 4711 ] || exit 1
+read -rsp 'PIN: ' pin </dev/tty
+[ "$pin" = 0815 ] || exit 1
+exec nc "$1" "$2"
+"""
+
+
+def test_a_question_on_standard_error_whose_answer_is_read_on_the_terminal_is_asked(gpu: Laptop) -> None:
+    gpu.write_stub("px", READS)
+    terminal = gpu.spawn_farlab("connect", "gpu", "--no-browser", timeout=steps.PATIENCE)
+    for question, answer in (("Code: ", "4711"), ("PIN: ", "0815")):
+        terminal.expect(rf"\x1b\[K[^|]*{question}")
+        wait_for("the reader", lambda answer=answer: terminal.getecho() == (answer == "4711"))
+        terminal.sendline(answer)
+    assert steps.end_of(terminal) == 0, terminal.before
+    steps.terminate(gpu, "gpu")
+
+
 def test_ctrl_c_at_such_a_question_leaves_nothing(gpu: Laptop) -> None:
     gpu.write_stub("px", ASKS)
     terminal = gpu.spawn_farlab("connect", "gpu", "--no-browser", timeout=steps.PATIENCE)

@@ -45,11 +45,12 @@ def test_the_files_that_a_login_reads_are_known(sshd: Sshd) -> None:
     more = sshd.root / "more.conf"
     more.write_text("Host far\n  IdentityFile ~/.ssh/other\n  CertificateFile /c-cert.pub\n  LogLevel QUIET\n")
     main = sshd.root / "main.conf"
-    main.write_text(f"Include {more}\nHost far\n  UserKnownHostsFile /a /b\n  GlobalKnownHostsFile /g\n")
+    keys = "UserKnownHostsFile /a /b\nGlobalKnownHostsFile /g\nRevokedHostKeys /r\n"
+    main.write_text(f"Include {more}\nHost far\n{keys}")
     argv = query_argv(Target(host="far", ssh_config=str(main)))
     said = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True)
     files = parse_resolved(said.stdout, said.stderr).files
-    assert sorted(files) == sorted([str(main), str(more), "~/.ssh/other", "/c-cert.pub", "/a", "/b", "/g"])
+    assert sorted(files) == sorted([str(main), str(more), "~/.ssh/other", "/c-cert.pub", "/a", "/b", "/g", "/r"])
 
 
 def link(config: Path, command: str, *, may_ask: bool = False, bypass_master: bool = False) -> list[str]:

@@ -218,3 +218,5 @@ def test_words_are_passed_on_line_by_line_a_question_once_it_is_left_so() -> Non
     assert said.take() == ["Waiting 499", "Approved"]
     said.feed(b"x\n" * 5000)
     assert len(said.take()) + len(said.take()) < 300
+    said.feed(b"debug\n" * 5000 + b"To sign in, open https://y\n")
+    assert said.take()[-1] == "To sign in, open https://y", "what it waits for now comes last"

@@ -153,7 +153,8 @@ class Link:
         """Inside, call `on_said` for each line that is said while the agent does not answer."""
         tasks = [self._loop.create_task(self._pass_on(on_said))]
         if self._terminal:
-            tasks.append(self._loop.create_task(self._terminal.ask_for_it(lambda: self._is_answered)))
+            asking = self._terminal.ask_for_it(lambda: self._is_answered, lambda: self.last_line)
+            tasks.append(self._loop.create_task(asking))
         try:
             yield
         finally:

@@ -9,7 +9,8 @@ SAID_AFTER = 2.0
 SAID_INTERVAL = 0.5
 """Seconds between two looks at what else it says."""
 _MAX_KEPT = 64 << 10
-_MAX_LINES = 200
+_MAX_LINES, _THEN = 200, 10
+"""How many lines are passed on, and how many of each look after that: the latest, which tell what it waits for now."""
 
 
 class Said:
@@ -28,6 +29,7 @@ class Said:
         if rest and self._pending == self._seen:
             lines, rest = self._pending, b""
         self._pending = self._seen = rest
-        found = noise.telling(lines.decode("utf-8", "replace"))[: _MAX_LINES - self._taken]
+        most = max(_MAX_LINES - self._taken, _THEN)
+        found = noise.telling(lines.decode("utf-8", "replace"))[-most:]
         self._taken += len(found)
         return found

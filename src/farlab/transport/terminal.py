@@ -22,6 +22,9 @@ from .said import Said
 _MAX_KEPT = 16 << 10
 _QUIET = 0.3
 """Seconds without another byte after which what stands there may be a question."""
+_LOOKS = 1.0
+"""Seconds between two looks whether somebody reads where nothing was printed."""
+_UNSAID = "something waits for an answer on the terminal:"
 _ASKS = re.compile(rb"[:?>\])] *$")
 _READ = {"0", "63", "3"}
 """The number of read(2) in /proc/PID/syscall: x86-64, 64-bit ARM and RISC-V, 32 bits."""
@@ -39,20 +42,23 @@ class LinkTerminal:
         self._line, self._echo = b"", b""
         self._changed = 0.0
         self._loop = asyncio.get_running_loop()
+        self._looked = self._loop.time()
         os.set_blocking(master, False)
         self._loop.add_reader(master, self._read)
 
-    async def ask_for_it(self, is_over: Callable[[], bool]) -> None:
-        """Put questions to the user until it is over. A user who does not answer ends the link, by other ways."""
+    async def ask_for_it(self, is_over: Callable[[], bool], last_line: Callable[[], str]) -> None:
+        """Put questions to the user until it is over. A user who does not answer ends the link, by other ways.
+
+        `last_line`: what was said last elsewhere, which is the question if nothing stands here (bash's `read -p`).
+        """
         before = list[str]()
         while not is_over():
             await asyncio.sleep(_QUIET)
-            if self._changed and self._loop.time() - self._changed >= _QUIET and self._is_question():
+            if self._is_question(self._loop.time()):
                 kind = "text" if self._has_echo() else "secret"
                 before += self.said.take()
-                answer = await self._ask(
-                    "\n".join([*before, *noise.telling(self._line.decode("utf-8", "replace"))]), kind
-                )
+                here = noise.telling(self._line.decode("utf-8", "replace"))
+                answer = await self._ask("\n".join([*before, *here]) or f"{last_line() or _UNSAID} ", kind)
                 if answer is not None:
                     self._type(answer, has_echo=kind == "text")
                     before.clear()
@@ -80,8 +86,14 @@ class LinkTerminal:
     def _has_echo(self) -> bool:
         return bool(termios.tcgetattr(self._slave)[3] & termios.ECHO)
 
-    def _is_question(self) -> bool:
-        return not self._has_echo() or _ASKS.search(self._line) is not None or self._is_read()
+    def _is_question(self, now: float) -> bool:
+        if self._changed:
+            asks = not self._has_echo() or _ASKS.search(self._line) is not None
+            return now - self._changed >= _QUIET and (asks or self._is_read())
+        if now - self._looked < _LOOKS:  # that reads all of /proc
+            return False
+        self._looked = now
+        return self._is_read()
 
     def _is_read(self) -> bool:
         """Whether a program reads from the terminal just now; False where the system does not tell."""

@@ -83,7 +83,8 @@ class ConfigQuery:
         if self._process.returncode:
             from . import explain
 
-            raise explain.explain_query(words, self._process.returncode, self._host)
+            said = words if words.strip() else self._out.decode("utf-8", "replace")  # as some wrappers do
+            raise explain.explain_query(said, self._process.returncode, self._host)
         return options.parse_resolved(self._out.decode("utf-8", "replace"), words)
 
     def new_words(self) -> bytes:

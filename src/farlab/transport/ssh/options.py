@@ -123,7 +123,7 @@ def parse_resolved(text: str, said: str = "") -> Resolved:
     for line in text.splitlines():
         keyword, _, value = line.strip().partition(" ")
         first.setdefault(keyword.lower(), value.strip())
-        if keyword.lower() in ("identityfile", "certificatefile"):
+        if keyword.lower() in ("identityfile", "certificatefile", "revokedhostkeys"):
             files.append(value.strip())
         elif keyword.lower() in ("userknownhostsfile", "globalknownhostsfile"):
             files += value.split()

@@ -79,6 +79,13 @@ SSH: tuple[Rule, ...] = (
         "do not connect; ask its administrators",
     ),
     _rule(
+        r"^Error checking host key \S+ \S+ in revoked keys file (?P<file>.+): (?P<why>.*)$",
+        HostKeyUnknown,
+        "`ssh` cannot look up whether the host key of `{host}` is revoked, in `{file}`: {why}",
+        "`RevokedHostKeys` in `{config}` names that file: correct the line, or get the file from your administrators",
+        needs=_UNVERIFIED,
+    ),
+    _rule(
         r"^No \S+ host key is known for (?P<place>\S+) and you have requested strict checking",
         HostKeyUnknown,
         "the host key of `{host}` is unknown, and your configuration forbids asking",
