@@ -15,6 +15,7 @@ from farlab.model import Target
 from farlab.transport.noise import telling
 from farlab.transport.ssh.explain import explain, has_logged_in
 from farlab.transport.ssh.options import attach_argv, link_argv, parse_resolved, query_argv
+from farlab.transport.ssh.transport import agent_socket
 from local_sshd import MISSING, Sshd, free_port, no_terminal, run_ssh
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -51,6 +52,27 @@ def test_the_files_that_a_login_reads_are_known(sshd: Sshd) -> None:
     said = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True)
     files = parse_resolved(said.stdout, said.stderr).files
     assert sorted(files) == sorted([str(main), str(more), "~/.ssh/other", "/c-cert.pub", "/a", "/b", "/g", "/r"])
+
+
+AGENTS = {
+    '"${RUN}/agent dir/agent.sock"': "/run/me/agent dir/agent.sock",
+    '"%d/my agent/agent.sock"': "~/my agent/agent.sock",
+    "~/.1password/agent.sock": "~/.1password/agent.sock",
+    "$MINE": "/mine",
+    "${MINE}": "/mine",
+    "SSH_AUTH_SOCK": "/usual",
+    "none": "",
+}
+
+
+@pytest.mark.parametrize("named", AGENTS)
+def test_the_agent_is_known_however_the_configuration_names_it(named: str, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"Host far\n  IdentityAgent {named}\n")
+    environ = {**os.environ, "RUN": "/run/me", "MINE": "/mine", "SSH_AUTH_SOCK": "/usual"}
+    argv = query_argv(Target(host="far", ssh_config=str(config)))
+    said = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True, env=environ)
+    assert agent_socket(parse_resolved(said.stdout).identity_agent, environ) == os.path.expanduser(AGENTS[named])
 
 
 def link(config: Path, command: str, *, may_ask: bool = False, bypass_master: bool = False) -> list[str]:

@@ -61,8 +61,10 @@ def test_it_is_that_of_the_terminal_that_asks_now(laptop: Laptop) -> None:
     steps.terminate(laptop, "gpu")
 
 
-def test_what_match_exec_leaves_behind_holds_nobody_up(laptop: Laptop) -> None:
-    steps.add_to_config(laptop, 'Match originalhost alice exec "sleep 5000 & echo $! >>~/daemons"\n')
+def test_what_match_exec_and_proxy_commands_leave_behind_holds_nobody_up(laptop: Laptop) -> None:
+    leaves = "sleep 5000 & echo $! >>~/daemons"
+    proxy = f"  ProxyCommand {leaves}; exec nc %h %p\n"
+    steps.add_to_config(laptop, f'Match originalhost alice exec "{leaves}"\n{proxy}')
     steps.connect(laptop, "alice", "--timeout", "20")
     steps.done(laptop, "disconnect", "alice")
     steps.connect(laptop, "alice", "--timeout", "20")

@@ -144,6 +144,14 @@ def test_what_the_pages_show_of_the_configuration_is_accepted() -> None:
             parse(block, page)
 
 
+def test_every_situation_of_a_laptop_names_its_test_or_says_that_it_has_none() -> None:
+    page = (REPOSITORY / "docs/reliability.md").read_text("utf-8")
+    [table] = re.findall(r"^\| situation \|.*\n\|[-|]+\n((?:\|.*\n)+)", page, re.MULTILINE)
+    rows = [line.strip("|").split(" | ") for line in table.splitlines()]
+    assert len(rows) > 30
+    assert [row for row in rows if len(row) != 4 or not re.search(r"`test_\w+\.py|by hand", row[3])] == []
+
+
 def test_every_test_that_a_page_cites_is_there() -> None:
     for page in PAGES:
         for file, name in re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?`", page.read_text("utf-8")):
