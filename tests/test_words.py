@@ -59,6 +59,16 @@ def test_what_was_meant_is_done_or_named(tmp_path: Path, words: tuple[str, ...],
     assert said in outcome.stdout + outcome.stderr, outcome
 
 
+@pytest.mark.parametrize("verb", ["terminate", "logs", "connect", "status"])
+def test_a_host_of_another_ssh_config_is_named_with_its_file(tmp_path: Path, verb: str) -> None:
+    """As of Vagrant, where each machine is `default` in a file of its own."""
+    (tmp_path / "a").write_text("Host default\n")
+    remember(tmp_path, Target(host="default", ssh_config=str(tmp_path / "a")))
+    outcome = run_farlab(tmp_path, verb, "default")
+    assert outcome.returncode in (3, 4), outcome
+    assert f"`main` is a session on `default`: `farlab {verb} default -F {tmp_path}/a`" in outcome.stderr, outcome
+
+
 def test_of_several_sessions_none_is_the_default(tmp_path: Path) -> None:
     for name in ("main", "fit"):
         remember(tmp_path, Target(host="gpu1", name=name))
@@ -89,7 +99,8 @@ def remember(home: Path, target: Target) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = directory / f"{saved.key_of(target)}.json"
     file.touch(0o600)
-    file.write_text(json.dumps({"host": target.host, "name": target.name, "port": 8899}))
+    remembered = {"host": target.host, "name": target.name, "port": 8899, "ssh_config": target.ssh_config}
+    file.write_text(json.dumps(remembered))
 
 
 def test_ctrl_c_while_a_module_makes_dataclasses_ends_with_130(tmp_path: Path) -> None:

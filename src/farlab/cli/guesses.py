@@ -84,9 +84,11 @@ def better_hint(error: FarlabError, target: Target, verb: str) -> str:
         return ""
     known = [session.target for session in saved.load_all()]
     here = [each for each in known if each.host == target.host]
-    if isinstance(error, NoSession) and here and target not in here:
-        return _offer(here[0], verb)
-    if here or (isinstance(error, Unreachable) and "resolve hostname" not in error.detail):
+    is_unknown = isinstance(error, NoSession) or "resolve hostname" in error.detail
+    same = here if isinstance(error, NoSession) else [each for each in here if each.name == target.name]
+    if is_unknown and same and target not in here:  # of another name, or of another `-F`
+        return _offer(same[0], verb)
+    if here or not is_unknown:
         return ""
     if named := [each for each in known if each.name == target.host]:
         return _offer(named[0], verb)
