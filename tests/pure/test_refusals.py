@@ -38,3 +38,24 @@ def test_a_probe_that_is_refused_ends_the_probes_and_hastens_nothing(life: Life)
     assert not kinds(orders, ev.Probe)
     life(FAILED)  # nothing came back: probes do no harm
     assert kinds(life.passes(5), ev.Probe)
+
+
+def test_where_nothing_ever_comes_back_nothing_is_sent_for_a_minute_and_later_for_ten(life: Life) -> None:
+    """A firewall that drops what comes, and lets in who has not come for some time, looks like a dead network."""
+    life(ENDED)
+    began, quiet, sent, intervals = life.at, [], life.at, list[float]()
+    while life.at < began + 6000:
+        orders = life.passes(1.0)
+        intervals += [order.interval for order in kinds(orders, ev.Probe)]
+        current = life.state.attempts.current
+        if current and current.is_cancelled:
+            life(ev.Signal.ATTEMPT_CANCELLED)
+        elif current and life.at - current.began > 15:
+            life(FAILED)
+        if life.state.liveness.is_probing or life.state.attempts.current:
+            quiet += [(sent - began, life.at - sent)] if life.at - sent > 3 else []
+            sent = life.at
+    assert [(round(when, -2), round(pause)) for when, pause in quiet] == [(600, 66), (3600, 621)]
+    assert [interval for interval, _ in itertools.groupby(intervals)] == [0.1, 1.0, 5.0]
+    life(ev.HostAnswered(sent=life.at, was_away=True))
+    assert not life.state.refusals.silences

@@ -201,10 +201,10 @@ class Connect:
 class Probe:
     """Probe these until one answers or `StopProbing`; nothing happens where that is being done.
 
-    `min_interval`: seconds between two probes at least."""
+    `interval`: seconds between two probes."""
 
     endpoints: tuple[Endpoint, ...]
-    min_interval: float
+    interval: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -200,7 +200,8 @@ class Keeper:
     def next_attempt(self) -> str:
         """The time of day of the next attempt at a host that may be shutting this address out; "" elsewhere."""
         state = self._policy.state
-        if state.refusals.count < TELLING or state.attempts.due is None:
+        is_silent = not state.refusals.count and state.refusals.not_before > time.monotonic()
+        if state.attempts.due is None or not (is_silent or state.refusals.count >= TELLING):
             return ""
         return time.strftime("%H:%M:%S", time.localtime(time.time() + state.attempts.due - time.monotonic()))
 

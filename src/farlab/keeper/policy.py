@@ -9,8 +9,7 @@ Sensors report events, the keeper performs actions, and both decide nothing. The
 - Beside a silent link, and after a failure, the way past the user's ControlMaster is taken, since the master may be
   dead and not know it; where that login is refused and there is a master, the way by it.
 - A link that ended before it was stable counts as a failed attempt.
-- Probes are quick only while nothing comes back. From the first refusal on there are none, and attempts keep to the
-  budget of `refusals`.
+- Probes are quick only while nothing comes back; from the first refusal on there are none. `refusals` has the budget.
 """
 
 from __future__ import annotations
@@ -124,7 +123,7 @@ class _Turn(Draft):
             self.refusals = self.refusals.reached_at(attempt.began)
         else:
             if event.error.is_unanswered or event.error.exit_status in LOCAL_STATUSES:
-                self.refusals = self.refusals.unanswered()
+                self.refusals = self.refusals.unanswered(self.now)
             else:
                 self.refusals = self.refusals.reached_at(attempt.began).refused(self.now, self.timing)
                 self.stop_probing()
@@ -319,13 +318,23 @@ class _Turn(Draft):
         is_alive = self.link is None or self.liveness.detector.verdict(at) is Verdict.ALIVE
         if is_alive and not self.is_looking:
             self.stop_probing()
-        elif self.liveness.answered_in != self.stretch and not self.refusals.count:
+        elif self.refusals.is_silence_due(at, self.timing):
+            self.be_silent()
+        elif self.liveness.answered_in != self.stretch and not self.refusals.count and at >= self.refusals.not_before:
             if self.liveness.is_lookup_due(at, self.timing.resolve_interval):
                 self.resolve()
             if self.liveness.endpoints:
                 self.liveness = replace(self.liveness, is_probing=True)
                 round_trip = self.liveness.detector.round_trip or 0.0
-                self.do(ev.Probe(endpoints=self.liveness.endpoints, min_interval=2 * round_trip))
+                interval = max(2 * round_trip, self.timing.probe_intervals[self.refusals.silences])
+                self.do(ev.Probe(endpoints=self.liveness.endpoints, interval=interval))
+
+    def be_silent(self) -> None:
+        """Send nothing for a while: a firewall may drop what comes, and let in who has not come for some time."""
+        self.refusals = self.refusals.silenced(self.now.at, self.timing)
+        self.stop_probing()
+        if self.attempts.current and not self.attempts.current.may_ask:
+            self.cancel()
 
     @property
     def is_looking(self) -> bool:
@@ -344,7 +353,7 @@ class _Turn(Draft):
         if self.link and self.hear():
             return  # the link was faster
         self.liveness = replace(self.liveness, answered_in=self.stretch, is_probing=False)
-        self.refusals = self.refusals.reached_at(event.sent)
+        self.refusals = self.refusals.answered().reached_at(event.sent)
         if event.is_refused:
             self.refusals = self.refusals.refused(self.now, self.timing)
         # a slow network that is full of what we send loses probes and delays answers, and no link is stuck

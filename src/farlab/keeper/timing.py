@@ -45,6 +45,12 @@ class Timing:
     """Before each attempt, by how many in a row have failed; the last for ever."""
     refused_pauses: tuple[float, ...] = (1.0, 3.0, 8.0, 20.0, 15.0, 35.0, 30.0, 30.0, 30.0, 30.0, 30.0, 620.0)
     """After each connection in a row that the host refused; the last half for ever: refusals.py."""
+    quiet_after: tuple[float, ...] = (600.0, 3600.0)
+    """After which nothing at all has come back for so long that it may be a firewall which drops what we send …"""
+    silences: tuple[float, ...] = (65.0, 620.0)
+    """… so that for so long nothing is sent."""
+    probe_intervals: tuple[float, ...] = (0.1, 1.0, 5.0)
+    """Between two TCP probes, before the first silence, after it, and after the second."""
     login_pauses: tuple[float, ...] = (60.0, 240.0, 600.0, 3600.0)
     """After each login in a row that was refused and had passed with nobody there before: refused_login.py."""
     host_key_pause: float = 600.0

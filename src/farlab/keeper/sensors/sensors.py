@@ -44,7 +44,7 @@ class Sensors:
 
     def probe(self, order: Probe) -> None:
         """Probe until there is an answer; nothing happens where that is being done."""
-        self._prober.start(order.endpoints, order.min_interval)
+        self._prober.start(order.endpoints, order.interval)
 
     def stop(self) -> None:
         """Report no more."""

@@ -16,9 +16,6 @@ from collections.abc import Callable, Sequence
 from ...transport.base import Endpoint
 from ..events import HostAnswered
 
-INTERVALS = ((600.0, 0.1), (601.0, 65.0), (3600.0, 1.0), (3601.0, 620.0), (float("inf"), 5.0))
-"""Seconds since the first probe, and between two of them until then. The two long ones let a firewall forget us that
-drops what comes from those who come too often, which looks like a dead network."""
 NO_ANSWER = frozenset((errno.ETIMEDOUT, errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EINVAL))
 """What this machine says by itself. All else has come from the host or a router on the way (ICMP)."""
 TIMEOUT = 3.0
@@ -33,10 +30,10 @@ class TcpProber:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, endpoints: Sequence[Endpoint], min_interval: float) -> None:
+    def start(self, endpoints: Sequence[Endpoint], interval: float) -> None:
         """Probe until there is an answer, or `stop`; nothing happens where that is being done."""
         if self._task is None or self._task.done():
-            self._task = self._loop.create_task(self._probe_until_answered(endpoints, min_interval))
+            self._task = self._loop.create_task(self._probe_until_answered(endpoints, interval))
 
     def stop(self) -> None:
         """Probe no more."""
@@ -44,13 +41,13 @@ class TcpProber:
             self._task.cancel()
             self._task = None
 
-    async def _probe_until_answered(self, endpoints: Sequence[Endpoint], min_interval: float) -> None:
+    async def _probe_until_answered(self, endpoints: Sequence[Endpoint], interval: float) -> None:
         first, pending = self._loop.time(), dict[asyncio.Task[int], float]()
         sent = first
         try:
             while True:
                 pending.update({self._loop.create_task(self._probe(endpoint)): sent for endpoint in endpoints})
-                due = sent + max(min_interval, _interval(sent - first))
+                due = sent + interval
                 while pending and self._loop.time() < due:
                     wait = due - self._loop.time()
                     done, _ = await asyncio.wait(pending, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
@@ -91,7 +88,3 @@ def _stay_half_open(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     if hasattr(socket, "TCP_QUICKACK"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
-
-
-def _interval(since: float) -> float:
-    return next(interval for until, interval in INTERVALS if since < until)
