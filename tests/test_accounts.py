@@ -93,5 +93,6 @@ def write(user: str, home: Path, name: str, text: str) -> None:
     path, uid = home / name, USERS[user].uid
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+    path.chmod(0o755 if text.startswith("#!") else 0o644)
     for each in (path, *path.relative_to(home).parents):
         os.chown(home / each, uid, uid)

@@ -171,7 +171,8 @@ def test_the_python_beside_a_script_is_asked_and_the_next_on_path_taken(path: Pa
 
 OLD = [
     ({"jupyterlab": "3.0.14", "jupyter_server": "1.4.1"}, None, "JupyterLab 3.0.14 with Jupyter Server 1.4.1"),
-    ({"jupyterlab": "2.2.6", "notebook": "6.1.4"}, None, "JupyterLab 2.2.6 without Jupyter Server"),
+    ({"jupyterlab": "2.2.6", "notebook": "6.1.4"}, None, "JupyterLab 2.2.6; farlab needs 3 or later"),
+    ({"jupyterlab": "2.2.6", "jupyter_server": "1.24.0"}, None, "JupyterLab 2.2.6; farlab needs 3 or later"),
     ({"notebook": "6.1.4"}, None, "Jupyter Notebook 6.1.4 without Jupyter Server"),
     ({"jupyter_server": "1.8.0"}, None, "Jupyter Server 1.8.0; farlab needs"),
     ({"notebook": "6.1.4", "jupyter_server": "1.24.0"}, "notebook", "Jupyter Notebook 6.1.4; `--app notebook` needs"),

@@ -9,6 +9,8 @@ from contextlib import suppress
 
 from farlab.host.failure import Failure
 
+NEEDED = 1 << 17
+"""Bytes."""
 MAX_BASE = 37
 """Bytes of a path; the longest below it must fit into a socket's 107."""
 
@@ -65,10 +67,14 @@ def _other_home() -> str:
 
 
 def usable(directory: str) -> str:
-    """A directory in which a file can be made. Raises OSError."""
+    """A directory in which there is room for a session's files. Raises OSError."""
     probe = os.path.join(directory, ".%d" % os.getpid())
-    os.mkdir(probe)
-    os.rmdir(probe)
+    try:
+        with open(probe, "xb") as file:
+            file.write(bytes(NEEDED))
+    finally:
+        with suppress(OSError):
+            os.unlink(probe)
     return directory
 
 

@@ -24,13 +24,18 @@ def choice(found: "Packages", wanted: "Optional[str]") -> "Offer":
         package = found.get(PACKAGES[app])
         if not package:
             continue
+        version = numbers(newest(package))
         title = ("%s %s" % (TITLES[app], newest(package))).strip()
-        if not found.get("jupyter_server"):
+        if version and version < FIRST_WITH_SERVER[app] and app != "notebook":  # whatever server is beside it
+            reason = reason or "%s; farlab needs %d or later" % (title, *FIRST_WITH_SERVER[app])
+        elif not found.get("jupyter_server"):
             reason = reason or "%s without Jupyter Server %d.%d or later, which farlab needs" % (title, *OLDEST)
         elif is_old(found["jupyter_server"]):
             server = "Jupyter Server %s" % newest(found["jupyter_server"])
             on = "" if app == "server" else title + " with "
             reason = reason or "%s%s; farlab needs %d.%d or later" % (on, server, *OLDEST)
+        elif reason and app == "server" and not wanted:
+            break  # pages are what the user has, and a bare server has none
         elif app != "notebook" or package["app"]:
             return app, title, None
         elif wanted:

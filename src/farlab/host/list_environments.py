@@ -43,7 +43,7 @@ def chosen(directory: "str | None") -> "tuple[dict[str, str], environments.Envir
     """The environment of the user's login shell, what a session would get there, and why, or why nothing."""
     environ, why = dict(os.environ), ""
     for with_prompt in (False, True):
-        environ = shell_environment.ask(dict(os.environ), with_prompt) or environ
+        environ = shell_environment.ask(dict(os.environ), with_prompt, directory) or environ
         try:
             used, _, _ = environments.choose(environ, None, None, directory)
         except Failure as failure:

@@ -46,20 +46,23 @@ class Waiting(object):
             self._callbacks[each]()
 
 
-def ask(environ: "dict[str, str]", with_prompt: bool = False) -> "dict[str, str] | None":
-    """The shell's environment; None where it does not come so far. `with_prompt`: once its prompt's hooks have run."""
+def ask(environ: "dict[str, str]", with_prompt: bool, directory: "str | None") -> "dict[str, str] | None":
+    """The shell's environment; None where it does not come so far.
+
+    `with_prompt`: in the directory, once the hooks of its prompt have run.
+    """
     place = tempfile.mkdtemp(prefix="farlab-")
     try:
         with open(os.path.join(place, "launch"), "w") as file:
             file.write(TELL)
-        return _ask(environ, place, with_prompt)
+        return _ask(environ, place, with_prompt, directory)
     except (ImportError, OSError, subprocess.SubprocessError):  # a host without terminals, a Python without some parts
         return None
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _ask(environ: "dict[str, str]", place: str, with_prompt: bool) -> "dict[str, str] | None":
+def _ask(environ: "dict[str, str]", place: str, with_prompt: bool, directory: "str | None") -> "dict[str, str] | None":
     shell, waiting = shell_command.login_shell(environ), Waiting()
     terminal = login_terminal.LoginTerminal(waiting, waiting)  # type: ignore[arg-type]
     slave = terminal.slave
@@ -73,7 +76,7 @@ def _ask(environ: "dict[str, str]", place: str, with_prompt: bool) -> "dict[str,
     )  # fmt: skip
     try:
         lines = tuple(each % place for each in login_terminal.LINES)
-        terminal.begin(login_terminal.typed(place, None, [], lines), not with_prompt)
+        terminal.begin(login_terminal.typed(place, directory if with_prompt else None, [], lines), not with_prompt)
         return _told(terminal, waiting, process, os.path.join(place, "told"))
     finally:
         terminal.close()

@@ -7,6 +7,7 @@ farlab`) and reads no configuration.
 import os
 import re
 import shutil
+import signal
 from contextlib import suppress
 
 from farlab.host.launchers.base import Launcher
@@ -18,7 +19,8 @@ if MYPY:
     from farlab.host.launchers.base import Handle, Hold
 
 TIMEOUT = 10
-"""Seconds that tmux may take to start, or to answer."""
+"""Seconds that tmux may take to start, or to answer; one that has not done so once is not asked again."""
+_hangs = []  # type: List[List[str]]
 
 
 class Tmux(Launcher):
@@ -45,7 +47,7 @@ class Tmux(Launcher):
         return None if panes is None else [int(pid) for pid in panes.split() if pid.isdigit()]
 
     def has_lost(self, handle: "Handle") -> bool:
-        return self.look(handle) is None
+        return not self.look(handle)
 
     def attach_argv(self, handle: "Handle") -> "Optional[List[str]]":
         return ["tmux", *of(handle), "attach-session", "-t", "=" + handle["session"]]
@@ -94,13 +96,16 @@ def run(words: "List[str]", reads: bool = True) -> "Optional[bytes]":
     """What tmux prints, as far as anybody `reads` it; None where it fails, or hangs."""
     import subprocess  # 10 ms, and not for every link
 
-    with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            ["tmux", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if reads else subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=TIMEOUT,
-        )
-        return None if done.returncode else done.stdout or b""
+    if _hangs:
+        return None
+    null, out = subprocess.DEVNULL, subprocess.PIPE if reads else subprocess.DEVNULL
+    with suppress(OSError):
+        process = subprocess.Popen(["tmux", *words], stdin=null, stdout=out, stderr=null, start_new_session=True)
+        try:
+            printed, _ = process.communicate(timeout=TIMEOUT)
+            return None if process.returncode else printed or b""
+        except subprocess.TimeoutExpired:  # a program in its place may have started others
+            _hangs.append(words)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     return None
