@@ -29,7 +29,7 @@ def connect(laptop: Laptop, host: str, *words: str, env: dict[str, str] | None =
 
 def done(laptop: Laptop, *words: str) -> Ran:
     """`farlab WORDS…`, which must end with status 0."""
-    ran = laptop.farlab(*words, timeout=PATIENCE)
+    ran = laptop.ask(*words, timeout=PATIENCE)
     assert ran.code == 0, ran
     return ran
 
@@ -70,9 +70,7 @@ def api(laptop: Laptop, connected: Any, path: str) -> str:
 
 def status(laptop: Laptop, host: str, *words: str) -> Any:
     """`farlab status HOST --json`, which must work."""
-    ran = laptop.ask("status", host, "--json", *words, timeout=PATIENCE)
-    assert ran.code == 0, ran
-    return ran.json
+    return done(laptop, "status", host, "--json", *words).json
 
 
 def keepers(laptop: Laptop) -> list[processes.Process]:

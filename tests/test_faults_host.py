@@ -327,9 +327,12 @@ def test_a_session_goes_on_while_its_hosts_disk_is_full(laptop: Laptop, host: Ho
             wait_for("the outage", lambda: steps.status(laptop, "alice")["outages"] == 1, timeout=PATIENCE)
             is_state(laptop, "up")
             assert page.run("print(x)") == "42\n"
-            code, error = steps.refused(laptop, "connect", "alice", "--name", "second", "--no-browser")
-            assert (code, error["code"]) == (6, "disk-full"), error
-        assert connect(laptop, "alice", "--name", "second").connected["reused"] is False
+            if place == "/tmp":  # the sockets of another session go elsewhere
+                connect(laptop, "alice", "--name", "second")
+            else:
+                code, error = steps.refused(laptop, "connect", "alice", "--name", "second", "--no-browser")
+                assert (code, error["code"]) == (6, "disk-full"), error
+        assert connect(laptop, "alice", "--name", "second").connected["reused"] is (place == "/tmp")
         steps.terminate(laptop, "alice", "--name", "second")
         assert server_of(host).key == server.key
         assert page.run("print(x)") == "42\n"

@@ -117,7 +117,7 @@ def test_nobody_listens_beside_a_keeper(bed: Bed, shared: Address, address: str,
 def test_a_port_that_another_has_on_any_address_is_not_taken(laptop: Laptop, existing: object, address: str) -> None:
     first = steps.connect(laptop, "alice")["port"]
     steps.done(laptop, "disconnect", "alice")
-    with eve(laptop, SIT, address, first, 0, 1) as said:
+    with eve(laptop, SIT, address, first, 1, 1) as said:  # what an earlier test has left in TIME_WAIT is nobody's
         assert said == str(first)
         where = re.escape(f"[::1]:{first}" if ":" in address else f"127.0.0.1:{first}")
         code, error = steps.refused(laptop, "connect", "alice", "--port", str(first))

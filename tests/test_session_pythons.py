@@ -89,7 +89,6 @@ def test_root_is_served_too(laptop: Laptop, host: Host) -> None:
 
 
 WRAPPERS = {
-    "bash": '#!/bin/bash\nexport SITE=1\nexec {lab} "$@"\n',
     "sh -e, which does not become it": '#!/bin/sh -e\n{lab} "$@"\n',
     "a shim": '#!/usr/bin/env bash\nprogram="$(basename "$0")"\nexec $(dirname {lab})/$program "$@"\n',
     "what clears the environment": '#!/bin/bash\nexec env -i HOME="$HOME" SITE=1 PATH=/usr/bin:/bin {lab} "$@"\n',
