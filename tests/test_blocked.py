@@ -38,8 +38,11 @@ def state(laptop: Laptop) -> Any:
 def in_trouble(laptop: Laptop, expected: str, reason: str) -> None:
     """Its link is gone, and no other can be made."""
     steps.kill(next(each for each in steps.links(laptop) if "-T" in each.argv and "-G" not in each.argv))
-    found = wait_for(expected, lambda: (told := state(laptop))["state"] == expected and told, timeout=PATIENCE)
-    assert reason in found["reason"], found
+    wait_for(
+        f"{expected}: {reason}",
+        lambda: (told := state(laptop))["state"] == expected and reason in told["reason"],
+        timeout=PATIENCE,
+    )
 
 
 def wait_until_up(laptop: Laptop) -> None:
